@@ -1,0 +1,140 @@
+//! Settings of the engine. Each has a default that needs no tuning; the daemon reads them from its configuration file
+//! under the same names.
+
+use core::net::IpAddr;
+use core::time::Duration;
+
+/// Everything the engine can be told.
+#[derive(Clone, Debug, PartialEq)]
+pub struct EngineConfig {
+    /// Addresses of this host.
+    pub local: Vec<IpAddr>,
+    /// RFC 3261's timers.
+    pub timers: SipTimers,
+    /// When conditions fire.
+    pub thresholds: Thresholds,
+    /// How much is kept.
+    pub limits: Limits,
+    /// Which records leave the engine besides alerts.
+    pub emit: Emit,
+    /// What is done to phone numbers and user parts in what leaves the engine.
+    pub privacy: Privacy,
+    /// Stands in `host` of every alert; left out where empty.
+    pub host: String,
+    /// Names of the interfaces, by [`crate::packet::Packet::link`].
+    pub links: Vec<String>,
+}
+
+impl Default for EngineConfig {
+    fn default() -> Self {
+        Self {
+            local: Vec::new(),
+            timers: SipTimers::default(),
+            thresholds: Thresholds::default(),
+            limits: Limits::default(),
+            emit: Emit::default(),
+            privacy: Privacy::Mask,
+            host: String::new(),
+            links: Vec::new(),
+        }
+    }
+}
+
+/// RFC 3261 17.1.1.1: T1, T2, T4.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SipTimers {
+    /// Round-trip estimate, 500 ms.
+    pub t1: Duration,
+    /// Longest interval between retransmissions, 4 s.
+    pub t2: Duration,
+    /// Longest time a message stays in the network, 5 s.
+    pub t4: Duration,
+}
+
+impl Default for SipTimers {
+    fn default() -> Self {
+        Self { t1: Duration::from_millis(500), t2: Duration::from_secs(4), t4: Duration::from_secs(5) }
+    }
+}
+
+impl SipTimers {
+    /// 64*T1: timers B, F, H, and how long a 2xx is repeated.
+    #[must_use]
+    pub fn give_up(&self) -> Duration {
+        self.t1 * 64
+    }
+}
+
+/// When conditions fire.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Thresholds {
+    /// `no-ack` warns after so many retransmissions of the 2xx: 3 (3.5 s).
+    pub no_ack_retransmissions: u32,
+    /// Media that must flow and does not, without positive evidence: 6 s after the answer.
+    pub media_absent: Duration,
+    /// The same with positive evidence (an ICMP error, a private address, later a drop reason): 3 s.
+    pub media_refused: Duration,
+    /// Media that flowed and does not any more: 10 s.
+    pub media_stopped: Duration,
+    /// Window in which further cases of one alert to one peer are counted instead of told: 300 s.
+    pub alert_window: Duration,
+}
+
+impl Default for Thresholds {
+    fn default() -> Self {
+        Self {
+            no_ack_retransmissions: 3,
+            media_absent: Duration::from_secs(6),
+            media_refused: Duration::from_secs(3),
+            media_stopped: Duration::from_secs(10),
+            alert_window: Duration::from_secs(300),
+        }
+    }
+}
+
+/// How much is kept; what does not fit is evicted and counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Call-IDs at a time.
+    pub calls: usize,
+    /// RTP streams at a time.
+    pub streams: usize,
+    /// Transactions kept for one Call-ID.
+    pub transactions_per_call: usize,
+    /// Dialogs kept for one Call-ID.
+    pub dialogs_per_call: usize,
+    /// Open alerts at a time.
+    pub alerts: usize,
+    /// Longest Call-ID, tag, branch or URI that is kept, bytes; a longer one is cut (and still told apart).
+    pub text_bytes: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { calls: 200_000, streams: 100_000, transactions_per_call: 64, dialogs_per_call: 16, alerts: 10_000, text_bytes: 1_024 }
+    }
+}
+
+/// Which records leave the engine besides alerts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct Emit {
+    /// One [`crate::record::CallRecord`] a call.
+    pub calls: bool,
+    /// One [`crate::record::StreamRecord`] a stream.
+    pub streams: bool,
+    /// One [`crate::record::RegistrationRecord`] a registration.
+    pub registrations: bool,
+    /// One [`crate::record::MessageRecord`] a message.
+    pub messages: bool,
+}
+
+/// What is done to phone numbers and user parts in what leaves the engine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Privacy {
+    /// `+15551230001` becomes `+1555***0001`'s like: the middle is starred.
+    Mask,
+    /// Replaced by a hash, the same for the same number.
+    Hash,
+    /// As sent.
+    Plain,
+}

@@ -1,0 +1,227 @@
+//! Verdicts. A diagnosis is one file in `catalogue/`: its documentation, one `const`, one pure function from facts to a
+//! [`Finding`]. It holds no state: what must be remembered is a fact and belongs to the call, stream or peer it is about.
+
+pub mod catalogue;
+
+use std::borrow::Cow;
+
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use crate::call::Call;
+use crate::config::EngineConfig;
+use crate::media::MediaTable;
+use crate::time::Timestamp;
+
+/// Which layer a condition belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Layer {
+    /// A single request method.
+    Method,
+    /// A transaction (RFC 3261 17).
+    Transaction,
+    /// A dialog (RFC 3261 12).
+    Dialog,
+    /// A call.
+    Call,
+    /// A registration (RFC 3261 10).
+    Registration,
+    /// RTP and RTCP.
+    Media,
+    /// This host and its network.
+    Host,
+}
+
+/// How much it matters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Severity {
+    /// Worth knowing.
+    Info,
+    /// Somebody should look at it.
+    Warning,
+    /// A call or a trunk is lost.
+    Critical,
+}
+
+/// How sure the verdict is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Confidence {
+    /// Weakened: the monitor lost packets, sees one direction only, or joined mid-call. Forces `info`.
+    Possible,
+    /// The packets fit and nothing contradicts; also absence where presence could have been seen.
+    Likely,
+    /// The packets prove it.
+    Certain,
+}
+
+/// Where the fault is, as seen from this host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Fault {
+    /// This host.
+    Local,
+    /// The other side.
+    Remote,
+    /// Between the two.
+    Network,
+}
+
+/// One condition of the catalogue.
+#[derive(Clone, Copy, Debug)]
+pub struct Diagnosis {
+    /// Stable name, kebab-case.
+    pub code: &'static str,
+    /// Layer.
+    pub layer: Layer,
+    /// One line for lists.
+    pub title: &'static str,
+    /// Every cause it can name besides `unknown`, in the order they are tried.
+    pub causes: &'static [Cause],
+    /// RFC sections.
+    pub refs: &'static [&'static str],
+    /// When it is worth asking.
+    pub asks: Asks,
+}
+
+/// A cause of a condition and what to do about it.
+#[derive(Clone, Copy, Debug)]
+pub struct Cause {
+    /// Stable name, kebab-case.
+    pub name: &'static str,
+    /// What evidence makes it this one.
+    pub evidence: &'static str,
+    /// What to do, in general; the finding's own remedy has the values in it.
+    pub remedy: &'static str,
+}
+
+/// What a diagnosis looks at.
+#[derive(Clone, Copy, Debug)]
+pub enum Asks {
+    /// One call and its media: asked when a call changes in a way that can matter, and at its thresholds.
+    Call(fn(&CallFacts<'_>) -> Option<Finding>),
+    /// The host and the monitor itself: asked when a host fact changes.
+    Host(fn(&HostFacts<'_>) -> Option<Finding>),
+}
+
+/// What a diagnosis about a call may look at.
+pub struct CallFacts<'a> {
+    /// The present.
+    pub now: Timestamp,
+    /// Settings.
+    pub config: &'a EngineConfig,
+    /// The call with its transactions, dialogs and negotiated media.
+    pub call: &'a Call,
+    /// Streams, for those joined to the call.
+    pub media: &'a MediaTable,
+    /// What the monitor missed.
+    pub capture: &'a CaptureFacts,
+}
+
+/// What a diagnosis about the host may look at.
+pub struct HostFacts<'a> {
+    /// The present.
+    pub now: Timestamp,
+    /// Settings.
+    pub config: &'a EngineConfig,
+    /// What the monitor missed.
+    pub capture: &'a CaptureFacts,
+}
+
+/// What the monitor itself missed.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct CaptureFacts {
+    /// Totals since start.
+    pub lost: crate::packet::CaptureLoss,
+    /// First and last loss.
+    pub first_lost_at: Option<Timestamp>,
+    /// Last loss.
+    pub last_lost_at: Option<Timestamp>,
+}
+
+impl CaptureFacts {
+    /// Whether signalling or media records were lost at or after `since`: absence since then proves nothing.
+    #[must_use]
+    pub fn lost_since(&self, since: Timestamp) -> bool {
+        self.last_lost_at.is_some_and(|t| t >= since)
+    }
+}
+
+/// The verdict of one diagnosis about one subject.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Finding {
+    /// Name of the cause, or `unknown`.
+    pub cause: &'static str,
+    /// Severity before weakening: a finding that is only `possible` leaves as `info`.
+    pub severity: Severity,
+    /// Confidence.
+    pub confidence: Confidence,
+    /// Where the fault is; left out where nothing tells.
+    pub fault: Option<Fault>,
+    /// One true sentence.
+    pub summary: String,
+    /// What to do, with the values.
+    pub remedy: String,
+    /// What proves it, in a fixed order.
+    pub evidence: Vec<(&'static str, Value)>,
+    /// The peer it is about: `None` where there is none.
+    pub peer: Option<core::net::SocketAddr>,
+    /// Who cannot hear whom, for one-way conditions: the side that does not hear.
+    pub deaf: Option<crate::record::Side>,
+    /// Codes of alerts of the same call that this one explains or is explained by.
+    pub links: Vec<&'static str>,
+}
+
+/// A value of evidence.
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+#[serde(untagged)]
+pub enum Value {
+    /// A count.
+    Count(u64),
+    /// A measure, its unit in the key.
+    Number(f64),
+    /// A name, an address, a header as sent.
+    Text(Cow<'static, str>),
+    /// Yes or no.
+    Flag(bool),
+    /// Several.
+    List(Vec<Value>),
+}
+
+impl From<u64> for Value {
+    fn from(v: u64) -> Self {
+        Self::Count(v)
+    }
+}
+impl From<u32> for Value {
+    fn from(v: u32) -> Self {
+        Self::Count(v.into())
+    }
+}
+impl From<f64> for Value {
+    fn from(v: f64) -> Self {
+        Self::Number(v)
+    }
+}
+impl From<bool> for Value {
+    fn from(v: bool) -> Self {
+        Self::Flag(v)
+    }
+}
+impl From<String> for Value {
+    fn from(v: String) -> Self {
+        Self::Text(v.into())
+    }
+}
+impl From<&'static str> for Value {
+    fn from(v: &'static str) -> Self {
+        Self::Text(v.into())
+    }
+}
+impl From<core::net::SocketAddr> for Value {
+    fn from(v: core::net::SocketAddr) -> Self {
+        Self::Text(v.to_string().into())
+    }
+}
