@@ -8,10 +8,11 @@
 pub mod alert;
 pub mod call;
 pub mod config;
-pub mod dialog;
 pub mod diagnosis;
+pub mod dialog;
 pub mod media;
 pub mod packet;
+pub mod privacy;
 pub mod record;
 pub mod rtp;
 pub mod sdp;
