@@ -8,7 +8,7 @@ use sip_monitor_engine::Output;
 ///
 /// # Errors
 /// What the writer says.
-pub fn write(writer: &mut impl Write, output: &Output) -> io::Result<()> {
+pub fn write(writer: &mut (impl Write + ?Sized), output: &Output) -> io::Result<()> {
     let mut line = serde_json::to_vec(output).map_err(io::Error::other)?;
     line.push(b'\n');
     writer.write_all(&line)

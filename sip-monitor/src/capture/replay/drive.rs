@@ -8,11 +8,11 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use sip_monitor_common::Direction;
-use sip_monitor_common::record::Record;
 use sip_monitor_engine::{Engine, Output, Timestamp};
 
 use super::{Options, TimedFrame};
-use crate::capture::decode::Decoder;
+use crate::capture::decode::{Decoder, DecoderConfig};
+use crate::capture::record::Record;
 use crate::capture::softkernel::{SoftKernel, SoftKernelConfig};
 
 const SWEEP: Duration = Duration::from_secs(1);
@@ -32,6 +32,7 @@ pub struct Drive<F> {
 impl<E, F: FnMut(Output) -> Result<(), E>> Drive<F> {
     /// Ready for the first frame.
     pub fn new(engine: Engine, options: &Options, emit: F) -> Self {
+        let local = engine.config().local.clone();
         let config = SoftKernelConfig {
             sip_ports: options.sip_ports.clone(),
             max_streams: options.max_streams as usize,
@@ -39,7 +40,7 @@ impl<E, F: FnMut(Output) -> Result<(), E>> Drive<F> {
         };
         Self {
             kernel: SoftKernel::new(config),
-            decoder: Decoder::new(),
+            decoder: Decoder::new(DecoderConfig { sip_ports: options.sip_ports.clone(), local, ..DecoderConfig::default() }),
             engine,
             records: Vec::new(),
             next_sweep: None,
@@ -109,7 +110,7 @@ impl<E, F: FnMut(Output) -> Result<(), E>> Drive<F> {
     /// Hands the records to the decoder and its packets to the engine.
     fn deliver(&mut self) -> Result<(), E> {
         for record in self.records.drain(..) {
-            self.decoder.handle_record(record.view(), &mut |packet| self.engine.handle_packet(packet.time, packet));
+            self.decoder.handle_record(&record, &mut |packet| self.engine.handle_packet(packet.time, packet));
         }
         self.drain()
     }
