@@ -5,13 +5,13 @@ pub mod exit;
 pub mod log;
 
 use std::ffi::OsString;
-use std::io::Write as _;
+use std::io::{IsTerminal as _, Write as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::config::{Ingress, PrivacyMode};
+use crate::config::{Emit, Ingress, OutputFormat, PrivacyMode};
 use exit::{Code, Failure};
 
 /// Says why SIP calls fail, with the local kernel as witness.
@@ -209,6 +209,93 @@ fn dispatch(cli: Cli) -> Result<(), Failure> {
         Command::Demo(args) => {
             log::init(cli.log.as_deref().unwrap_or("warn"))?;
             crate::demo::run(args.slow)
+        }
+    }
+}
+
+/// Columns of the terminal, or 100 where standard output is none.
+#[must_use]
+pub fn width() -> usize {
+    let columns = comfy_table::Table::new().width().filter(|_| std::io::stdout().is_terminal());
+    columns.map_or(100, usize::from).clamp(60, 140)
+}
+
+/// Writes to standard output. A reader that went away (`| head`) is no failure.
+///
+/// # Errors
+/// [`Code::Io`] where writing fails otherwise.
+pub fn print(write: impl FnOnce(&mut dyn std::io::Write) -> std::io::Result<()>) -> Result<(), Failure> {
+    let mut out = anstream::stdout().lock();
+    match write(&mut out).and_then(|()| out.flush()) {
+        Err(e) if e.kind() != std::io::ErrorKind::BrokenPipe => {
+            Err(Failure::new(Code::Io, format!("standard output: {e}")))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The same through a buffer of its own, for very many lines.
+///
+/// # Errors
+/// As [`print`].
+pub fn print_buffered(write: impl FnOnce(&mut dyn std::io::Write) -> std::io::Result<()>) -> Result<(), Failure> {
+    print(|out| {
+        let mut buffered = std::io::BufWriter::with_capacity(64 << 10, out);
+        write(&mut buffered)?;
+        buffered.flush()
+    })
+}
+
+/// Tells something on standard error that is neither output nor a failure.
+pub fn note(text: &str) {
+    let _ = writeln!(anstream::stderr(), "sip-monitor: {text}");
+}
+
+/// The format that a configured one means here.
+#[must_use]
+pub fn format_for(format: OutputFormat) -> Format {
+    match format {
+        OutputFormat::Table => Format::Table,
+        OutputFormat::Jsonl => Format::Jsonl,
+        OutputFormat::Auto if std::io::stdout().is_terminal() => Format::Table,
+        OutputFormat::Auto => Format::Jsonl,
+    }
+}
+
+impl Kind {
+    /// As the configuration names it.
+    #[must_use]
+    pub const fn to_config(self) -> Emit {
+        match self {
+            Self::Alerts => Emit::Alerts,
+            Self::Calls => Emit::Calls,
+            Self::Streams => Emit::Streams,
+            Self::Registrations => Emit::Registrations,
+            Self::Messages => Emit::Messages,
+        }
+    }
+
+    /// Its plural in a sentence.
+    #[must_use]
+    pub const fn noun(self) -> &'static str {
+        match self {
+            Self::Alerts => "alerts",
+            Self::Calls => "calls",
+            Self::Streams => "streams",
+            Self::Registrations => "registrations",
+            Self::Messages => "messages",
+        }
+    }
+}
+
+impl ReplayArgs {
+    /// What is to be printed.
+    #[must_use]
+    pub fn kinds(&self) -> Vec<Kind> {
+        if self.emit.is_empty() {
+            vec![Kind::Alerts, Kind::Calls, Kind::Streams, Kind::Registrations]
+        } else {
+            self.emit.clone()
         }
     }
 }

@@ -1,1 +1,6 @@
-//! stub
+//! From alerts and records to the world.
+
+pub mod jsonl;
+pub mod report;
+pub mod style;
+pub mod text;

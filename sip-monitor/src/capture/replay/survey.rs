@@ -72,7 +72,9 @@ impl Survey {
         let (src_port, dst_port, payload) = match &packet.transport {
             Some(TransportSlice::Udp(udp)) => (udp.source_port(), udp.destination_port(), udp.payload()),
             Some(TransportSlice::Tcp(tcp)) => (tcp.source_port(), tcp.destination_port(), tcp.payload()),
-            Some(TransportSlice::Icmpv4(_) | TransportSlice::Icmpv6(_)) | None => return,
+            Some(TransportSlice::Icmpv4(icmp)) => return self.look_at_quote(icmp.payload(), sip_ports),
+            Some(TransportSlice::Icmpv6(icmp)) => return self.look_at_quote(icmp.payload(), sip_ports),
+            Some(_) | None => return,
         };
         let on_sip_port = sip_ports.contains(&src_port) || sip_ports.contains(&dst_port);
         let is_udp = matches!(packet.transport, Some(TransportSlice::Udp(_)));
@@ -93,6 +95,14 @@ impl Survey {
                 self.first_invited = Some(dst);
                 self.invite_seen |= invite;
             }
+        }
+    }
+
+    /// An ICMP error that quotes UDP beside SIP shows that such packets would have been captured.
+    fn look_at_quote(&mut self, quote: &[u8], sip_ports: &[u16]) {
+        let Ok(quoted) = LaxSlicedPacket::from_ip(quote) else { return };
+        if let Some(TransportSlice::Udp(udp)) = &quoted.transport {
+            self.other_udp |= !sip_ports.contains(&udp.source_port()) && !sip_ports.contains(&udp.destination_port());
         }
     }
 
