@@ -10,6 +10,9 @@ use crate::{setup, shell};
 pub fn run(args: &[String]) -> Result<ExitCode> {
     setup::ensure(setup::Scope::Build)?;
     let mut command = shell::cargo();
-    command.args(["run", "--release", "--quiet", "--package", "sip-monitor-bench", "--"]).args(args).env("SIP_MONITOR_EBPF", "require");
+    command
+        .args(["run", "--release", "--quiet", "--package", "sip-monitor-bench", "--"])
+        .args(args)
+        .env("SIP_MONITOR_EBPF", "require");
     Ok(shell::exit_code(shell::status(&mut command)?))
 }

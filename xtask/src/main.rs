@@ -1,7 +1,9 @@
 //! What cargo cannot do, one file a command. This file only dispatches.
 
 mod bench;
+mod codegen;
 mod demo;
+#[expect(dead_code, reason = "shared with the build script; xtask only asks what a build would find")]
 #[path = "../../sip-monitor/src/ebpf_build.rs"]
 mod ebpf_build;
 mod run;
@@ -19,6 +21,7 @@ Usage: cargo xtask COMMAND [ARGS]
   run [ARGS]        build, then `sip-monitor run ARGS` (root)
   test              everything that can fail: format, lints, all tests, live tests; ends with `N passed, N failed`
   bench [ARGS]      what a packet, a message and a call cost, measured in one run
+  codegen [--check] register the diagnoses and write their documentation
   tidy              the rules of the house: layout, dependencies, lengths";
 
 fn main() -> ExitCode {
@@ -31,6 +34,7 @@ fn main() -> ExitCode {
         "run" => run::run(&args),
         "test" => test::run(&args),
         "bench" => bench::run(&args),
+        "codegen" => codegen::run(&args),
         "tidy" => test::tidy(),
         "" | "help" | "--help" | "-h" => {
             println!("{USAGE}");

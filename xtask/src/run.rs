@@ -17,7 +17,9 @@ pub fn run(args: &[String]) -> Result<ExitCode> {
 /// Sets up what the build needs, builds the daemon with its kernel programs, and says where it is.
 pub fn build_daemon() -> Result<PathBuf> {
     setup::ensure(setup::Scope::Build)?;
-    shell::run(shell::cargo().args(["build", "--release", "--package", "sip-monitor"]).env("SIP_MONITOR_EBPF", "require"))?;
+    shell::run(
+        shell::cargo().args(["build", "--release", "--package", "sip-monitor"]).env("SIP_MONITOR_EBPF", "require"),
+    )?;
     Ok(target_dir().join("release/sip-monitor"))
 }
 

@@ -44,7 +44,10 @@ pub fn exit_code(status: ExitStatus) -> ExitCode {
 
 /// A command as a person would type it.
 pub fn line(command: &Command) -> String {
-    let mut words: Vec<String> = command.get_envs().filter_map(|(key, value)| Some(format!("{}={}", key.to_string_lossy(), value?.to_string_lossy()))).collect();
+    let mut words: Vec<String> = command
+        .get_envs()
+        .filter_map(|(key, value)| Some(format!("{}={}", key.to_string_lossy(), value?.to_string_lossy())))
+        .collect();
     words.push(command.get_program().to_string_lossy().into_owned());
     words.extend(command.get_args().map(|arg| arg.to_string_lossy().into_owned()));
     words.join(" ")

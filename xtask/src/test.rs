@@ -8,7 +8,7 @@ use std::process::{Command, ExitCode, Stdio};
 
 use anyhow::{Context, Result, bail};
 
-use crate::{setup, shell};
+use crate::{codegen, setup, shell};
 
 /// Runs all of it.
 pub fn run(args: &[String]) -> Result<ExitCode> {
@@ -25,6 +25,7 @@ pub fn run(args: &[String]) -> Result<ExitCode> {
     // The same value as for the tests below: the build script runs once for both.
     let lint = ["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"];
     tally.check("lints", shell::run(shell::cargo().args(lint).env("SIP_MONITOR_EBPF", "require")));
+    tally.check("generated files are fresh", codegen::run(&["--check".to_owned()]).map(|_| ()));
     let tests = ["test", "--workspace", "--no-fail-fast", "--", "--show-output"];
     tally.tests(shell::cargo().args(tests).env("SIP_MONITOR_EBPF", "require"))?;
     println!("\n{}", tally.line());
@@ -33,7 +34,14 @@ pub fn run(args: &[String]) -> Result<ExitCode> {
 
 /// `cargo xtask tidy`: the rules of the house alone.
 pub fn tidy() -> Result<ExitCode> {
-    Ok(shell::exit_code(shell::status(shell::cargo().args(["test", "--quiet", "--package", "xtask", "--test", "tidy"]))?))
+    Ok(shell::exit_code(shell::status(shell::cargo().args([
+        "test",
+        "--quiet",
+        "--package",
+        "xtask",
+        "--test",
+        "tidy",
+    ]))?))
 }
 
 /// What came out so far.
@@ -83,7 +91,12 @@ impl Tally {
             let line = line.context("reading the output of cargo test")?;
             let line = String::from_utf8_lossy(&line);
             if let Some(result) = line.strip_prefix("test result: ") {
-                let count = |what: &str| result.split([';', '.']).find_map(|part| part.trim().strip_suffix(what)?.trim().parse::<u64>().ok()).unwrap_or(0);
+                let count = |what: &str| {
+                    result
+                        .split([';', '.'])
+                        .find_map(|part| part.trim().strip_suffix(what)?.trim().parse::<u64>().ok())
+                        .unwrap_or(0)
+                };
                 self.passed += count("passed").saturating_sub(skipped);
                 self.failed += count("failed");
                 self.skipped += skipped + count("ignored");

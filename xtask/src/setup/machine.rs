@@ -40,7 +40,7 @@ impl Machine {
     pub fn look(scope: Scope) -> Self {
         let programs = DEMO_PROGRAMS.iter().chain(if scope == Scope::Test { TEST_PROGRAMS.as_slice() } else { &[] });
         let missing_programs = programs.filter(|(program, _)| !on_path(program)).map(|(_, package)| *package).collect();
-        let bpf_toolchain_llvm = ebpf_build::detect().ok().and_then(|toolchain| llvm_version(&toolchain.rustc_version));
+        let bpf_toolchain_llvm = ebpf_build::detect().ok().and_then(|toolchain| llvm_version(&toolchain.description));
         let has_bpf_linker = ebpf_build::find_linker(&shell::root()).is_some();
         let active = shell::output(Command::new("rustc").arg("-vV").current_dir(shell::root())).unwrap_or_default();
         let mut machine = Self {
@@ -81,15 +81,21 @@ fn installable(machine: &Machine) -> BTreeSet<String> {
     wanted.extend(machine.active_version.map(|(major, minor)| format!("rust-{major}.{minor}-src")));
     if !has_package_lists() {
         if !shell::is_root() {
-            return wanted.into_iter().filter(|p| p.ends_with("web") || p == "rust-web-src" || p == "llvm-22-dev").collect();
+            return wanted
+                .into_iter()
+                .filter(|p| p.ends_with("web") || p == "rust-web-src" || p == "llvm-22-dev")
+                .collect();
         }
         println!("+ apt-get update");
         // A failure shows itself: nothing will be installable.
         let _ = Command::new("apt-get").arg("update").status();
     }
     let has_candidate = |package: &String| {
-        let policy = shell::output(Command::new("apt-cache").args(["policy", package]).env("LC_ALL", "C")).unwrap_or_default();
-        policy.lines().any(|line| line.trim().strip_prefix("Candidate:").is_some_and(|version| version.trim() != "(none)"))
+        let policy =
+            shell::output(Command::new("apt-cache").args(["policy", package]).env("LC_ALL", "C")).unwrap_or_default();
+        policy
+            .lines()
+            .any(|line| line.trim().strip_prefix("Candidate:").is_some_and(|version| version.trim() != "(none)"))
     };
     wanted.into_iter().filter(has_candidate).collect()
 }
@@ -105,10 +111,10 @@ fn has_llvm_dev(version: u32) -> bool {
     prefix.join("bin/llvm-config").is_file() && prefix.join("lib/libLLVM.so").exists()
 }
 
-/// `LLVM version: 22.1.8` of `rustc -vV`.
-fn llvm_version(rustc: &str) -> Option<u32> {
-    let version = rustc.lines().find_map(|line| line.strip_prefix("LLVM version: "))?;
-    version.split('.').next()?.parse().ok()
+/// `LLVM version: 22.1.8` of `rustc -vV`, or `LLVM 22.1.8` of a toolchain's description.
+fn llvm_version(text: &str) -> Option<u32> {
+    let version = text.rsplit_once("LLVM ")?.1;
+    version.trim_start_matches("version: ").split('.').next()?.parse().ok()
 }
 
 /// `release: 1.95.0` of `rustc -vV`.
@@ -126,5 +132,6 @@ mod tests {
     fn versions_are_read_from_rustc() {
         let text = "rustc 1.97.0-nightly\nrelease: 1.97.0-nightly\nLLVM version: 22.1.4";
         assert_eq!((llvm_version(text), rustc_version(text)), (Some(22), Some((1, 97))));
+        assert_eq!(llvm_version("distribution (rustc 1.96.0 (built from a source tarball), LLVM 22.1.8)"), Some(22));
     }
 }

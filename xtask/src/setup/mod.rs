@@ -49,7 +49,10 @@ fn install_missing(scope: Scope) -> Result<bool> {
         let steps = plan::plan(&machine).map_err(anyhow::Error::msg)?;
         let Some(first) = steps.first() else { return Ok(!last.is_empty()) };
         if !shell::is_root() && steps.iter().any(Step::needs_root) {
-            bail!("not everything needed is installed, and installing packages needs root. Run:\n\n{}", plan::as_commands(&steps));
+            bail!(
+                "not everything needed is installed, and installing packages needs root. Run:\n\n{}",
+                plan::as_commands(&steps)
+            );
         }
         if last.first() == Some(first) {
             bail!("this was done and is still needed; see its output above:\n\n{}", plan::as_commands(&steps));

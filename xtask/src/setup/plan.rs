@@ -56,7 +56,11 @@ impl Step {
             Self::Packages(packages) => {
                 let quiet = [("DEBIAN_FRONTEND", "noninteractive".to_owned())];
                 // Somebody else's apt (unattended-upgrades on a fresh machine) may hold the lock for minutes.
-                let mut install = Command::new(true, &quiet, &["apt-get", "install", "-y", "--no-install-recommends", "-o", "DPkg::Lock::Timeout=300"]);
+                let mut install = Command::new(
+                    true,
+                    &quiet,
+                    &["apt-get", "install", "-y", "--no-install-recommends", "-o", "DPkg::Lock::Timeout=300"],
+                );
                 install.words.extend(packages.iter().cloned());
                 vec![Command::new(true, &[], &["apt-get", "update"]), install]
             }
@@ -106,7 +110,9 @@ pub fn plan(machine: &Machine) -> Result<Vec<Step>, String> {
     };
     if !machine.has_bpf_linker {
         // Bitcode is read by the same or a newer LLVM than the one that wrote it.
-        let usable = |v: &u32| *v >= llvm && (machine.llvm_installed.contains(v) || machine.can_install(&format!("llvm-{v}-dev")));
+        let usable = |v: &u32| {
+            *v >= llvm && (machine.llvm_installed.contains(v) || machine.can_install(&format!("llvm-{v}-dev")))
+        };
         let Some(version) = LLVM_SUPPORTED.into_iter().find(usable) else {
             return Err(format!(
                 "bpf-linker {BPF_LINKER} needs the development files of LLVM {llvm} or newer, and this distribution has none.\n\
@@ -143,7 +149,9 @@ mod tests {
             active_version: Some((1, 95)),
             llvm_installed: vec![14],
             missing_programs: vec![],
-            installable: ["rustc-web", "cargo-web", "rust-web-src", "llvm-19-dev", "llvm-22-dev"].map(str::to_owned).into(),
+            installable: ["rustc-web", "cargo-web", "rust-web-src", "llvm-19-dev", "llvm-22-dev"]
+                .map(str::to_owned)
+                .into(),
         }
     }
 
@@ -168,13 +176,22 @@ mod tests {
     #[test]
     fn ubuntu_with_rustup_takes_the_source_from_rustup() {
         let machine = Machine { installable: ["llvm-22-dev".to_owned()].into(), ..fresh_debian() };
-        assert_eq!(plan(&machine), Ok(vec![Step::Packages(vec!["llvm-22-dev".into()]), Step::RustSource, Step::BpfLinker(22)]));
+        assert_eq!(
+            plan(&machine),
+            Ok(vec![Step::Packages(vec!["llvm-22-dev".into()]), Step::RustSource, Step::BpfLinker(22)])
+        );
     }
 
     #[test]
     fn ubuntu_without_rustup_takes_the_source_package_of_its_own_rustc() {
         let installable = ["rust-1.91-src", "llvm-21-dev"].map(str::to_owned).into();
-        let machine = Machine { has_rustup: false, active_version: Some((1, 91)), active_llvm: Some(21), installable, ..fresh_debian() };
+        let machine = Machine {
+            has_rustup: false,
+            active_version: Some((1, 91)),
+            active_llvm: Some(21),
+            installable,
+            ..fresh_debian()
+        };
         let packages = vec!["rust-1.91-src".to_owned(), "llvm-21-dev".to_owned()];
         assert_eq!(plan(&machine), Ok(vec![Step::Packages(packages), Step::BpfLinker(21)]));
     }
@@ -195,7 +212,10 @@ mod tests {
     fn without_root_the_commands_can_be_pasted() {
         let steps = plan(&Machine { missing_programs: vec!["sip-tester"], ..fresh_debian() }).unwrap_or_default();
         let text = as_commands(&steps);
-        assert!(text.starts_with("  sudo apt-get update\n  sudo DEBIAN_FRONTEND=noninteractive apt-get install -y"), "{text}");
+        assert!(
+            text.starts_with("  sudo apt-get update\n  sudo DEBIAN_FRONTEND=noninteractive apt-get install -y"),
+            "{text}"
+        );
         assert!(text.contains(" sip-tester rustc-web cargo-web rust-web-src llvm-22-dev\n"), "{text}");
         assert!(text.ends_with("--no-default-features --features llvm-22"), "{text}");
     }
