@@ -12,6 +12,7 @@ pub mod diagnosis;
 pub mod dialog;
 pub mod media;
 pub mod packet;
+pub mod privacy;
 pub mod record;
 pub mod rtp;
 pub mod sdp;

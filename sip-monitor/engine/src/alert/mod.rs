@@ -1,7 +1,10 @@
 //! From findings to alerts: identity, firing / update / resolved, one alert per peer and window.
 
+pub mod book;
+
 use std::collections::BTreeMap;
 
+pub use book::{AlertBook, AlertCounters};
 use schemars::JsonSchema;
 use serde::Serialize;
 
