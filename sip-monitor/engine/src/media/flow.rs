@@ -72,7 +72,7 @@ pub struct Flow {
     pub elsewhere: Option<Elsewhere>,
     /// RTCP of who should send it.
     pub sender_rtcp: Option<RtcpSource>,
-    /// What who should hear it says of what arrives there, and since when the highest sequence number stands still.
+    /// Lowest TTL or hop limit its packets were seen with.
     pub lowest_ttl: Option<u8>,
 }
 
@@ -225,7 +225,14 @@ impl MediaSession {
                 return None;
             }
             seen.push(endpoints);
-            Some(DueAudio { key, leg, line, confirmed_at, caller: line.caller.endpoint?, callee: line.callee.endpoint? })
+            Some(DueAudio {
+                key,
+                leg,
+                line,
+                confirmed_at,
+                caller: line.caller.endpoint?,
+                callee: line.callee.endpoint?,
+            })
         })
     }
 }
@@ -268,7 +275,8 @@ impl DueAudio<'_> {
             self.line.of(side).endpoints().filter(|e| other.endpoints().all(|o| o != *e)).collect()
         };
         let (caller, callee) = (announced(Side::Caller), announced(Side::Callee));
-        let (from_caller, from_callee) = (learned(table, &caller, &callee), learned(table, &callee, &caller));
+        let (from_caller, from_callee) =
+            (self.learned(table, Side::Caller, &caller, &callee), self.learned(table, Side::Callee, &callee, &caller));
         let ends = |announced: SmallVec<[SocketAddr; 4]>, learned: SmallVec<[SocketAddr; 4]>| {
             let local = announced.iter().chain(&learned).any(|e| table.is_local(e.ip()));
             Endpoints { announced, learned, local }
@@ -297,7 +305,7 @@ impl DueAudio<'_> {
             Side::Callee => (self.callee, self.caller),
         };
         let ice = !self.line.caller.candidates.is_empty() && !self.line.callee.candidates.is_empty();
-        let seen = Seen::collect(table, self.key, receiver, sender, ice);
+        let seen = Seen::collect(table, self.key, receiver, sender, ice, due_since);
         let travel = match (sender.local, receiver.local) {
             (false, true) => Travel::In,
             (true, false) => Travel::Out,
@@ -330,6 +338,35 @@ impl DueAudio<'_> {
         flow
     }
 
+    /// Addresses of a side that SDP does not tell: sources of streams that reach the other side where that announced it
+    /// (symmetric RTP, RFC 4961), and for a host behind one-to-one NAT its own address with the port that it announced.
+    fn learned(
+        &self,
+        table: &MediaTable,
+        side: Side,
+        announced: &[SocketAddr],
+        other: &[SocketAddr],
+    ) -> SmallVec<[SocketAddr; 4]> {
+        let mut learned = SmallVec::new();
+        let mut learn = |endpoint: SocketAddr| {
+            if !announced.contains(&endpoint) && !other.contains(&endpoint) && !learned.contains(&endpoint) {
+                learned.push(endpoint);
+            }
+        };
+        for stream in other.iter().flat_map(|e| table.streams_to(*e)).filter(|s| s.counters.in_sequence) {
+            learn(stream.counters.key.src);
+        }
+        let Some(endpoint) = self.line.of(side).endpoint.filter(|e| !table.is_local(e.ip())) else { return learned };
+        for stream in table.streams_of(self.key) {
+            let dst = stream.counters.key.dst;
+            let from_other = stream.owner.as_ref().is_some_and(|o| o.from == Some(side.other()));
+            if from_other && dst.port() == endpoint.port() && table.is_local(dst.ip()) {
+                learn(dst);
+            }
+        }
+        learned
+    }
+
     /// The private address a side wants its media at, where the signalling with the other network was public.
     fn private_address(&self, table: &MediaTable, to: Side, endpoint: SocketAddr) -> Option<IpAddr> {
         let (near_caller, near_callee) = self.leg.hop;
@@ -343,20 +380,6 @@ impl DueAudio<'_> {
         };
         (is_private(endpoint.ip()) && !is_private(outside.ip())).then_some(endpoint.ip())
     }
-}
-
-/// Addresses a side was heard from: sources of streams that reach the other side where that announced it.
-fn learned(table: &MediaTable, announced: &[SocketAddr], other: &[SocketAddr]) -> SmallVec<[SocketAddr; 4]> {
-    let mut learned = SmallVec::new();
-    for endpoint in other {
-        for stream in table.streams_to(*endpoint).filter(|s| s.counters.in_sequence) {
-            let src = stream.counters.key.src;
-            if !announced.contains(&src) && !other.contains(&src) && !learned.contains(&src) {
-                learned.push(src);
-            }
-        }
-    }
-    learned
 }
 
 /// What the streams towards one side show.
@@ -381,14 +404,22 @@ struct Path {
 }
 
 impl Seen {
-    fn collect(table: &MediaTable, key: CallKey, receiver: &Endpoints, sender: &Endpoints, ice: bool) -> Self {
+    fn collect(
+        table: &MediaTable,
+        key: CallKey,
+        receiver: &Endpoints,
+        sender: &Endpoints,
+        ice: bool,
+        since: Timestamp,
+    ) -> Self {
         let mut seen = Self::default();
         for endpoint in receiver.all() {
             for stream in table.streams_to(endpoint).filter(|s| !receiver.has(s.counters.key.src)) {
                 // A learned address is one of many ports of a NAT or a media server: only what comes from the other
                 // side counts there.
-                if receiver.announced.contains(&endpoint) || sender.has(stream.counters.key.src) {
-                    seen.add(stream);
+                let known = sender.has(stream.counters.key.src) || stream.call() == Some(key);
+                if known || receiver.announced.contains(&endpoint) {
+                    seen.add(stream, since);
                 }
             }
         }
@@ -397,7 +428,7 @@ impl Seen {
             for endpoint in &sender.announced {
                 for stream in table.streams_from(*endpoint) {
                     if stream.call() == Some(key) && !receiver.has(stream.counters.key.dst) {
-                        seen.add(stream);
+                        seen.add(stream, since);
                     }
                 }
             }
@@ -419,9 +450,13 @@ impl Seen {
         seen
     }
 
-    fn add(&mut self, stream: &Stream) {
+    /// Counts a stream. One that ended before media became due on these terms tells nothing but its TTL.
+    fn add(&mut self, stream: &Stream, since: Timestamp) {
         let c = &stream.counters;
         self.lowest_ttl = Some(self.lowest_ttl.map_or(c.ttl_min, |ttl| ttl.min(c.ttl_min)));
+        if c.last_at < since {
+            return;
+        }
         if !c.in_sequence {
             self.strays += c.packets;
             self.stray_at = self.stray_at.max(Some(c.last_at));
@@ -446,11 +481,11 @@ impl Seen {
     }
 
     fn state(&self, flow: &Flow, config: &EngineConfig, now: Timestamp, table: &MediaTable) -> FlowState {
-        let Some(last_at) = self.last_at.filter(|at| *at >= flow.due_since) else {
-            let just_now = self.stray_at.is_some_and(|at| at >= flow.due_since && now.since(at) < SETTLE);
+        let Some(last_at) = self.last_at else {
+            let just_now = self.stray_at.is_some_and(|at| now.since(at) < SETTLE);
             return match (just_now, &flow.refusal) {
                 (true, _) => FlowState::Starting,
-                (false, Some(refusal)) if refusal.span() >= REFUSED_FOR => FlowState::Refused,
+                (false, Some(refusal)) if refusal.span_since(flow.due_since) >= REFUSED_FOR => FlowState::Refused,
                 (false, _) => FlowState::Absent,
             };
         };
@@ -462,7 +497,8 @@ impl Seen {
             let silent = self.comfort_noise || is_silent_on_purpose(flow.sender_rtcp.as_ref(), last_at, now);
             return if silent { FlowState::Flowing } else { FlowState::Stopped(last_at) };
         }
-        if flow.travel == Travel::Out && flow.private_address.is_some_and(|address| nobody_there(table, address, &used)) {
+        if flow.travel == Travel::Out && flow.private_address.is_some_and(|address| nobody_there(table, address, &used))
+        {
             return FlowState::Undeliverable;
         }
         FlowState::Flowing
@@ -473,7 +509,7 @@ impl Path {
     /// Whether its packets were refused again and again, up to the last ones.
     fn is_refused(&self, since: Timestamp) -> bool {
         self.refusal.is_some_and(|r| {
-            r.last_at >= since && r.span() >= REFUSED_FOR && self.last_at.since(r.last_at) <= ICMP_INTERVAL
+            r.last_at >= since && r.span_since(since) >= REFUSED_FOR && self.last_at.since(r.last_at) <= ICMP_INTERVAL
         })
     }
 }
@@ -487,7 +523,9 @@ fn nobody_there(table: &MediaTable, address: IpAddr, used: &[&Path]) -> bool {
 /// sent).
 fn is_silent_on_purpose(rtcp: Option<&RtcpSource>, last_at: Timestamp, now: Timestamp) -> bool {
     rtcp.is_some_and(|r| {
-        now.since(r.last_at) <= RTCP_ALIVE && r.last_at > last_at && r.sent_grew_at.is_none_or(|t| t.since(last_at) <= RTCP_INTERVAL)
+        now.since(r.last_at) <= RTCP_ALIVE
+            && r.last_at > last_at
+            && r.sent_grew_at.is_none_or(|t| t.since(last_at) <= RTCP_INTERVAL)
     })
 }
 
@@ -510,18 +548,28 @@ fn elsewhere(
     }
     let fits = |stream: &&Stream| {
         let c = &stream.counters;
-        let of_others = stream.call().is_some_and(|call| call != key);
+        let of_others = stream.owner.as_ref().is_some_and(|o| o.call != key);
         c.in_sequence && c.last_at >= since && !of_others && !receiver.has(c.key.dst) && !table.is_held(c.key.dst)
     };
+    let elsewhere = |stream: &Stream| {
+        let c = &stream.counters;
+        Elsewhere { src: c.key.src, dst: c.key.dst, packets: c.packets, last_at: c.last_at }
+    };
     let from_endpoints = sender.all().flat_map(|e| table.streams_from(e)).filter(|s| !sender.has(s.counters.key.dst));
-    let between_hosts = sender
+    if let Some(stream) = from_endpoints.filter(fits).max_by_key(|s| s.counters.last_at) {
+        return Some(elsewhere(stream));
+    }
+    // Neither end is as announced: only a stream between the two hosts that began with this session, the only one of
+    // its kind, can be meant.
+    let mut between_hosts = sender
         .announced
         .iter()
         .flat_map(|e| table.streams_from_host(e.ip()))
-        .filter(|s| receiver.has_host(s.counters.key.dst.ip()) && !sender.has_host(s.counters.key.dst.ip()));
-    let stream = from_endpoints.chain(between_hosts).filter(fits).max_by_key(|s| s.counters.last_at)?;
-    let c = &stream.counters;
-    Some(Elsewhere { src: c.key.src, dst: c.key.dst, packets: c.packets, last_at: c.last_at })
+        .filter(|s| receiver.has_host(s.counters.key.dst.ip()) && !sender.has_host(s.counters.key.dst.ip()))
+        .filter(|s| s.counters.first_at + SETTLE >= since)
+        .filter(fits);
+    let only = between_hosts.next().map(elsewhere)?;
+    between_hosts.next().is_none().then_some(only)
 }
 
 /// How far the absence of media towards `to` can be trusted (ground rules 5, 9 and 10).
@@ -559,9 +607,7 @@ fn sight(
     };
     let media_of_host = |ends: &Endpoints| {
         let mut hosts = ends.all().map(|e| e.ip()).filter(|ip| table.is_local(*ip));
-        hosts.any(|ip| {
-            table.streams_to_host(ip).chain(table.streams_from_host(ip)).any(Stream::is_worth_a_record)
-        })
+        hosts.any(|ip| table.streams_to_host(ip).chain(table.streams_from_host(ip)).any(Stream::is_worth_a_record))
     };
     if !media_of_host(receiver) && !media_of_host(sender) && table.refusals(key).is_empty() {
         return Sight::None;

@@ -329,7 +329,13 @@ fn offered_record(d: &Description, from: Side) -> MediaRecord {
         (false, true) => "recvonly",
         (false, false) => "inactive",
     };
-    MediaRecord { kind: d.kind_name.to_string(), caller, callee, direction: direction.to_owned(), codecs: d.codec_names() }
+    MediaRecord {
+        kind: d.kind_name.to_string(),
+        caller,
+        callee,
+        direction: direction.to_owned(),
+        codecs: d.codec_names(),
+    }
 }
 
 fn same_hosts(hop: (SocketAddr, SocketAddr), a: SocketAddr, b: SocketAddr) -> bool {
@@ -350,7 +356,8 @@ fn hold_endpoints(table: &mut MediaTable, key: CallKey, context: &SdpContext<'_>
             table.hold(at, key, context.call_id, &place, &line.codecs);
         }
         // A host behind one-to-one NAT that tells its public address gets its media at the private one, port kept.
-        let behind_nat = line.address().is_some_and(|address| !table.is_local(address)) && table.is_local(context.src.ip());
+        let behind_nat =
+            line.address().is_some_and(|address| !table.is_local(address)) && table.is_local(context.src.ip());
         if behind_nat && line.endpoint.is_some() {
             let endpoint = SocketAddr::new(context.src.ip(), line.port);
             let place = Place { endpoint, side, rtcp_only: false, weak: true };

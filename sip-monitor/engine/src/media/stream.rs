@@ -1,5 +1,6 @@
 //! One counted RTP stream, the call it belongs to and what its receiver says of it.
 
+use core::time::Duration;
 use std::sync::Arc;
 
 use crate::call::CallKey;
@@ -9,8 +10,10 @@ use crate::record::{Side, StreamRecord};
 use crate::rtp::{ReportBlock, static_payload};
 use crate::time::Timestamp;
 
-/// A silence longer than this between two reports begins a new burst of talk.
-const BURST_GAP_NS: u64 = 2_000_000_000;
+/// After such a silence a call is worth another look.
+const PAUSE: Duration = Duration::from_secs(2);
+/// After such a silence media counts as having begun anew. Longer than the pauses of silence suppression usually are.
+const RESTART: Duration = Duration::from_secs(10);
 /// Where nothing tells the clock rate: that of most telephone codecs (RFC 3551 6).
 const DEFAULT_CLOCK_RATE_HZ: u32 = 8_000;
 /// Shortest stream from whose timestamps a clock rate is estimated.
@@ -23,7 +26,7 @@ pub struct Stream {
     pub counters: StreamCounters,
     /// The call it was joined to.
     pub owner: Option<Owner>,
-    /// When it began, or came back after its last silence of 2 s or more.
+    /// When it began, or began anew after a silence of 10 s or more.
     pub burst_at: Timestamp,
     /// What its receiver said of it last, by RTCP.
     pub reception: Option<Box<Reception>>,
@@ -66,14 +69,13 @@ impl Stream {
 
     /// Takes the next report. Returns whether it began to count, or came back after a silence.
     pub fn update(&mut self, counters: &StreamCounters) -> bool {
-        let came_back = counters.last_at.since(self.counters.last_at).as_nanos() > u128::from(BURST_GAP_NS)
-            && counters.gap_max_ns >= BURST_GAP_NS;
+        let silent = counters.last_at.since(self.counters.last_at);
         let counts_now = counters.in_sequence && !self.counters.in_sequence;
-        if came_back {
+        if silent >= RESTART {
             self.burst_at = counters.last_at;
         }
         self.counters = *counters;
-        came_back || counts_now
+        counts_now || silent >= PAUSE
     }
 
     /// Takes what a receiver says of it.
@@ -110,16 +112,19 @@ impl Stream {
 
     /// Whether a payload type carries no voice of its own: comfort noise or telephone-event.
     fn is_accessory(&self, payload_type: u8) -> bool {
-        self.codec(payload_type).is_some_and(|(name, _)| {
-            name.eq_ignore_ascii_case("CN") || name.eq_ignore_ascii_case("telephone-event")
-        })
+        self.codec(payload_type)
+            .is_some_and(|(name, _)| name.eq_ignore_ascii_case("CN") || name.eq_ignore_ascii_case("telephone-event"))
     }
 
     /// The payload type that the stream is mainly made of: the last one, unless that is comfort noise or telephone-event.
     #[must_use]
     pub fn main_payload_type(&self) -> u8 {
         let last = self.counters.payload_type;
-        if self.is_accessory(last) { self.payload_types().find(|n| !self.is_accessory(*n)).unwrap_or(last) } else { last }
+        if self.is_accessory(last) {
+            self.payload_types().find(|n| !self.is_accessory(*n)).unwrap_or(last)
+        } else {
+            last
+        }
     }
 
     /// Whether its last packet was comfort noise: the silence after it is silence suppression (RFC 3389 5).

@@ -183,7 +183,14 @@ impl MediaTable {
         }
     }
 
-    fn note_rtcp(&mut self, now: Timestamp, call: CallKey, from: Option<Side>, packet: &Packet<'_>, part: &RtcpPacket<'_>) {
+    fn note_rtcp(
+        &mut self,
+        now: Timestamp,
+        call: CallKey,
+        from: Option<Side>,
+        packet: &Packet<'_>,
+        part: &RtcpPacket<'_>,
+    ) {
         let Some(ssrc) = part.sender() else { return };
         let Some(media) = self.calls.get_mut(&call) else { return };
         let index = media.rtcp.iter().position(|r| (r.src, r.dst, r.ssrc) == (packet.src, packet.dst, ssrc));
@@ -229,7 +236,14 @@ impl MediaTable {
 
     /// Notes that `side` of a call takes media at `endpoint`. The newest call that names an endpoint gets the streams that
     /// begin from then on; a stream that began before stays with its call.
-    pub(super) fn hold(&mut self, at: Timestamp, call: CallKey, call_id: &str, place: &Place, codecs: &Arc<[CodecName]>) {
+    pub(super) fn hold(
+        &mut self,
+        at: Timestamp,
+        call: CallKey,
+        call_id: &str,
+        place: &Place,
+        codecs: &Arc<[CodecName]>,
+    ) {
         let media = self.calls.entry(call).or_insert_with(|| CallMedia {
             call_id: call_id.into(),
             endpoints: Vec::new(),
@@ -316,8 +330,7 @@ impl MediaTable {
         let ids: SmallVec<[u32; 8]> = self.ids_of(key).collect();
         for id in ids {
             self.by_call.remove(&(key, id));
-            if let Some(owner) =
-                self.slots.get_mut(id as usize).and_then(Option::as_mut).and_then(|s| s.owner.as_mut())
+            if let Some(owner) = self.slots.get_mut(id as usize).and_then(Option::as_mut).and_then(|s| s.owner.as_mut())
             {
                 owner.released = true;
             }

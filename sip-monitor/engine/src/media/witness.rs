@@ -41,10 +41,10 @@ impl Refusal {
         *self = Self { count, first_at, ..*next };
     }
 
-    /// Errors that came again and again, not only while a port was being opened.
+    /// For how long after `since` errors came again and again: a port opened late gives only a short run of them.
     #[must_use]
-    pub fn span(&self) -> Duration {
-        self.last_at.since(self.first_at)
+    pub fn span_since(&self, since: Timestamp) -> Duration {
+        self.last_at.since(self.first_at.max(since))
     }
 }
 
