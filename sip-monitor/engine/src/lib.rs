@@ -12,11 +12,14 @@ pub mod diagnosis;
 pub mod dialog;
 pub mod media;
 pub mod packet;
+pub mod peer;
 pub mod privacy;
 pub mod record;
+pub mod registration;
 pub mod rtp;
 pub mod sdp;
 pub mod sip;
+pub mod text;
 pub mod time;
 pub mod transaction;
 

@@ -1,5 +1,11 @@
 //! What a person calls a call: everything under one Call-ID. Facts without opinion.
 
+mod facts;
+mod hop;
+
+pub use facts::{Call, Hangup, IcmpSeen, ReasonSeen, Refer, SessionKind};
+pub use hop::{Hop, HopView};
+
 /// Identity of a call inside the engine: a slot and how often it was used, so that a stale key finds nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct CallKey {
@@ -8,7 +14,3 @@ pub struct CallKey {
     /// Use of the slot.
     pub generation: u32,
 }
-
-/// A call.
-#[derive(Debug)]
-pub struct Call {}
