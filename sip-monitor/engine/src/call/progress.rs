@@ -29,7 +29,7 @@ impl Call {
         };
         let mut media = MediaSession::default();
         if !starts_here {
-            media.adopted();
+            media.adopted(seen.at);
         }
         Self {
             key,
@@ -177,6 +177,15 @@ impl Call {
         self.set_state(ctx, at, state);
     }
 
+    /// What media knows a dialog by: the callee's tag tells the branches of a fork apart.
+    pub(crate) fn dialog_id(&self, ctx: &Context<'_>, seen: &Seen<'_, '_>) -> u64 {
+        let callee_tag = match self.requester(seen, ctx.text_limit()) {
+            Some(Side::Callee) => seen.from_tag,
+            Some(Side::Caller) | None => seen.to_tag,
+        };
+        if callee_tag.is_empty() { 0 } else { ctx.hasher.hash_one(callee_tag) }
+    }
+
     /// Takes the SDP of a message that was not seen before.
     pub(crate) fn take_sdp(
         &mut self,
@@ -187,11 +196,7 @@ impl Call {
         confirms: bool,
     ) {
         let Some(sdp) = seen.message.sdp().and_then(|bytes| Sdp::parse(bytes).ok()) else { return };
-        let callee_tag = match self.requester(seen, ctx.text_limit()) {
-            Some(Side::Callee) => seen.from_tag,
-            Some(Side::Caller) | None => seen.to_tag,
-        };
-        let dialog = if callee_tag.is_empty() { 0 } else { ctx.hasher.hash_one(callee_tag) };
+        let dialog = self.dialog_id(ctx, seen);
         let context = SdpContext {
             at: seen.at,
             from,

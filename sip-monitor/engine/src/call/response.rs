@@ -158,7 +158,8 @@ impl Call {
                 self.answered_at = Some(seen.at);
                 self.ended_at = None;
                 self.set_state(ctx, seen.at, CallState::Confirmed);
-                self.media.confirmed(seen.at);
+                let id = self.dialog_id(ctx, seen);
+                self.media.confirmed(seen.at, id);
             }
         }
         if first && !(reliable_answer && early_exchange) {
@@ -309,7 +310,7 @@ impl Call {
         let (in_dialog, has_offer, path, cseq) = (invite.in_dialog, invite.has_offer, invite.path, invite.cseq);
         if in_dialog {
             if has_offer && let Some(offerer) = requester {
-                self.media.offer_rejected(ctx.media, self.key, seen.at, offerer, seen.src, seen.dst);
+                self.media.offer_rejected(seen.at, offerer, seen.src, seen.dst);
             }
             return;
         }
@@ -348,7 +349,7 @@ impl Call {
             MethodKind::Update | MethodKind::Prack => {
                 let Some(requester) = requester else { return };
                 if code >= 300 && had_offer {
-                    self.media.offer_rejected(ctx.media, self.key, seen.at, requester, seen.src, seen.dst);
+                    self.media.offer_rejected(seen.at, requester, seen.src, seen.dst);
                 } else if (200..300).contains(&code) {
                     if seen.kind == MethodKind::Update {
                         self.refresh_target(ctx, seen, Some(requester.other()), dialog);
