@@ -7,6 +7,7 @@ use smallvec::SmallVec;
 use crate::call::{CallKey, Hop, HopView};
 use crate::diagnosis::CallIdentity;
 use crate::dialog::{Answer, Dialog, DialogState};
+use crate::media::MediaSession;
 use crate::packet::{Direction, IcmpKind};
 use crate::record::{CallState, Side, StateChange};
 use crate::registration::Registration;
@@ -88,6 +89,8 @@ pub struct Call {
     pub session_interval_s: Option<u32>,
     /// The registration, where it is one.
     pub registration: Option<Box<Registration>>,
+    /// What offers and answers agreed on.
+    pub media: MediaSession,
 }
 
 /// The BYE or CANCEL that ended a call.
