@@ -2,6 +2,9 @@
 
 use core::net::IpAddr;
 
+use super::SdpAddress;
+use super::line::{number, split_word, words};
+
 /// Which way media is to flow, as seen by the one who wrote it (RFC 8866 6.7).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
 pub enum Direction {
@@ -98,4 +101,119 @@ pub struct T38<'a> {
     pub rate_management: Option<&'a [u8]>,
     /// `T38FaxUdpEC`.
     pub udp_ec: Option<&'a [u8]>,
+}
+
+impl Direction {
+    /// Reads an attribute; `None` where it is another.
+    #[must_use]
+    pub fn parse(attribute: &[u8]) -> Option<Self> {
+        match attribute {
+            b"sendrecv" => Some(Self::SendRecv),
+            b"sendonly" => Some(Self::SendOnly),
+            b"recvonly" => Some(Self::RecvOnly),
+            b"inactive" => Some(Self::Inactive),
+            _ => None,
+        }
+    }
+
+    /// Whether the one who wrote it sends.
+    #[must_use]
+    pub const fn sends(self) -> bool {
+        matches!(self, Self::SendRecv | Self::SendOnly)
+    }
+
+    /// Whether the one who wrote it receives.
+    #[must_use]
+    pub const fn receives(self) -> bool {
+        matches!(self, Self::SendRecv | Self::RecvOnly)
+    }
+
+    /// As written.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::SendRecv => "sendrecv",
+            Self::SendOnly => "sendonly",
+            Self::RecvOnly => "recvonly",
+            Self::Inactive => "inactive",
+        }
+    }
+}
+
+impl<'a> Codec<'a> {
+    /// Reads `name/clock[/channels]` of an rtpmap (RFC 8866 6.6).
+    pub(super) fn parse_map(payload_type: u8, map: &'a [u8]) -> Option<Self> {
+        let mut fields = map.split(|byte| *byte == b'/');
+        let name = fields.next().map(<[u8]>::trim_ascii).filter(|name| !name.is_empty())?;
+        let clock_rate_hz = fields.next().and_then(number).unwrap_or(0);
+        let channels = fields.next().and_then(number).filter(|channels| *channels != 0).unwrap_or(1);
+        Some(Self { payload_type, name, clock_rate_hz, channels, fmtp: None })
+    }
+
+    /// Whether it is this encoding, without regard to case (RFC 4855 3).
+    #[must_use]
+    pub fn is(&self, name: &str) -> bool {
+        self.name.eq_ignore_ascii_case(name.as_bytes())
+    }
+}
+
+impl Rtcp {
+    pub(super) fn parse(value: &[u8]) -> Option<Self> {
+        let mut words = words(value);
+        let port = words.next().and_then(number)?;
+        Some(Self { port, address: words.nth(2).and_then(|address| SdpAddress::parse(address).ip()) })
+    }
+}
+
+impl<'a> Crypto<'a> {
+    pub(super) fn parse(value: &'a [u8]) -> Option<Self> {
+        let mut words = words(value);
+        Some(Self { tag: words.next().and_then(number)?, suite: words.next()? })
+    }
+}
+
+impl<'a> Candidate<'a> {
+    pub(super) fn parse(value: &'a [u8]) -> Option<Self> {
+        let mut words = words(value);
+        let (foundation, component) = (words.next()?, words.next().and_then(number)?);
+        let (transport, priority) = (words.next()?, words.next().and_then(number)?);
+        let (address, port) = (SdpAddress::parse(words.next()?).ip(), words.next().and_then(number)?);
+        words.next().filter(|word| *word == b"typ")?;
+        let kind = match words.next()? {
+            b"host" => CandidateType::Host,
+            b"srflx" => CandidateType::ServerReflexive,
+            b"prflx" => CandidateType::PeerReflexive,
+            b"relay" => CandidateType::Relayed,
+            _ => CandidateType::Other,
+        };
+        // The rest are pairs: `raddr <address>`, `rport <port>`, `generation <n>`, ...
+        let (mut related_address, mut related_port) = (None, None);
+        while let (Some(name), Some(value)) = (words.next(), words.next()) {
+            match name {
+                b"raddr" => related_address = SdpAddress::parse(value).ip(),
+                b"rport" => related_port = number(value),
+                _ => {}
+            }
+        }
+        let related = related_address.zip(related_port);
+        Some(Self { foundation, component, transport, priority, address, port, kind, related })
+    }
+}
+
+impl<'a> T38<'a> {
+    pub(super) fn collect(attributes: impl Iterator<Item = (&'a [u8], &'a [u8])>) -> Self {
+        let mut t38 = Self::default();
+        for (name, value) in attributes {
+            let (value, _) = split_word(value);
+            match name {
+                b"T38FaxVersion" => t38.version = number(value),
+                b"T38MaxBitRate" => t38.max_bit_rate = number(value),
+                b"T38FaxMaxDatagram" => t38.max_datagram = number(value),
+                b"T38FaxRateManagement" => t38.rate_management = Some(value),
+                b"T38FaxUdpEC" => t38.udp_ec = Some(value),
+                _ => {}
+            }
+        }
+        t38
+    }
 }

@@ -1,8 +1,10 @@
 //! Headers read by their meaning. Mandatory ones give a [`Fault`] where they are missing or cannot be read; optional ones
 //! give `None` in both cases, and [`Message::faults`] tells which.
 
+use super::scan::{decimal, decimal_u32, split_params, split_word};
+use super::values::seconds;
 use super::{
-    Auth, CSeq, Contact, ContentType, Fault, FaultSet, HeaderName, Message, Method, NameAddr, RAck, Reason, Replaces,
+    Auth, CSeq, Contact, ContentType, Fault, HeaderName, Message, Method, NameAddr, RAck, Reason, Replaces,
     SessionExpires, SessionId, SubscriptionState, Values, Via, Warning,
 };
 
@@ -30,7 +32,8 @@ impl<'a> Message<'a> {
     /// The method in the CSeq, also where its number cannot be read.
     #[must_use]
     pub fn cseq_method(&self) -> Option<Method<'a>> {
-        None
+        let (_, method) = split_word(self.header(HeaderName::CSeq)?);
+        CSeq::parse_method(method)
     }
 
     /// From (RFC 3261 20.20).
@@ -51,7 +54,7 @@ impl<'a> Message<'a> {
 
     /// The values of a list header one by one, over all its lines; empty elements are left out.
     pub fn list(&self, name: HeaderName) -> impl Iterator<Item = &'a [u8]> + Clone + '_ {
-        self.headers(name).flat_map(|value| Values { rest: Some(value) })
+        self.headers(name).flat_map(Values::new)
     }
 
     /// The Via values, top first (RFC 3261 20.42).
@@ -69,7 +72,7 @@ impl<'a> Message<'a> {
 
     /// The Contact values (RFC 3261 20.10).
     pub fn contacts(&self) -> impl Iterator<Item = Result<Contact<'a>, Fault>> + Clone + '_ {
-        self.list(HeaderName::Contact).map(|value| NameAddr::parse(value, Fault::Contact).map(Contact::Address))
+        self.list(HeaderName::Contact).map(Contact::parse)
     }
 
     /// The URI of the first Contact that is an address: the remote target of a dialog (RFC 3261 12.1.1).
@@ -102,72 +105,72 @@ impl<'a> Message<'a> {
 
     /// The Reason values (RFC 3326).
     pub fn reasons(&self) -> impl Iterator<Item = Result<Reason<'a>, Fault>> + Clone + '_ {
-        self.list(HeaderName::Reason).map(|_| Err(Fault::Reason))
+        self.list(HeaderName::Reason).map(Reason::parse)
     }
 
     /// The Warning values (RFC 3261 20.43).
     pub fn warnings(&self) -> impl Iterator<Item = Result<Warning<'a>, Fault>> + Clone + '_ {
-        self.list(HeaderName::Warning).map(|_| Err(Fault::Warning))
+        self.list(HeaderName::Warning).map(Warning::parse)
     }
 
     /// RAck of a PRACK (RFC 3262 7.2).
     #[must_use]
     pub fn rack(&self) -> Option<RAck<'a>> {
-        None
+        RAck::parse(self.header(HeaderName::RAck)?).ok()
     }
 
     /// RSeq of a reliable provisional response (RFC 3262 7.1).
     #[must_use]
     pub fn rseq(&self) -> Option<u32> {
-        None
+        decimal_u32(self.header(HeaderName::RSeq)?)
     }
 
     /// Content-Length (RFC 3261 20.14).
     #[must_use]
     pub fn content_length(&self) -> Option<u32> {
-        None
+        decimal_u32(self.header(HeaderName::ContentLength)?)
     }
 
     /// Content-Type (RFC 3261 20.15).
     #[must_use]
     pub fn content_type(&self) -> Option<ContentType<'a>> {
-        None
+        ContentType::parse(self.header(HeaderName::ContentType)?).ok()
     }
 
     /// Max-Forwards (RFC 3261 20.22), 0 to 255.
     #[must_use]
     pub fn max_forwards(&self) -> Option<u8> {
-        None
+        decimal(self.header(HeaderName::MaxForwards)?).and_then(|hops| u8::try_from(hops).ok())
     }
 
     /// Expires in seconds (RFC 3261 20.19); too large counts as the largest.
     #[must_use]
     pub fn expires(&self) -> Option<u32> {
-        None
+        seconds(self.header(HeaderName::Expires)?).ok()
     }
 
     /// Min-Expires in seconds (RFC 3261 20.23).
     #[must_use]
     pub fn min_expires(&self) -> Option<u32> {
-        None
+        seconds(self.header(HeaderName::MinExpires)?).ok()
     }
 
     /// Session-Expires (RFC 4028 4).
     #[must_use]
     pub fn session_expires(&self) -> Option<SessionExpires> {
-        None
+        SessionExpires::parse(self.header(HeaderName::SessionExpires)?).ok()
     }
 
     /// Min-SE in seconds (RFC 4028 5).
     #[must_use]
     pub fn min_se(&self) -> Option<u32> {
-        None
+        seconds(self.header(HeaderName::MinSe)?).ok()
     }
 
     /// Retry-After in seconds (RFC 3261 20.33).
     #[must_use]
     pub fn retry_after(&self) -> Option<u32> {
-        None
+        seconds(self.header(HeaderName::RetryAfter)?).ok()
     }
 
     /// Whether a token stands in a list header, without regard to case.
@@ -198,7 +201,8 @@ impl<'a> Message<'a> {
 
     /// The challenges of a 401 (WWW-Authenticate) or 407 (Proxy-Authenticate).
     pub fn challenges(&self) -> impl Iterator<Item = Auth<'a>> + '_ {
-        core::iter::empty()
+        let (own, proxy) = (HeaderName::WwwAuthenticate, HeaderName::ProxyAuthenticate);
+        self.headers(own).chain(self.headers(proxy)).filter_map(|value| Auth::parse(value).ok())
     }
 
     /// The first challenge.
@@ -210,7 +214,8 @@ impl<'a> Message<'a> {
     /// The first credentials: Authorization, else Proxy-Authorization.
     #[must_use]
     pub fn credentials(&self) -> Option<Auth<'a>> {
-        None
+        let (own, proxy) = (HeaderName::Authorization, HeaderName::ProxyAuthorization);
+        self.headers(own).chain(self.headers(proxy)).find_map(|value| Auth::parse(value).ok())
     }
 
     /// Refer-To (RFC 3515 2.1).
@@ -222,25 +227,25 @@ impl<'a> Message<'a> {
     /// Replaces (RFC 3891).
     #[must_use]
     pub fn replaces(&self) -> Option<Replaces<'a>> {
-        None
+        Replaces::parse(self.header(HeaderName::Replaces)?).ok()
     }
 
     /// The package of Event (RFC 6665 8.2.1), without its parameters.
     #[must_use]
     pub fn event(&self) -> Option<&'a [u8]> {
-        None
+        Some(split_params(self.header(HeaderName::Event)?).0)
     }
 
     /// Subscription-State (RFC 6665 8.2.3).
     #[must_use]
     pub fn subscription_state(&self) -> Option<SubscriptionState<'a>> {
-        None
+        SubscriptionState::parse(self.header(HeaderName::SubscriptionState)?).ok()
     }
 
     /// Session-ID (RFC 7989).
     #[must_use]
     pub fn session_id(&self) -> Option<SessionId<'a>> {
-        None
+        SessionId::parse(self.header(HeaderName::SessionId)?).ok()
     }
 
     /// User-Agent (RFC 3261 20.41), as it stands.
@@ -253,11 +258,5 @@ impl<'a> Message<'a> {
     #[must_use]
     pub fn server(&self) -> Option<&'a [u8]> {
         self.header(HeaderName::Server)
-    }
-
-    /// Everything that is wrong with the message. Reads every header that has a reader: not for the fast path.
-    #[must_use]
-    pub fn faults(&self) -> FaultSet {
-        self.faults
     }
 }

@@ -1,7 +1,9 @@
 //! The message: its start line, the table of its headers, its body.
 
+use memchr::memchr;
 use smallvec::SmallVec;
 
+use super::scan::{is_lws, is_token, split_at_byte, trim};
 use super::{Fault, FaultSet, HeaderName, Method, StartLine};
 
 /// Why bytes are no SIP message.
@@ -45,8 +47,72 @@ impl<'a> Message<'a> {
     /// # Errors
     /// [`NotSip`], where there is no start line. Everything else that is wrong is a [`Fault`] of the message.
     pub fn parse(bytes: &'a [u8]) -> Result<Self, NotSip> {
-        let _ = bytes;
-        Err(NotSip::Empty)
+        let start = bytes.iter().position(|byte| !matches!(byte, b'\r' | b'\n')).unwrap_or(bytes.len());
+        let mut faults = FaultSet::EMPTY;
+        let first = Line::unfolded(bytes, start);
+        let Some(start_line) = StartLine::parse(first.text, &mut faults) else {
+            return Err(match bytes {
+                [] => NotSip::Empty,
+                _ if bytes.iter().all(|byte| matches!(byte, b'\r' | b'\n' | b' ' | b'\t' | 0)) => NotSip::KeepAlive,
+                _ => NotSip::StartLine,
+            });
+        };
+        faults = faults | first.faults();
+        let mut message = Self { bytes, start_line, headers: SmallVec::new(), present: 0, body_start: 0, faults };
+        message.read_headers(first.next);
+        Ok(message)
+    }
+
+    /// Fills the table from `from` to the empty line, and finds where the body begins.
+    fn read_headers(&mut self, mut from: usize) {
+        loop {
+            let line = Line::at(self.bytes, from);
+            self.faults = self.faults | line.faults();
+            if !line.text.is_empty() {
+                self.read_header(from, line.text);
+            }
+            from = line.next;
+            if line.text.is_empty() || line.end == LineEnd::Missing {
+                break;
+            }
+        }
+        self.body_start = offset(from);
+    }
+
+    /// Notes one header line, folds included (RFC 3261 7.3.1: `name HCOLON value`).
+    fn read_header(&mut self, start: usize, line: &[u8]) {
+        if self.headers.len() >= Self::MAX_HEADERS {
+            self.faults.insert(Fault::TooManyHeaders);
+            return;
+        }
+        let Some(colon) = line.iter().position(|byte| *byte == b':') else {
+            self.faults.insert(Fault::HeaderLine);
+            return;
+        };
+        let (name, value) = split_at_byte(line, colon);
+        let written = trim(name);
+        let (name_start, Ok(name_len)) = (start + leading_lws(name), u16::try_from(written.len())) else {
+            self.faults.insert(Fault::HeaderLine);
+            return;
+        };
+        let name = HeaderName::from_bytes(written);
+        let indented = name_start != start;
+        let name_ok = name != HeaderName::Other || is_token(written);
+        if indented || !name_ok {
+            self.faults.insert(Fault::HeaderLine);
+        }
+        if self.present & name.bit() != 0 && name.is_single() {
+            self.faults.insert(Fault::DuplicateHeader);
+        }
+        self.present |= name.bit();
+        let value_start = start + colon + 1 + leading_lws(value);
+        self.headers.push(HeaderLine {
+            name,
+            name_len,
+            name_start: offset(name_start),
+            value_start: offset(value_start),
+            value_end: offset(value_start + trim(value).len()),
+        });
     }
 
     /// The first line.
@@ -126,4 +192,66 @@ impl<'a> Message<'a> {
     fn value(&self, line: &HeaderLine) -> &'a [u8] {
         self.bytes.get(line.value_start as usize..line.value_end as usize).unwrap_or_default()
     }
+}
+
+/// How a line ends.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum LineEnd {
+    CrLf,
+    Lf,
+    Missing,
+}
+
+/// A line of the head, its folds included, without its end.
+struct Line<'a> {
+    text: &'a [u8],
+    next: usize,
+    end: LineEnd,
+}
+
+impl<'a> Line<'a> {
+    /// The start line: it cannot be folded, so a line behind it that begins with white space is a header's.
+    fn unfolded(bytes: &'a [u8], start: usize) -> Self {
+        let end = bytes.get(start..).and_then(|rest| memchr(b'\n', rest));
+        Self::at(end.map_or(bytes, |end| bytes.get(..=start + end).unwrap_or(bytes)), start)
+    }
+
+    fn at(bytes: &'a [u8], start: usize) -> Self {
+        let mut from = start;
+        loop {
+            let Some(found) = bytes.get(from..).and_then(|rest| memchr(b'\n', rest)) else {
+                return Self { text: bytes.get(start..).unwrap_or_default(), next: bytes.len(), end: LineEnd::Missing };
+            };
+            let next = from + found + 1;
+            let text = bytes.get(start..next - 1).unwrap_or_default();
+            let (text, end) = match text {
+                [text @ .., b'\r'] => (text, LineEnd::CrLf),
+                text => (text, LineEnd::Lf),
+            };
+            // An empty line ends the head, whatever the body begins with: only what has begun can be folded.
+            if text.is_empty() || !matches!(bytes.get(next), Some(b' ' | b'\t')) {
+                return Self { text, next, end };
+            }
+            from = next;
+        }
+    }
+
+    fn faults(&self) -> FaultSet {
+        let mut faults = FaultSet::EMPTY;
+        match self.end {
+            LineEnd::CrLf => {}
+            LineEnd::Lf => faults.insert(Fault::BareLineFeed),
+            LineEnd::Missing => faults.insert(Fault::HeadersCut),
+        }
+        faults
+    }
+}
+
+fn leading_lws(bytes: &[u8]) -> usize {
+    bytes.iter().take_while(|byte| is_lws(**byte)).count()
+}
+
+/// Positions are kept in 32 bits: no datagram and no message cut from a stream comes near.
+fn offset(position: usize) -> u32 {
+    u32::try_from(position).unwrap_or(u32::MAX)
 }
