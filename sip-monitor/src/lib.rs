@@ -1,1 +1,4 @@
-//! placeholder
+//! The edges of sip-monitor: packets come in from the kernel or from capture files, alerts and records go out. All the
+//! logic is in `sip-monitor-engine`; nothing here knows what SIP is beyond which bytes to hand over.
+
+pub mod capture;
