@@ -80,6 +80,41 @@ const fn seen(class: Class, ip: IpHeader, payload_offset: usize, payload_len: us
     Seen { class, ip, src_port: 0, dst_port: 0, payload_offset, payload_len }
 }
 
+/// Where the payload of a UDP packet is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct UdpPayload {
+    /// Source port.
+    pub src_port: u16,
+    /// Destination port.
+    pub dst_port: u16,
+    /// Where the payload begins.
+    pub offset: usize,
+    /// Its bytes, as the headers say.
+    pub len: usize,
+}
+
+/// Reads a UDP header (RFC 768).
+///
+/// # Errors
+/// [`Counter::IgnoredTruncated`] or [`Counter::IgnoredMalformed`].
+#[inline(always)]
+pub fn udp_payload<V: PacketView + ?Sized>(view: &V, ip: &IpHeader, gso_size: usize) -> Result<UdpPayload, Counter> {
+    let ports = view.be32(ip.transport_offset)?;
+    let (src_port, dst_port) = ((ports >> 16) as u16, ports as u16);
+    let Some(mut len) = ip.transport_len.checked_sub(UDP_HEADER_BYTES) else {
+        return Err(Counter::IgnoredMalformed);
+    };
+    // Shorter than IP says: the rest is padding. 0 is a super-packet or a jumbogram (RFC 2675 4).
+    let udp_len = usize::from(view.be16(ip.transport_offset + 4)?);
+    if udp_len != 0 {
+        let Some(said) = udp_len.checked_sub(UDP_HEADER_BYTES) else { return Err(Counter::IgnoredMalformed) };
+        if said < len && gso_size == 0 {
+            len = said;
+        }
+    }
+    Ok(UdpPayload { src_port, dst_port, offset: ip.transport_offset + UDP_HEADER_BYTES, len })
+}
+
 #[inline(always)]
 fn classify_udp<V: PacketView + ?Sized>(
     view: &V,
@@ -87,20 +122,7 @@ fn classify_udp<V: PacketView + ?Sized>(
     gso_size: usize,
     is_sip_port: impl Fn(u16) -> bool,
 ) -> Result<Seen, Counter> {
-    let ports = view.be32(ip.transport_offset)?;
-    let (src_port, dst_port) = ((ports >> 16) as u16, ports as u16);
-    let Some(mut payload_len) = ip.transport_len.checked_sub(UDP_HEADER_BYTES) else {
-        return Err(Counter::IgnoredMalformed);
-    };
-    // Shorter than IP says: the rest is padding. 0 is a super-packet or a jumbogram (RFC 2675 4).
-    let udp_len = usize::from(view.be16(ip.transport_offset + 4)?);
-    if udp_len != 0 {
-        let Some(said) = udp_len.checked_sub(UDP_HEADER_BYTES) else { return Err(Counter::IgnoredMalformed) };
-        if said < payload_len && gso_size == 0 {
-            payload_len = said;
-        }
-    }
-    let payload_offset = ip.transport_offset + UDP_HEADER_BYTES;
+    let UdpPayload { src_port, dst_port, offset: payload_offset, len: payload_len } = udp_payload(view, &ip, gso_size)?;
     let first_len = if gso_size != 0 && gso_size < payload_len { gso_size } else { payload_len };
     let class = classify_datagram(view, payload_offset, first_len, src_port, dst_port, is_sip_port)?;
     Ok(Seen { class, ip, src_port, dst_port, payload_offset, payload_len })

@@ -1,6 +1,10 @@
 //! Counting of one RTP stream: loss, order, repeats and jitter (RFC 3550 A.1, A.3, A.8), integers only, no division.
 
-use crate::{limits::REPORT_INTERVAL_NS, rtp::PAYLOAD_TYPE_COMFORT_NOISE};
+use crate::{
+    ip::IpHeader,
+    limits::REPORT_INTERVAL_NS,
+    rtp::{PAYLOAD_TYPE_COMFORT_NOISE, RtpHeader},
+};
 
 /// Clock rates for which jitter is kept side by side, in hertz. The rate is known only from SDP, which the kernel never
 /// sees, and jitter is not linear in it: so each candidate has an estimate of its own.
@@ -49,6 +53,25 @@ pub struct RtpPacket {
     pub ttl: u8,
     /// Differentiated services code point.
     pub dscp: u8,
+}
+
+impl RtpPacket {
+    /// Gathers what counting needs of a datagram with `bytes` of RTP.
+    #[inline(always)]
+    #[must_use]
+    pub fn new(time_ns: u64, bytes: usize, rtp: &RtpHeader, ip: &IpHeader) -> Self {
+        Self {
+            time_ns,
+            bytes: bytes as u32,
+            timestamp: rtp.timestamp,
+            fingerprint: rtp.fingerprint,
+            sequence: rtp.sequence,
+            payload_bytes: rtp.payload_bytes,
+            payload_type: rtp.payload_type,
+            ttl: ip.ttl,
+            dscp: ip.dscp,
+        }
+    }
 }
 
 /// Jitter for one clock rate.
