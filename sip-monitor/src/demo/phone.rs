@@ -1,6 +1,7 @@
 //! Two telephones and the call between them: a script sends each message from a real socket in one namespace and takes
 //! it from a real socket in the other. Faults are what the script leaves out.
 
+use std::hash::{BuildHasher as _, RandomState};
 use std::net::{SocketAddr, UdpSocket};
 use std::time::{Duration, Instant};
 
@@ -48,14 +49,9 @@ impl Phone {
             Ok((bind(address)?, media))
         })?;
         signalling.set_read_timeout(Some(DELIVERY))?;
-        Ok(Self {
-            signalling,
-            media,
-            address,
-            media_address,
-            contact: None,
-            tag: format!("t{:x}", address.port() as u32 + u32::from(last_octet(address))),
-        })
+        // Random, as RFC 3261 19.3 wants it, and so different at the two ends.
+        let tag = format!("{:016x}", RandomState::new().hash_one(address));
+        Ok(Self { signalling, media, address, media_address, contact: None, tag })
     }
 
     /// A handle on the media socket, for a thread that sends and hears.

@@ -1,5 +1,6 @@
 //! Audio: an RTP packet of PCMU each 20 ms, and an ear that takes what arrives.
 
+use std::hash::{BuildHasher as _, RandomState};
 use std::net::{SocketAddr, UdpSocket};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -60,7 +61,7 @@ impl Drop for Talk {
 
 fn talk(socket: &UdpSocket, to: Option<SocketAddr>, stop: &AtomicBool) {
     // Like a real SSRC: chosen at random, one for each stream.
-    let ssrc = std::hash::BuildHasher::hash_one(&std::hash::RandomState::new(), to) as u32;
+    let ssrc = RandomState::new().hash_one(to) as u32;
     let mut buffer = [0; 2048];
     let mut next = Instant::now();
     let mut sequence = 0_u16;
