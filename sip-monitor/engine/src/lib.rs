@@ -23,6 +23,8 @@ pub mod sdp;
 mod seen;
 mod signalling;
 pub mod sip;
+#[cfg(test)]
+mod testing;
 pub mod text;
 pub mod time;
 pub mod timer;
