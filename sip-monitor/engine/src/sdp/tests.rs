@@ -183,7 +183,7 @@ proptest::proptest! {
         count in 1..4u16,
         session_address in proptest::option::of(proptest::arbitrary::any::<core::net::Ipv4Addr>()),
         media_address in proptest::arbitrary::any::<core::net::Ipv6Addr>(),
-        junk in "[a-z]{1,9}(:[ -~]{0,9}[!-~])?",
+        junk in "[a-z]{1,9}(:[!-~]([ -~]{0,9}[!-~])?)?",
     ) {
         let mut text = "v=0\r\no=- 12 34 IN IP4 10.0.0.1\r\ns=made up\r\n".to_owned();
         if let Some(address) = session_address {
