@@ -1,6 +1,9 @@
 //! From findings to alerts: identity, firing / update / resolved, one alert per peer and window.
 
 pub mod book;
+pub mod id;
+mod line;
+mod verdict;
 
 use std::collections::BTreeMap;
 

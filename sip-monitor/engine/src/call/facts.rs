@@ -6,7 +6,8 @@ use smallvec::SmallVec;
 
 use crate::call::{CallKey, Hop, HopView};
 use crate::diagnosis::CallIdentity;
-use crate::dialog::{Answer, Dialog, DialogState};
+use crate::dialog::{Answer, Contact, Dialog, DialogState};
+use crate::media::MediaSession;
 use crate::packet::{Direction, IcmpKind};
 use crate::record::{CallState, Side, StateChange};
 use crate::registration::Registration;
@@ -34,6 +35,7 @@ pub struct Call {
     pub key: CallKey,
     /// Call-ID header value.
     pub call_id: StoredText,
+    pub(crate) call_id_hash: u64,
     /// What it is about.
     pub kind: SessionKind,
     /// URI of the From header of the first request (of an adopted call: of the first message).
@@ -84,10 +86,24 @@ pub struct Call {
     pub icmp: Vec<IcmpSeen>,
     /// REFERs in it.
     pub refers: Vec<Refer>,
+    /// Contact of the initial INVITE: where requests to the caller must go.
+    pub caller_contact: Option<Contact>,
     /// Session timer (RFC 4028) as negotiated last, seconds.
     pub session_interval_s: Option<u32>,
     /// The registration, where it is one.
     pub registration: Option<Box<Registration>>,
+    /// What offers and answers agreed on.
+    pub media: MediaSession,
+    pub(crate) clock: CallClock,
+}
+
+/// The one timer of a call: when it has something to do, and when it will be woken for that at the latest.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct CallClock {
+    /// When there is something to do.
+    pub due: Timestamp,
+    /// The entry in the queue that counts; all others of this call are stale.
+    pub armed: Timestamp,
 }
 
 /// The BYE or CANCEL that ended a call.
@@ -101,19 +117,19 @@ pub struct Hangup {
     pub side: Option<Side>,
     /// The way it went.
     pub path: Path,
-    /// Its first Reason header.
+    /// Its Reason: the Q.850 value where there are several.
     pub reason: Option<ReasonSeen>,
+    /// Its first Reason header as sent.
+    pub reason_header: Option<StoredText>,
     /// CSeq number.
     pub cseq: u32,
-    /// Any other header or body text that names a media time-out, as sent.
+    /// A header beside Reason that tells why: Warning, or one of the vendors' own, as sent.
     pub text: Option<StoredText>,
 }
 
 /// A Reason header (RFC 3326).
 #[derive(Clone, Debug, PartialEq)]
 pub struct ReasonSeen {
-    /// As sent.
-    pub value: StoredText,
     /// Its protocol: `Q.850`, `SIP` and so on.
     pub protocol: StoredText,
     /// Its cause number.

@@ -3,6 +3,7 @@
 //! Both are end to end: neither belongs to a transaction. On a proxy the same answer is seen on several hops.
 
 use core::net::SocketAddr;
+use core::time::Duration;
 
 use smallvec::SmallVec;
 
@@ -10,7 +11,7 @@ use crate::dialog::Contact;
 use crate::record::Side;
 use crate::text::StoredText;
 use crate::time::Timestamp;
-use crate::transaction::{Path, Repeats, TimerLetter, ViaStack};
+use crate::transaction::{Path, Repeats, ViaStack};
 
 /// The 2xx to one INVITE (initial or re-INVITE) in one dialog.
 #[derive(Clone, Debug, PartialEq)]
@@ -31,8 +32,10 @@ pub struct Answer {
     pub hops: SmallVec<[AnswerHop; 1]>,
     /// ACKs for it, right ones and odd ones, by hop and kind.
     pub acks: SmallVec<[AckSeen; 1]>,
-    /// 64*T1 after the first 2xx, or the BYE before that, came without an ACK that ended its repetition.
-    pub given_up: Option<(Timestamp, Option<TimerLetter>)>,
+    /// When 64*T1 had passed since the first 2xx, or the call was ended before that.
+    pub given_up_at: Option<Timestamp>,
+    /// Its repetition stopped after an ACK, and long enough ago that the ACK must have arrived.
+    pub settled: bool,
 }
 
 impl Answer {
@@ -46,6 +49,37 @@ impl Answer {
     #[must_use]
     pub fn last_ack_at(&self) -> Option<Timestamp> {
         self.acks.iter().filter(|ack| ack.matches()).map(|ack| ack.sent.last()).max()
+    }
+
+    /// First ACK seen that names this dialog and CSeq.
+    #[must_use]
+    pub fn first_ack_at(&self) -> Option<Timestamp> {
+        self.acks.iter().filter(|ack| ack.matches()).map(|ack| ack.sent.first()).min()
+    }
+
+    /// The hop nearest to the answerer.
+    #[must_use]
+    pub fn origin(&self) -> Option<&AnswerHop> {
+        self.hops.first()
+    }
+
+    /// How often it was sent again, as the answerer did it.
+    #[must_use]
+    pub fn retransmissions(&self) -> u32 {
+        self.origin().map_or(0, |hop| hop.sent.retransmissions())
+    }
+
+    /// Last time it was sent.
+    #[must_use]
+    pub fn last_at(&self) -> Timestamp {
+        self.origin().map_or(Timestamp::ZERO, |hop| hop.sent.last())
+    }
+
+    /// It was sent again though an ACK had been seen at least T1 before: no ACK of that kind ends it.
+    #[must_use]
+    pub fn repeated_despite_ack(&self, t1: Duration) -> bool {
+        let (Some(origin), Some(ack)) = (self.origin(), self.first_ack_at()) else { return false };
+        origin.sent.retransmissions_after(ack + t1) > 0
     }
 
     /// An ACK was seen that names this dialog and CSeq.

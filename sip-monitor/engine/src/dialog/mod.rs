@@ -2,6 +2,7 @@
 
 mod answer;
 mod contact;
+pub(crate) mod route;
 
 use smallvec::SmallVec;
 
@@ -54,6 +55,8 @@ pub struct Dialog {
     pub adopted: bool,
     /// Route set as the caller uses it: Record-Route of the response in reverse (RFC 3261 12.1.2).
     pub route_set: SmallVec<[StoredText; 1]>,
+    /// An offer in PRACK or UPDATE came after the first answer: the SDP in the 2xx to the INVITE is only a repetition.
+    pub early_exchange: bool,
     /// Contact the caller gave last: where requests to it must go (RFC 3261 12.2.1.1).
     pub caller_target: Option<Contact>,
     /// Contact the callee gave last.
@@ -67,6 +70,21 @@ impl Dialog {
         match side {
             Side::Caller => self.caller_target.as_ref(),
             Side::Callee => self.callee_target.as_ref(),
+        }
+    }
+
+    /// Whether the tags, in either order, are those of this dialog.
+    #[must_use]
+    pub fn has_tags(&self, one: &[u8], other: &[u8], limit: usize) -> bool {
+        (self.caller_tag.matches(one, limit) && self.callee_tag.matches(other, limit))
+            || (self.callee_tag.matches(one, limit) && self.caller_tag.matches(other, limit))
+    }
+
+    /// The route set as `side` uses it, top first: the callee's is the caller's in reverse (RFC 3261 12.1.1, 12.1.2).
+    pub fn route_set_of(&self, side: Side) -> SmallVec<[&StoredText; 4]> {
+        match side {
+            Side::Caller => self.route_set.iter().collect(),
+            Side::Callee => self.route_set.iter().rev().collect(),
         }
     }
 }

@@ -10,11 +10,18 @@ use crate::packet::Direction;
 use crate::record::Side;
 use crate::time::Timestamp;
 
+mod description;
+pub mod flow;
 mod session;
+mod stream;
 mod table;
+mod witness;
 
+pub use description::{CodecName, Description};
 pub use session::MediaSession;
+pub use stream::{Owner, Reception, Stream};
 pub use table::MediaTable;
+pub use witness::{Refusal, RtcpSource};
 
 /// What an SDP is in the exchange of RFC 3264.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -1,13 +1,16 @@
 //! Transactions on one hop (RFC 3261 17): a request, how often it was sent, and what came back. Facts without opinion.
 
+mod matching;
 mod repeats;
 
 use smallvec::SmallVec;
 
 use crate::record::Side;
+use crate::sip::Method;
 use crate::text::StoredText;
 use crate::time::Timestamp;
 
+pub(crate) use matching::{transaction_key, via_stack};
 pub use repeats::{Repeats, Sighting};
 
 /// A method without the name of an unregistered one, so that it fits into a byte and into a table.
@@ -36,6 +39,28 @@ pub enum MethodKind {
 impl MethodKind {
     /// How many there are.
     pub const COUNT: usize = 15;
+
+    /// The kind of a method.
+    #[must_use]
+    pub const fn of(method: &Method<'_>) -> Self {
+        match method {
+            Method::Invite => Self::Invite,
+            Method::Ack => Self::Ack,
+            Method::Bye => Self::Bye,
+            Method::Cancel => Self::Cancel,
+            Method::Register => Self::Register,
+            Method::Options => Self::Options,
+            Method::Prack => Self::Prack,
+            Method::Update => Self::Update,
+            Method::Info => Self::Info,
+            Method::Subscribe => Self::Subscribe,
+            Method::Notify => Self::Notify,
+            Method::Refer => Self::Refer,
+            Method::Message => Self::Message,
+            Method::Publish => Self::Publish,
+            Method::Other(_) => Self::Other,
+        }
+    }
 
     /// Every kind, in order.
     pub const ALL: [Self; Self::COUNT] = [
@@ -115,6 +140,8 @@ pub struct Transaction {
     pub dialog: Option<u8>,
     /// Branch of the top Via; empty where there was none.
     pub branch: StoredText,
+    /// Sent-by of the top Via.
+    pub sent_by: StoredText,
     /// Hash of branch and sent-by (RFC 3261 17.2.3), or of what RFC 2543 matched by where the branch lacks the magic cookie.
     pub key: u64,
     /// The Via stack as it was sent: what a response must bring back.
@@ -131,6 +158,8 @@ pub struct Transaction {
     pub cancelled_at: Option<Timestamp>,
     /// The timer of RFC 3261 that ended it.
     pub timed_out: Option<TimerLetter>,
+    /// The request carried an SDP offer.
+    pub has_offer: bool,
     /// The request carried credentials (Authorization or Proxy-Authorization).
     pub credentials: bool,
 }

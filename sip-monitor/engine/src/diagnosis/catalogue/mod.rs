@@ -2,11 +2,15 @@
 
 use super::Diagnosis;
 
-/// Every diagnosis, by code.
-pub const ALL: &[&Diagnosis] = &[];
+/// Every diagnosis, sorted by code.
+#[rustfmt::skip]
+pub const ALL: &[&Diagnosis] = &[
+];
 
 /// The files they stand in, in the same order.
-const SOURCES: &[&str] = &[];
+#[rustfmt::skip]
+const SOURCES: &[&str] = &[
+];
 
 /// The diagnosis of that code.
 #[must_use]
