@@ -8,14 +8,26 @@ mod fixtures;
 use std::collections::BTreeSet;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
 
 use fixtures::scenes::{GOLDEN, Golden};
 use sip_monitor::capture::replay::{Options, file, replay};
 use sip_monitor_engine::config::{Emit, EngineConfig};
 use sip_monitor_engine::{Output, Timestamp};
 
-fn folder() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden")
+/// Where captures and expectations are; with `UPDATE_GOLDEN` the captures are made anew first, by whichever test comes
+/// here first.
+fn folder() -> &'static Path {
+    static FOLDER: LazyLock<PathBuf> = LazyLock::new(|| {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden");
+        if is_update() {
+            for golden in GOLDEN {
+                std::fs::write(folder.join(golden.file), (golden.make)()).unwrap();
+            }
+        }
+        folder
+    });
+    &FOLDER
 }
 
 /// All outputs of a golden capture, with messages or without.
@@ -58,9 +70,6 @@ fn is_update() -> bool {
 fn committed_captures_are_what_the_code_makes() {
     for golden in GOLDEN {
         let (path, made) = (folder().join(golden.file), (golden.make)());
-        if is_update() {
-            std::fs::write(&path, &made).unwrap();
-        }
         let committed = std::fs::read(&path).unwrap_or_else(|e| panic!("{}: {e}", golden.file));
         assert!(unpacked(&committed) == unpacked(&made), "{} differs: UPDATE_GOLDEN=1 writes it anew", golden.file);
     }

@@ -9,7 +9,7 @@ mod status;
 use std::hash::{BuildHasher as _, RandomState};
 use std::time::{Duration, Instant};
 
-use sip_monitor_engine::{Engine, Timestamp};
+use sip_monitor_engine::{Engine, EngineConfig, Timestamp};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::{MissedTickBehavior, interval};
 
@@ -171,7 +171,6 @@ impl<'a> Daemon<'a> {
         let seen_until = clock::now() - LAG;
         let (engine, sinks, status) = (&mut self.engine, &self.sinks, &mut self.status);
         self.live.poll(&mut |packet| {
-            run_timers(engine, packet.time, sinks, status);
             engine.handle_packet(packet.time, packet);
             drain(engine, sinks, status);
         })?;
@@ -189,7 +188,8 @@ impl<'a> Daemon<'a> {
             let local = self.live.local_addresses();
             if local != self.engine.config().local {
                 tracing::info!("local addresses: {}", local.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "));
-                self.engine.set_local(local);
+                let config = EngineConfig { local, ..self.engine.config().clone() };
+                self.engine.set_config(config);
             }
         }
     }
@@ -223,7 +223,6 @@ impl<'a> Daemon<'a> {
         self.notify.stopping();
         let (engine, sinks, status) = (&mut self.engine, &self.sinks, &mut self.status);
         let rest = self.live.finish(&mut |packet| {
-            run_timers(engine, packet.time, sinks, status);
             engine.handle_packet(packet.time, packet);
             drain(engine, sinks, status);
         });
@@ -239,13 +238,11 @@ impl<'a> Daemon<'a> {
     }
 }
 
-/// Runs the timers that are due by `now`, each at its own time.
+/// Runs the timers that are due by `now`; the engine gives each its own time.
 fn run_timers(engine: &mut Engine, now: Timestamp, sinks: &Sinks, status: &mut Status) {
-    let mut last = None;
-    while let Some(due) = engine.poll_timeout().filter(|due| *due <= now && last != Some(*due)) {
-        engine.handle_timeout(due);
+    if engine.poll_timeout().is_some_and(|due| due <= now) {
+        engine.handle_timeout(now);
         drain(engine, sinks, status);
-        last = Some(due);
     }
 }
 
