@@ -5,6 +5,7 @@
 //! look-alike that stays quiet), run `cargo xtask codegen`.
 
 pub mod catalogue;
+mod missing_media;
 
 use std::borrow::Cow;
 

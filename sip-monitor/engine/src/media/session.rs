@@ -168,6 +168,12 @@ impl MediaSession {
         self.confirmed_at.get_or_insert(at);
     }
 
+    /// When the call ended, where it has.
+    #[must_use]
+    pub const fn ended_at(&self) -> Option<Timestamp> {
+        self.ended_at
+    }
+
     /// Whether one side holds the other: audio that both accepted flows one way at most (RFC 3264 8.4).
     #[must_use]
     pub fn is_held(&self) -> bool {

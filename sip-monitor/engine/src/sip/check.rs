@@ -120,6 +120,9 @@ impl<'a> Message<'a> {
         for name in [HeaderName::Expires, HeaderName::MinExpires, HeaderName::RetryAfter] {
             check_seconds(self.header(name), faults);
         }
+        if self.header(HeaderName::Date).is_some_and(|date| !date.ends_with(b"GMT")) {
+            faults.insert(Fault::Date);
+        }
         if self.header(HeaderName::RSeq).is_some() && self.rseq().is_none() {
             faults.insert(Fault::Reliable);
         }

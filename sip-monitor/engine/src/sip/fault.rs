@@ -113,6 +113,8 @@ faults! {
     ContentType = "content-type", "RFC 3261 20.15";
     /// A number of seconds is none, or too large to count with.
     Seconds = "seconds", "RFC 3261 20.19, 20.33";
+    /// A Date is not in GMT.
+    Date = "date", "RFC 3261 20.17";
     /// A Warning cannot be read.
     Warning = "warning", "RFC 3261 20.43";
     /// A Reason cannot be read.
@@ -125,6 +127,15 @@ faults! {
     Auth = "auth", "RFC 3261 20.7, 20.44";
     /// Replaces, Event, Subscription-State or Session-ID cannot be read.
     Extension = "extension", "RFC 3891 6.1, RFC 6665 8.2, RFC 7989 5";
+}
+
+impl Fault {
+    /// Whether RFC 3261 itself tells receivers how to cope with it, so that no peer should drop the message for it: what
+    /// RFC 2543 allowed (12.1.1, 17.2.3), no Max-Forwards (16.3), octets behind the body of a datagram (18.3).
+    #[must_use]
+    pub const fn is_tolerated(self) -> bool {
+        matches!(self, Self::Branch | Self::FromTagMissing | Self::MaxForwardsMissing | Self::TrailingOctets)
+    }
 }
 
 /// A set of [`Fault`]s; iterates in the order of declaration.
@@ -202,5 +213,27 @@ impl core::fmt::Debug for FaultSet {
 impl core::fmt::Display for Fault {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         f.write_str(self.name())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_kebab_case_and_unique() {
+        let mut names: Vec<_> = Fault::ALL.iter().map(|fault| fault.name()).collect();
+        assert!(names.iter().all(|name| name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'-')));
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), Fault::ALL.len());
+    }
+
+    #[test]
+    fn a_set_holds_each_fault_once_in_order() {
+        let set: FaultSet = Fault::ALL.iter().rev().chain(Fault::ALL).copied().collect();
+        assert_eq!(set.len(), Fault::ALL.len());
+        assert!(set.iter().eq(Fault::ALL.iter().copied()));
+        assert!(FaultSet::EMPTY.is_empty() && !FaultSet::EMPTY.contains(Fault::Version));
     }
 }

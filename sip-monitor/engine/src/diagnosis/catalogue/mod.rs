@@ -2,14 +2,24 @@
 
 use super::Diagnosis;
 
+pub mod blocked_rtp;
+pub mod capture_loss;
+pub mod one_way_audio;
+
 /// Every diagnosis, sorted by code.
 #[rustfmt::skip]
 pub const ALL: &[&Diagnosis] = &[
+    &blocked_rtp::DIAGNOSIS,
+    &capture_loss::DIAGNOSIS,
+    &one_way_audio::DIAGNOSIS,
 ];
 
 /// The files they stand in, in the same order.
 #[rustfmt::skip]
 const SOURCES: &[&str] = &[
+    include_str!("blocked_rtp.rs"),
+    include_str!("capture_loss.rs"),
+    include_str!("one_way_audio.rs"),
 ];
 
 /// The diagnosis of that code.
