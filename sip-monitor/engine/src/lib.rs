@@ -306,7 +306,7 @@ impl Engine {
             self.outputs.push_back(Output::Registration(Box::new(record)));
         }
         self.alerts.forget_call(key);
-        self.media.release(key, &call.media);
+        self.media.release(key);
     }
 
     fn drain_streams(&mut self) {
