@@ -110,6 +110,13 @@ impl MediaTable {
         }
     }
 
+    /// Puts other settings in force: local addresses, what the capture shows, whether records are kept.
+    pub fn set_config(&mut self, config: &EngineConfig) {
+        self.local.clone_from(&config.local);
+        self.sight = config.media_sight;
+        self.keep_records = config.emit.streams;
+    }
+
     /// Takes a report about a stream. Returns the call to be judged again: where the stream counts for the first time, or
     /// comes back after a silence.
     pub fn handle_stream(&mut self, now: Timestamp, counters: &StreamCounters) -> Option<CallKey> {
