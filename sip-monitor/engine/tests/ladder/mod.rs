@@ -20,6 +20,7 @@ mod sip;
 pub use {
     expect::judge,
     markdown::{Kind, Scenario, scenarios},
+    script::datagrams,
 };
 
 /// What is wrong with a scenario itself, with its place.
