@@ -20,6 +20,7 @@ mod sip;
 pub use {
     expect::judge,
     markdown::{Kind, Scenario, scenarios},
+    play::outputs,
     script::datagrams,
 };
 
