@@ -94,6 +94,15 @@ impl Engine {
         &self.config
     }
 
+    /// Puts other settings in force, from the next packet on: thresholds, privacy, what to emit, local addresses, names.
+    /// `timers` and `limits` stay as they were at the start.
+    pub fn set_config(&mut self, config: EngineConfig) {
+        self.config = EngineConfig { timers: self.config.timers, limits: self.config.limits, ..config };
+        self.redactor = Redactor::new(self.config.privacy);
+        self.media.set_config(&self.config);
+        self.alerts.set_config(&self.config);
+    }
+
     /// What was taken, and what could not be used or kept.
     #[must_use]
     pub fn counters(&self) -> &Counters {
@@ -297,7 +306,7 @@ impl Engine {
             self.outputs.push_back(Output::Registration(Box::new(record)));
         }
         self.alerts.forget_call(key);
-        self.media.release(key, &call.media);
+        self.media.release(key);
     }
 
     fn drain_streams(&mut self) {
