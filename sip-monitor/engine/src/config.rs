@@ -111,7 +111,14 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { calls: 200_000, streams: 100_000, transactions_per_call: 64, dialogs_per_call: 16, alerts: 10_000, text_bytes: 1_024 }
+        Self {
+            calls: 200_000,
+            streams: 100_000,
+            transactions_per_call: 64,
+            dialogs_per_call: 16,
+            alerts: 10_000,
+            text_bytes: 1_024,
+        }
     }
 }
 

@@ -8,8 +8,8 @@
 pub mod alert;
 pub mod call;
 pub mod config;
-pub mod dialog;
 pub mod diagnosis;
+pub mod dialog;
 pub mod media;
 pub mod packet;
 pub mod record;

@@ -223,7 +223,12 @@ pub fn is_private(addr: IpAddr) -> bool {
         }
         IpAddr::V6(a) => match a.to_ipv4_mapped() {
             Some(v4) => is_private(IpAddr::V4(v4)),
-            None => a.is_loopback() || a.is_unspecified() || a.segments()[0] & 0xfe00 == 0xfc00 || a.segments()[0] & 0xffc0 == 0xfe80,
+            None => {
+                a.is_loopback()
+                    || a.is_unspecified()
+                    || a.segments()[0] & 0xfe00 == 0xfc00
+                    || a.segments()[0] & 0xffc0 == 0xfe80
+            }
         },
     }
 }
@@ -234,10 +239,33 @@ mod tests {
 
     #[test]
     fn private_is_what_the_catalogue_says() {
-        for a in ["10.1.2.3", "172.31.0.1", "192.168.1.1", "100.64.0.1", "169.254.1.1", "127.0.0.1", "0.0.0.0", "fc00::1", "fd12::1", "fe80::1", "::1", "::", "::ffff:10.0.0.1"] {
+        for a in [
+            "10.1.2.3",
+            "172.31.0.1",
+            "192.168.1.1",
+            "100.64.0.1",
+            "169.254.1.1",
+            "127.0.0.1",
+            "0.0.0.0",
+            "fc00::1",
+            "fd12::1",
+            "fe80::1",
+            "::1",
+            "::",
+            "::ffff:10.0.0.1",
+        ] {
             assert!(is_private(a.parse().unwrap()), "{a}");
         }
-        for a in ["8.8.8.8", "172.32.0.1", "100.128.0.1", "192.0.2.1", "198.51.100.1", "203.0.113.1", "2001:db8::1", "2a00::1"] {
+        for a in [
+            "8.8.8.8",
+            "172.32.0.1",
+            "100.128.0.1",
+            "192.0.2.1",
+            "198.51.100.1",
+            "203.0.113.1",
+            "2001:db8::1",
+            "2a00::1",
+        ] {
             assert!(!is_private(a.parse().unwrap()), "{a}");
         }
     }
