@@ -3,7 +3,7 @@
 use memchr::memchr;
 use smallvec::SmallVec;
 
-use super::scan::{is_lws, is_token, split_at_byte, trim};
+use super::scan::{is_token, split_at_byte, trim, trim_start};
 use super::{Fault, FaultSet, HeaderName, Method, StartLine};
 
 /// Why bytes are no SIP message.
@@ -89,27 +89,26 @@ impl<'a> Message<'a> {
             self.faults.insert(Fault::HeaderLine);
             return;
         };
-        let (name, value) = split_at_byte(line, colon);
-        let written = trim(name);
-        let (name_start, Ok(name_len)) = (start + leading_lws(name), u16::try_from(written.len())) else {
+        let (before, behind) = split_at_byte(line, colon);
+        let (written, value) = (trim(before), trim_start(behind));
+        let indent = before.len() - trim_start(before).len();
+        let Ok(name_len) = u16::try_from(written.len()) else {
             self.faults.insert(Fault::HeaderLine);
             return;
         };
         let name = HeaderName::from_bytes(written);
-        let indented = name_start != start;
-        let name_ok = name != HeaderName::Other || is_token(written);
-        if indented || !name_ok {
+        if indent != 0 || (name == HeaderName::Other && !is_token(written)) {
             self.faults.insert(Fault::HeaderLine);
         }
         if self.present & name.bit() != 0 && name.is_single() {
             self.faults.insert(Fault::DuplicateHeader);
         }
         self.present |= name.bit();
-        let value_start = start + colon + 1 + leading_lws(value);
+        let value_start = start + line.len() - value.len();
         self.headers.push(HeaderLine {
             name,
             name_len,
-            name_start: offset(name_start),
+            name_start: offset(start + indent),
             value_start: offset(value_start),
             value_end: offset(value_start + trim(value).len()),
         });
@@ -245,10 +244,6 @@ impl<'a> Line<'a> {
         }
         faults
     }
-}
-
-fn leading_lws(bytes: &[u8]) -> usize {
-    bytes.iter().take_while(|byte| is_lws(**byte)).count()
 }
 
 /// Positions are kept in 32 bits: no datagram and no message cut from a stream comes near.
