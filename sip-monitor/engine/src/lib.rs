@@ -23,6 +23,8 @@ pub mod sdp;
 mod seen;
 mod signalling;
 pub mod sip;
+#[cfg(test)]
+mod testing;
 pub mod text;
 pub mod time;
 pub mod timer;
@@ -90,6 +92,15 @@ impl Engine {
     #[must_use]
     pub fn config(&self) -> &EngineConfig {
         &self.config
+    }
+
+    /// Puts other settings in force, from the next packet on: thresholds, privacy, what to emit, local addresses, names.
+    /// `timers` and `limits` stay as they were at the start.
+    pub fn set_config(&mut self, config: EngineConfig) {
+        self.config = EngineConfig { timers: self.config.timers, limits: self.config.limits, ..config };
+        self.redactor = Redactor::new(self.config.privacy);
+        self.media.set_config(&self.config);
+        self.alerts.set_config(&self.config);
     }
 
     /// What was taken, and what could not be used or kept.
@@ -295,7 +306,7 @@ impl Engine {
             self.outputs.push_back(Output::Registration(Box::new(record)));
         }
         self.alerts.forget_call(key);
-        self.media.release(key, &call.media);
+        self.media.release(key);
     }
 
     fn drain_streams(&mut self) {

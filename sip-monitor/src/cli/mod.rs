@@ -226,24 +226,25 @@ pub fn width() -> usize {
 /// [`Code::Io`] where writing fails otherwise.
 pub fn print(write: impl FnOnce(&mut dyn std::io::Write) -> std::io::Result<()>) -> Result<(), Failure> {
     let mut out = anstream::stdout().lock();
-    match write(&mut out).and_then(|()| out.flush()) {
+    finished(write(&mut out).and_then(|()| out.flush()))
+}
+
+/// The same for very many lines without colour: buffered.
+///
+/// # Errors
+/// As [`print`].
+pub fn print_lines(write: impl FnOnce(&mut dyn std::io::Write) -> std::io::Result<()>) -> Result<(), Failure> {
+    let mut out = std::io::BufWriter::with_capacity(64 << 10, std::io::stdout().lock());
+    finished(write(&mut out).and_then(|()| out.flush()))
+}
+
+fn finished(result: std::io::Result<()>) -> Result<(), Failure> {
+    match result {
         Err(e) if e.kind() != std::io::ErrorKind::BrokenPipe => {
             Err(Failure::new(Code::Io, format!("standard output: {e}")))
         }
         _ => Ok(()),
     }
-}
-
-/// The same through a buffer of its own, for very many lines.
-///
-/// # Errors
-/// As [`print`].
-pub fn print_buffered(write: impl FnOnce(&mut dyn std::io::Write) -> std::io::Result<()>) -> Result<(), Failure> {
-    print(|out| {
-        let mut buffered = std::io::BufWriter::with_capacity(64 << 10, out);
-        write(&mut buffered)?;
-        buffered.flush()
-    })
 }
 
 /// Tells something on standard error that is neither output nor a failure.

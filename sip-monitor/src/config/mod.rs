@@ -10,6 +10,7 @@ use std::path::PathBuf;
 
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
+use sip_monitor_common::limits::{DEFAULT_MAX_STREAMS, DEFAULT_MEDIA_RING_BYTES, DEFAULT_SIGNALLING_RING_BYTES};
 use sip_monitor_engine::config as engine;
 
 pub use load::{DEFAULT_PATH, from_file, from_str, load_or_default};
@@ -59,9 +60,9 @@ impl Default for Capture {
             interfaces: Vec::new(),
             ingress: Ingress::Auto,
             sip_ports: vec![5060, 5061],
-            signalling_ring: Bytes::mib(16),
-            media_ring: Bytes::mib(8),
-            max_streams: 65_536,
+            signalling_ring: Bytes(DEFAULT_SIGNALLING_RING_BYTES.into()),
+            media_ring: Bytes(DEFAULT_MEDIA_RING_BYTES.into()),
+            max_streams: DEFAULT_MAX_STREAMS,
         }
     }
 }

@@ -14,14 +14,6 @@ pub struct Span(pub Duration);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Bytes(pub u64);
 
-impl Bytes {
-    /// So many mebibytes.
-    #[must_use]
-    pub const fn mib(n: u64) -> Self {
-        Self(n << 20)
-    }
-}
-
 /// Splits `text` into its digits and what follows.
 fn number_and_unit(text: &str) -> Option<(u64, &str)> {
     let end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());

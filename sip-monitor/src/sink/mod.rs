@@ -163,16 +163,20 @@ impl Writer {
     }
 
     fn to_stdout(&self, output: &Output) -> io::Result<()> {
-        let mut out = anstream::stdout().lock();
         match self.config.format {
-            Format::Jsonl => jsonl::write(&mut out, output)?,
+            Format::Jsonl => {
+                let mut out = io::stdout().lock();
+                jsonl::write(&mut out, output)?;
+                out.flush()
+            }
             Format::Table => {
                 let mut lines = text::lines(output, crate::cli::width());
                 lines.push('\n');
+                let mut out = anstream::stdout().lock();
                 out.write_all(lines.as_bytes())?;
+                out.flush()
             }
         }
-        out.flush()
     }
 
     fn note(&self, result: io::Result<()>) {

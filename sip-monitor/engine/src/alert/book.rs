@@ -119,6 +119,12 @@ impl AlertBook {
         }
     }
 
+    /// Puts other settings in force for what fires from here on: window, privacy, names.
+    pub fn set_config(&mut self, config: &EngineConfig) {
+        self.writer = Writer::new(config);
+        self.window = config.thresholds.alert_window.max(Duration::from_secs(1));
+    }
+
     /// Asks every diagnosis about a call that changed in a way that can matter, and tells what is new.
     pub fn judge_call(&mut self, key: CallKey, facts: &CallFacts<'_>, out: &mut VecDeque<Output>) {
         let findings = catalogue::ALL.iter().filter_map(|&diagnosis| match diagnosis.asks {

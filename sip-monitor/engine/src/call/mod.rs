@@ -13,6 +13,8 @@ mod registrar;
 mod request;
 mod response;
 mod table;
+#[cfg(test)]
+mod tests;
 
 use foldhash::fast::RandomState;
 

@@ -210,9 +210,6 @@ impl Call {
         };
         self.media.handle_sdp(ctx.media, self.key, &context, &sdp);
         if self.answered_at.is_some() || self.adopted {
-            if role == SdpRole::Answer {
-                ctx.events.push(Event::Renegotiated);
-            }
             self.note_hold(ctx, seen.at);
         }
     }

@@ -166,6 +166,9 @@ impl Call {
             let role = if had_offer { SdpRole::Answer } else { SdpRole::Offer };
             self.take_sdp(ctx, seen, side, role, true);
         }
+        if first && !initial {
+            ctx.events.push(Event::Renegotiated);
+        }
         if let Some(interval) = seen.message.session_expires() {
             self.session_interval_s = Some(interval.seconds);
         }
@@ -359,6 +362,9 @@ impl Call {
                     }
                     if had_offer {
                         self.take_sdp(ctx, seen, requester.other(), SdpRole::Answer, false);
+                        if self.answered_at.is_some() || self.adopted {
+                            ctx.events.push(Event::Renegotiated);
+                        }
                     }
                 }
             }

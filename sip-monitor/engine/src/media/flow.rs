@@ -299,7 +299,7 @@ impl DueAudio<'_> {
         receiver: &Endpoints,
         sender: &Endpoints,
     ) -> Flow {
-        let due_since = self.line.since(to).max(self.confirmed_at);
+        let due_since = self.line.since.max(self.confirmed_at);
         let (endpoint, origin) = match to {
             Side::Caller => (self.caller, self.callee),
             Side::Callee => (self.callee, self.caller),

@@ -55,3 +55,6 @@ pub struct SdpContext<'a> {
     /// Call-ID header value, for the records of the call's streams.
     pub call_id: &'a str,
 }
+
+#[cfg(test)]
+mod tests;

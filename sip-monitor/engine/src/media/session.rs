@@ -62,8 +62,8 @@ struct Offer {
 pub(super) struct Line {
     pub caller: Arc<Description>,
     pub callee: Arc<Description>,
-    /// Since when media towards the caller, and towards the callee, has been due on these terms.
-    since: [Timestamp; 2],
+    /// Since when these terms have been in force.
+    pub since: Timestamp,
 }
 
 impl Line {
@@ -80,21 +80,15 @@ impl Line {
         self.of(to).receives() && self.of(to.other()).sends()
     }
 
-    /// Since when what was agreed on for media towards a side has been in force.
-    pub const fn since(&self, to: Side) -> Timestamp {
-        match to {
-            Side::Caller => self.since[0],
-            Side::Callee => self.since[1],
-        }
-    }
-
     /// Accepted by both sides.
     pub fn is_active(&self) -> bool {
         self.caller.port != 0 && self.callee.port != 0
     }
 
-    fn same_terms(&self, other: &Self, to: Side) -> bool {
-        self.is_due(to) == other.is_due(to)
+    /// Whether nothing changes for the media: the same ends, and the same directions. A side that is taken off hold may
+    /// have been silent, so that what it sends is due anew as well.
+    fn same_terms(&self, other: &Self) -> bool {
+        [Side::Caller, Side::Callee].iter().all(|&to| self.is_due(to) == other.is_due(to))
             && self.caller.endpoint == other.caller.endpoint
             && self.callee.endpoint == other.callee.endpoint
     }
@@ -255,21 +249,15 @@ impl Leg {
     fn agree(&mut self, at: Timestamp, answer: &[Arc<Description>], finally: bool) {
         let Some(offer) = &mut self.offer else { return };
         offer.answered |= finally;
-        let before = self.previous.as_ref().unwrap_or(&self.lines);
         let mut lines = Vec::with_capacity(answer.len());
         for (index, (offered, answered)) in offer.lines.iter().zip(answer).enumerate() {
             let (caller, callee) = match offer.from {
                 Side::Caller => (offered, answered),
                 Side::Callee => (answered, offered),
             };
-            let mut line = Line { caller: Arc::clone(caller), callee: Arc::clone(callee), since: [at; 2] };
-            let known = self.lines.get(index).or_else(|| before.get(index));
-            if let Some(known) = known {
-                for (slot, to) in [(0, Side::Caller), (1, Side::Callee)] {
-                    if line.same_terms(known, to) {
-                        line.since[slot] = known.since[slot];
-                    }
-                }
+            let mut line = Line { caller: Arc::clone(caller), callee: Arc::clone(callee), since: at };
+            if let Some(known) = self.lines.get(index).filter(|known| line.same_terms(known)) {
+                line.since = known.since;
             }
             lines.push(line);
         }

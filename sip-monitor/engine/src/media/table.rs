@@ -10,9 +10,9 @@ use smallvec::SmallVec;
 
 use crate::call::CallKey;
 use crate::config::{EngineConfig, MediaSight};
+use crate::media::CodecName;
 use crate::media::stream::{Owner, Stream};
 use crate::media::witness::{Refusal, RtcpSource};
-use crate::media::{CodecName, MediaSession};
 use crate::packet::{IcmpError, IcmpKind, Packet, StreamCounters, StreamKey};
 use crate::record::{Side, StreamRecord};
 use crate::rtp::{Rtcp, RtcpPacket};
@@ -108,6 +108,13 @@ impl MediaTable {
             evicted: 0,
             owned_evicted_at: None,
         }
+    }
+
+    /// Puts other settings in force: local addresses, what the capture shows, whether records are kept.
+    pub fn set_config(&mut self, config: &EngineConfig) {
+        self.local.clone_from(&config.local);
+        self.sight = config.media_sight;
+        self.keep_records = config.emit.streams;
     }
 
     /// Takes a report about a stream. Returns the call to be judged again: where the stream counts for the first time, or
@@ -317,7 +324,7 @@ impl MediaTable {
     }
 
     /// The call is freed: its endpoints belong to nobody, its streams are written when they end.
-    pub fn release(&mut self, key: CallKey, _session: &MediaSession) {
+    pub fn release(&mut self, key: CallKey) {
         let Some(media) = self.calls.remove(&key) else { return };
         for endpoint in media.endpoints {
             if let hashbrown::hash_map::Entry::Occupied(mut entry) = self.holders.entry(endpoint) {

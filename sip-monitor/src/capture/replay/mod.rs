@@ -238,7 +238,7 @@ fn as_lines(files: Vec<CaptureFile>, options: &Options, kinds: &[Kind]) -> Resul
     let alerts = kinds.contains(&Kind::Alerts);
     let mut seen = report::Seen::default();
     let mut summary = None;
-    crate::cli::print_buffered(|out| {
+    crate::cli::print_lines(|out| {
         summary = Some(replay(files, options, |output| {
             seen.count(&output);
             if matches!(output, Output::Alert(_)) && !alerts { Ok(()) } else { jsonl::write(out, &output) }
