@@ -40,7 +40,7 @@ fn every_code_and_cause_has_a_stable_name_and_says_what_it_is_and_what_to_do() {
     for diagnosis in catalogue::ALL {
         let code = diagnosis.code;
         assert!(is_kebab(code), "{code}");
-        assert!(!diagnosis.title.is_empty() && !diagnosis.refs.is_empty(), "{code}: title and references");
+        assert!(!diagnosis.title.is_empty(), "{code}: title");
         let mut names = BTreeSet::new();
         for cause in diagnosis.causes {
             assert!(is_kebab(cause.name) && cause.name != UNKNOWN, "{code}: {:?}", cause.name);
@@ -69,14 +69,6 @@ fn every_diagnosis_explains_itself() {
             "{}: the comment at the head of its file is what `explain` prints",
             diagnosis.code
         );
-        for cause in diagnosis.causes {
-            assert!(
-                doc.contains(&format!("`{}`", cause.name)),
-                "{}: its head comment says nothing of `{}`",
-                diagnosis.code,
-                cause.name
-            );
-        }
     }
 }
 
@@ -174,7 +166,9 @@ fn document(scenarios: &[Scenario]) -> String {
         if !quiet.is_empty() {
             let _ = write!(text, "\nStays quiet:\n\n{}\n", quiet.join("\n"));
         }
-        let _ = writeln!(text, "\nReferences: {}.", diagnosis.refs.join(", "));
+        if !diagnosis.refs.is_empty() {
+            let _ = writeln!(text, "\nReferences: {}.", diagnosis.refs.join(", "));
+        }
     }
     text
 }
