@@ -204,6 +204,7 @@ impl MediaSession {
                 }
                 if let Some(refusal) = &flow.refusal {
                     consider(refusal.first_at + REFUSED_FOR);
+                    consider(refusal.last_at + ICMP_INTERVAL);
                 }
                 if let Some(rtcp) = &flow.sender_rtcp {
                     consider(rtcp.last_at + RTCP_ALIVE);
@@ -315,7 +316,7 @@ impl DueAudio<'_> {
         let private_address = if ice { None } else { self.private_address(table, to, endpoint) };
         let refusal = seen.refusal(due_since);
         let sender_rtcp = latest_rtcp(table, self.key, to.other(), sender);
-        let elsewhere = elsewhere(table, self.key, receiver, sender, due_since, ice);
+        let elsewhere = elsewhere(table, self.key, receiver, sender, due_since, now, ice);
         let mut flow = Flow {
             to,
             travel,
@@ -353,7 +354,10 @@ impl DueAudio<'_> {
                 learned.push(endpoint);
             }
         };
-        for stream in other.iter().flat_map(|e| table.streams_to(*e)).filter(|s| s.counters.in_sequence) {
+        let arriving = || other.iter().flat_map(|e| table.streams_to(*e)).filter(|s| s.counters.in_sequence);
+        let latest = arriving().map(|s| s.counters.last_at).max();
+        // Where it came from before it moved is no place to send to any more.
+        for stream in arriving().filter(|s| latest.is_some_and(|at| at.since(s.counters.last_at) <= SETTLE)) {
             learn(stream.counters.key.src);
         }
         let Some(endpoint) = self.line.of(side).endpoint.filter(|e| !table.is_local(e.ip())) else { return learned };
@@ -534,13 +538,14 @@ fn latest_rtcp(table: &MediaTable, key: CallKey, from: Side, sender: &Endpoints)
     table.rtcp(key).iter().filter(of_sender).max_by_key(|r| r.last_at).copied()
 }
 
-/// A stream from the sender to the receiver's host that goes where nobody announced.
+/// A stream from the sender that goes on to where the receiver's SDP does not send it: its old port, or no announced one.
 fn elsewhere(
     table: &MediaTable,
     key: CallKey,
     receiver: &Endpoints,
     sender: &Endpoints,
     since: Timestamp,
+    now: Timestamp,
     ice: bool,
 ) -> Option<Elsewhere> {
     if ice {
@@ -549,14 +554,18 @@ fn elsewhere(
     let fits = |stream: &&Stream| {
         let c = &stream.counters;
         let of_others = stream.owner.as_ref().is_some_and(|o| o.call != key);
-        c.in_sequence && c.last_at >= since && !of_others && !receiver.has(c.key.dst) && !table.is_held(c.key.dst)
+        c.in_sequence && c.last_at >= since && !of_others && !receiver.has(c.key.dst) && now.since(c.last_at) <= SETTLE
     };
     let elsewhere = |stream: &Stream| {
         let c = &stream.counters;
         Elsewhere { src: c.key.src, dst: c.key.dst, packets: c.packets, last_at: c.last_at }
     };
     let from_endpoints = sender.all().flat_map(|e| table.streams_from(e)).filter(|s| !sender.has(s.counters.key.dst));
-    if let Some(stream) = from_endpoints.filter(fits).max_by_key(|s| s.counters.last_at) {
+    if let Some(stream) = from_endpoints
+        .filter(|s| !table.is_held_by_others(s.counters.key.dst, key))
+        .filter(fits)
+        .max_by_key(|s| s.counters.last_at)
+    {
         return Some(elsewhere(stream));
     }
     // Neither end is as announced: only a stream between the two hosts that began with this session, the only one of
@@ -566,7 +575,7 @@ fn elsewhere(
         .iter()
         .flat_map(|e| table.streams_from_host(e.ip()))
         .filter(|s| receiver.has_host(s.counters.key.dst.ip()) && !sender.has_host(s.counters.key.dst.ip()))
-        .filter(|s| s.counters.first_at + SETTLE >= since)
+        .filter(|s| s.counters.first_at + SETTLE >= since && !table.is_held(s.counters.key.dst))
         .filter(fits);
     let only = between_hosts.next().map(elsewhere)?;
     between_hosts.next().is_none().then_some(only)

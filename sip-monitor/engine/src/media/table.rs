@@ -423,10 +423,16 @@ impl MediaTable {
         self.calls.get(&call).map_or(&[], |m| &m.rtcp)
     }
 
-    /// Whether some call takes media at the endpoint.
+    /// Whether a call takes media at the endpoint, or took it earlier in its life.
     #[must_use]
     pub fn is_held(&self, endpoint: SocketAddr) -> bool {
         self.holders.contains_key(&endpoint)
+    }
+
+    /// Whether a call other than this one does.
+    #[must_use]
+    pub fn is_held_by_others(&self, endpoint: SocketAddr, call: CallKey) -> bool {
+        self.holders.get(&endpoint).is_some_and(|holders| holders.iter().any(|h| h.call != call))
     }
 
     /// Whether the address is one of this host's.
