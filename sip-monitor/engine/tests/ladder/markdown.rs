@@ -11,8 +11,8 @@ use super::host::Hosts;
 pub struct Scenario {
     /// File, and line of the heading.
     pub place: String,
-    /// Name of the file without its ending: the code it is about.
-    pub stem: String,
+    /// The code it is about: the name of the file up to its first dot.
+    pub code: String,
     /// The heading.
     pub title: String,
     /// What it shows.
@@ -52,18 +52,18 @@ pub fn scenarios() -> Vec<Scenario> {
     let mut all = Vec::new();
     for path in paths {
         let text = std::fs::read_to_string(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
-        let stem = path.file_stem().expect("a file").to_string_lossy().into_owned();
-        all.extend(parse(&stem, &text).unwrap_or_else(|e| panic!("{e}")));
+        let name = path.file_stem().expect("a file").to_string_lossy().into_owned();
+        all.extend(parse(&name, &text).unwrap_or_else(|e| panic!("{e}")));
     }
     all
 }
 
 /// The scenarios of one file. What stands before its first heading holds for all of them.
-pub fn parse(stem: &str, text: &str) -> Result<Vec<Scenario>> {
+pub fn parse(name: &str, text: &str) -> Result<Vec<Scenario>> {
     let mut all: Vec<Scenario> = Vec::new();
     let mut prelude = Scenario {
-        place: format!("{stem}.md:1"),
-        stem: stem.to_owned(),
+        place: format!("{name}.md:1"),
+        code: name.split('.').next().unwrap_or_default().to_owned(),
         title: String::new(),
         kind: Kind::Quiet,
         likes: Vec::new(),
@@ -79,14 +79,14 @@ pub fn parse(stem: &str, text: &str) -> Result<Vec<Scenario>> {
         match &mut block {
             Some((info, at, lines)) if line.trim_end() == "```" => {
                 let target = all.last_mut().unwrap_or(&mut prelude);
-                target.take_block(info, std::mem::take(lines)).map_err(|e| format!("{stem}.md:{at}: {e}"))?;
+                target.take_block(info, std::mem::take(lines)).map_err(|e| format!("{name}.md:{at}: {e}"))?;
                 block = None;
             }
             Some((_, _, lines)) => lines.push((number, line.to_owned())),
             None if line.starts_with("```") => block = Some((line[3..].trim().to_owned(), number, Vec::new())),
             None => {
                 if let Some(title) = line.strip_prefix("## ") {
-                    let place = format!("{stem}.md:{number}");
+                    let place = format!("{name}.md:{number}");
                     let kind = match title.split([' ', ':']).next() {
                         Some("fires") => Kind::Fires,
                         Some("quiet") => Kind::Quiet,
@@ -99,7 +99,7 @@ pub fn parse(stem: &str, text: &str) -> Result<Vec<Scenario>> {
         }
     }
     if let Some((info, at, _)) = block {
-        return Err(format!("{stem}.md:{at}: the block `{info}` has no end"));
+        return Err(format!("{name}.md:{at}: the block `{info}` has no end"));
     }
     Ok(all)
 }
