@@ -101,7 +101,7 @@ pub fn run() {
 }
 
 /// Everything is read and given away, so that no work can be left out; true where nothing was missing.
-fn ours(bytes: &[u8]) -> bool {
+pub fn ours(bytes: &[u8]) -> bool {
     let Ok(message) = Message::parse(black_box(bytes)) else {
         return false;
     };
@@ -115,7 +115,7 @@ fn ours(bytes: &[u8]) -> bool {
     true
 }
 
-fn theirs(bytes: &[u8]) -> bool {
+pub fn theirs(bytes: &[u8]) -> bool {
     let Ok(message) = SipMessage::try_from(black_box(bytes)) else {
         return false;
     };
