@@ -1,0 +1,238 @@
+//! Puts fragmented datagrams together (RFC 791 3.2, RFC 8200 4.5). Bounded by count and by time; what is given up is
+//! counted, since it is the monitor that did not wait, not the network that lost it.
+
+use foldhash::fast::FixedState;
+use hashbrown::HashMap;
+use sip_monitor_common::{Address, IpHeader};
+
+/// What fragments of one datagram have in common.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct FragmentKey {
+    /// Source.
+    pub src: Address,
+    /// Destination.
+    pub dst: Address,
+    /// Identification.
+    pub id: u32,
+    /// The interface: a packet seen on two of them is fragmented twice.
+    pub ifindex: u32,
+    /// Which way, as a number.
+    pub direction: u8,
+}
+
+/// A datagram put together: from its UDP header on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Datagram {
+    /// UDP header and payload.
+    pub bytes: Vec<u8>,
+    /// Of the first fragment.
+    pub ttl: u8,
+    /// Of the first fragment.
+    pub dscp: u8,
+}
+
+#[derive(Debug)]
+struct Pending {
+    since_ns: u64,
+    bytes: Vec<u8>,
+    /// Where the last fragment ended.
+    total: Option<usize>,
+    /// Half-open ranges held, sorted, apart from each other.
+    held: Vec<(usize, usize)>,
+    ttl: u8,
+    dscp: u8,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub struct Reassembler {
+    pending: HashMap<FragmentKey, Pending, FixedState>,
+    max_datagrams: usize,
+    given_up: u64,
+}
+
+/// How long a datagram may take to become whole: Linux's ipfrag_time.
+const TIMEOUT_NS: u64 = 30_000_000_000;
+/// Longest UDP datagram.
+const MAX_BYTES: usize = 65_535;
+/// More pieces than this in one datagram are an attack (65,535 bytes in fragments of the smallest MTU of IPv4 are 964,
+/// but nobody fragments SIP below 576).
+const MAX_PIECES: usize = 128;
+
+impl Reassembler {
+    /// One that holds at most `max_datagrams` at a time.
+    #[must_use]
+    pub fn new(max_datagrams: usize, seed: u64) -> Self {
+        Self {
+            pending: HashMap::with_hasher(FixedState::with_seed(seed)),
+            max_datagrams: max_datagrams.max(1),
+            given_up: 0,
+        }
+    }
+
+    /// Takes one fragment; gives the datagram back once it is whole. Where fragments overlap, the first one stands.
+    pub fn handle_fragment(&mut self, now_ns: u64, key: FragmentKey, ip: &IpHeader, bytes: &[u8]) -> Option<Datagram> {
+        let begin = usize::from(ip.fragment_offset);
+        let end = begin + bytes.len();
+        if end > MAX_BYTES || (bytes.is_empty() && ip.more_fragments) {
+            return None;
+        }
+        if !self.pending.contains_key(&key) {
+            self.make_room(now_ns);
+        }
+        let pending = self.pending.entry(key).or_insert_with(|| Pending {
+            since_ns: now_ns,
+            bytes: Vec::new(),
+            total: None,
+            held: Vec::new(),
+            ttl: ip.ttl,
+            dscp: ip.dscp,
+        });
+        if begin == 0 {
+            (pending.ttl, pending.dscp) = (ip.ttl, ip.dscp);
+        }
+        if !ip.more_fragments && pending.total.is_none() {
+            pending.total = Some(end);
+        }
+        pending.insert(begin, bytes);
+        if pending.is_whole() {
+            let mut whole = self.pending.remove(&key)?;
+            whole.bytes.truncate(whole.total?);
+            return Some(Datagram { bytes: whole.bytes, ttl: whole.ttl, dscp: whole.dscp });
+        }
+        if pending.held.len() > MAX_PIECES {
+            self.pending.remove(&key);
+            self.given_up += 1;
+        }
+        None
+    }
+
+    /// Gives up what has waited too long.
+    pub fn expire(&mut self, now_ns: u64) {
+        let before = self.pending.len();
+        self.pending.retain(|_, p| now_ns.saturating_sub(p.since_ns) < TIMEOUT_NS);
+        self.given_up += (before - self.pending.len()) as u64;
+    }
+
+    /// Datagrams given up so far because there was no room for them.
+    #[must_use]
+    pub fn given_up(&self) -> u64 {
+        self.given_up
+    }
+
+    fn make_room(&mut self, now_ns: u64) {
+        if self.pending.len() < self.max_datagrams {
+            return;
+        }
+        self.expire(now_ns);
+        if self.pending.len() < self.max_datagrams {
+            return;
+        }
+        // At most a few hundred entries, and only when full.
+        if let Some(oldest) = self.pending.iter().map(|(key, p)| (p.since_ns, *key)).min() {
+            self.pending.remove(&oldest.1);
+            self.given_up += 1;
+        }
+    }
+}
+
+impl Pending {
+    fn insert(&mut self, begin: usize, bytes: &[u8]) {
+        let end = begin + bytes.len();
+        if self.bytes.len() < end {
+            self.bytes.resize(end, 0);
+        }
+        let mut at = begin;
+        for &(from, to) in &self.held {
+            if to <= at {
+                continue;
+            }
+            if from >= end {
+                break;
+            }
+            if from > at {
+                self.bytes[at..from].copy_from_slice(&bytes[at - begin..from - begin]);
+            }
+            at = to.max(at);
+        }
+        if at < end {
+            self.bytes[at..end].copy_from_slice(&bytes[at - begin..]);
+        }
+        self.held.push((begin, end));
+        self.held.sort_unstable();
+        let mut merged: Vec<(usize, usize)> = Vec::with_capacity(self.held.len());
+        for &(from, to) in &self.held {
+            match merged.last_mut() {
+                Some(last) if from <= last.1 => last.1 = last.1.max(to),
+                _ => merged.push((from, to)),
+            }
+        }
+        self.held = merged;
+    }
+
+    fn is_whole(&self) -> bool {
+        matches!((self.total, self.held.as_slice()), (Some(total), [(0, end), ..]) if *end >= total)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use sip_monitor_common::Fragment;
+
+    fn key(id: u32) -> FragmentKey {
+        FragmentKey { src: Address([1; 4]), dst: Address([2; 4]), id, ifindex: 1, direction: 0 }
+    }
+
+    fn header(offset: u16, more: bool) -> IpHeader {
+        IpHeader {
+            src: Address([1; 4]),
+            dst: Address([2; 4]),
+            protocol: 17,
+            ttl: 60,
+            dscp: 0,
+            fragment: if offset == 0 { Fragment::First } else { Fragment::Later },
+            fragment_offset: offset,
+            more_fragments: more,
+            id: 1,
+            transport_offset: 20,
+            transport_len: 0,
+            total: 0,
+        }
+    }
+
+    #[test]
+    fn fragments_become_a_datagram_in_any_order_with_repeats_and_overlaps() {
+        let data: Vec<u8> = (0..40).collect();
+        let pieces = [(0_usize, 16, true), (16, 32, true), (32, 40, false), (8, 24, true), (0, 16, true)];
+        for order in [[0, 1, 2, 3, 4], [2, 1, 3, 4, 0], [3, 4, 0, 2, 1], [4, 3, 2, 1, 0]] {
+            let mut r = Reassembler::new(4, 0);
+            let mut whole = Vec::new();
+            for i in order {
+                let (from, to, more) = pieces[i];
+                if let Some(d) = r.handle_fragment(0, key(1), &header(from as u16, more), &data[from..to]) {
+                    whole.push(d.bytes);
+                }
+            }
+            assert_eq!(whole[0], data, "{order:?}");
+        }
+    }
+
+    #[test]
+    fn what_does_not_become_whole_is_given_up_and_counted() {
+        let mut r = Reassembler::new(4, 0);
+        for id in 0..10 {
+            assert_eq!(r.handle_fragment(u64::from(id), key(id), &header(0, true), &[0; 8]), None);
+        }
+        assert_eq!((r.pending.len(), r.given_up()), (4, 6));
+        r.expire(TIMEOUT_NS + 8);
+        assert_eq!((r.pending.len(), r.given_up()), (1, 9));
+    }
+
+    #[test]
+    fn a_fragment_beyond_the_longest_datagram_is_refused() {
+        let mut r = Reassembler::new(4, 0);
+        assert_eq!(r.handle_fragment(0, key(1), &header(65_528, false), &[0; 16]), None);
+        assert_eq!(r.pending.len(), 0);
+    }
+}

@@ -1,0 +1,16 @@
+//! Where packets come from: the kernel, or capture files. Both end in the same [`sip_monitor_engine::Packet`]s.
+
+pub mod attach;
+pub mod counters;
+pub mod decode;
+pub mod error;
+pub mod fragment;
+pub mod live;
+pub mod object;
+pub mod probe;
+pub mod record;
+pub mod replay;
+pub mod ring;
+pub mod softkernel;
+mod stream;
+pub mod sweep;
