@@ -16,7 +16,7 @@ use sip_monitor_engine::sip::Message;
 const ROUNDS: usize = 7;
 const ROUND: Duration = Duration::from_millis(120);
 
-pub const MESSAGES: [(&str, &[u8]); 4] = [
+const MESSAGES: [(&str, &[u8]); 4] = [
     (
         "INVITE with SDP",
         b"INVITE sip:+15551230002@203.0.113.7:5060;user=phone SIP/2.0\r\n\
@@ -101,7 +101,7 @@ pub fn run() {
 }
 
 /// Everything is read and given away, so that no work can be left out; true where nothing was missing.
-pub fn ours(bytes: &[u8]) -> bool {
+fn ours(bytes: &[u8]) -> bool {
     let Ok(message) = Message::parse(black_box(bytes)) else {
         return false;
     };
@@ -115,7 +115,7 @@ pub fn ours(bytes: &[u8]) -> bool {
     true
 }
 
-pub fn theirs(bytes: &[u8]) -> bool {
+fn theirs(bytes: &[u8]) -> bool {
     let Ok(message) = SipMessage::try_from(black_box(bytes)) else {
         return false;
     };
