@@ -16,7 +16,7 @@ use sip_monitor_engine::sip::Message;
 const ROUNDS: usize = 7;
 const ROUND: Duration = Duration::from_millis(120);
 
-pub const MESSAGES: [(&str, &[u8]); 4] = [
+const MESSAGES: [(&str, &[u8]); 4] = [
     (
         "INVITE with SDP",
         b"INVITE sip:+15551230002@203.0.113.7:5060;user=phone SIP/2.0\r\n\

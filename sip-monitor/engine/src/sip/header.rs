@@ -22,14 +22,14 @@ macro_rules! headers {
             }
 
             /// Bits of those that may stand only once (RFC 3261 20, table 2: not a comma-separated list).
-            pub(super) const SINGLE: u128 = 0 $($(| headers!(@bit $variant $single))?)+;
+            pub(super) const SINGLE: u64 = 0 $($(| headers!(@bit $variant $single))?)+;
 
             pub(super) const fn from_compact(letter: u8) -> Self {
                 match letter.to_ascii_lowercase() { $($($compact => Self::$variant,)?)+ _ => Self::Other }
             }
         }
     };
-    (@bit $variant:ident single) => { (1u128 << HeaderName::$variant as u8) };
+    (@bit $variant:ident single) => { (1u64 << HeaderName::$variant as u8) };
 }
 
 headers! {
@@ -98,12 +98,26 @@ headers! {
     MimeVersion = "MIME-Version", single;
 }
 
-const _: () = assert!(HeaderName::ALL.len() < 128);
+const _: () = assert!(HeaderName::ALL.len() < 64);
 
 /// Where a name stands in [`NAMES`]: by its length and its first and last letter without their case. The factors were found
 /// by trying; [`NAMES`] does not compile with a collision.
 const fn slot(length: usize, first: u8, last: u8) -> usize {
     (length * 2 + (first | 0x20) as usize * 47 + (last | 0x20) as usize * 36) % 256
+}
+
+/// Equal without regard to case. Most names are written as the RFC does, so those are compared first: up to 16 letters as two
+/// overlapping words, without a call.
+fn is_same(known: &[u8], name: &[u8]) -> bool {
+    if known.len() != name.len() {
+        return false;
+    }
+    let as_written = match name.len() {
+        4..8 => known.first_chunk::<4>() == name.first_chunk() && known.last_chunk::<4>() == name.last_chunk(),
+        8..=16 => known.first_chunk::<8>() == name.first_chunk() && known.last_chunk::<8>() == name.last_chunk(),
+        _ => false,
+    };
+    as_written || known.eq_ignore_ascii_case(name)
 }
 
 /// Every long form at its slot.
@@ -129,7 +143,7 @@ impl HeaderName {
             [] => Self::Other,
             [letter] => Self::from_compact(*letter),
             [first, .., last] => match NAMES.get(slot(name.len(), *first, *last)) {
-                Some((known, header)) if *known == name || known.eq_ignore_ascii_case(name) => *header,
+                Some((known, header)) if is_same(known, name) => *header,
                 _ => Self::Other,
             },
         }
@@ -141,8 +155,8 @@ impl HeaderName {
         Self::SINGLE & self.bit() != 0
     }
 
-    pub(super) const fn bit(self) -> u128 {
-        1u128 << self as u8
+    pub(super) const fn bit(self) -> u64 {
+        1u64 << self as u8
     }
 }
 

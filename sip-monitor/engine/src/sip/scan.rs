@@ -31,15 +31,19 @@ pub(super) fn trim_start(mut bytes: &[u8]) -> &[u8] {
     bytes
 }
 
-/// Removes LWS at both ends.
-pub(super) fn trim(bytes: &[u8]) -> &[u8] {
-    let mut bytes = trim_start(bytes);
+/// Removes LWS at the end.
+pub(super) fn trim_end(mut bytes: &[u8]) -> &[u8] {
     while let [rest @ .., last] = bytes
         && is_lws(*last)
     {
         bytes = rest;
     }
     bytes
+}
+
+/// Removes LWS at both ends.
+pub(super) fn trim(bytes: &[u8]) -> &[u8] {
+    trim_end(trim_start(bytes))
 }
 
 /// What stands before and behind position `at`, the byte there left out.
