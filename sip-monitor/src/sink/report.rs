@@ -216,7 +216,7 @@ impl Report {
     /// The whole text.
     #[must_use]
     pub fn render(&self, summary: &Summary, width: usize) -> String {
-        let mut out = self.head(summary);
+        let mut out = self.head(summary, width);
         if self.kinds.contains(&Kind::Alerts) {
             out.push_str(&self.problems(width));
         }
@@ -232,11 +232,14 @@ impl Report {
         if self.kinds.contains(&Kind::Messages) && !self.messages.is_empty() {
             out.push_str(&self.message_table(width));
         }
-        out.push_str(&self.tail(summary));
+        out.push('\n');
+        for line in self.tail(summary).lines() {
+            out.push_str(&wrapped(line, width));
+        }
         out
     }
 
-    fn head(&self, summary: &Summary) -> String {
+    fn head(&self, summary: &Summary, width: usize) -> String {
         let mut out = format!("{}  {}\n", style::paint(style::BOLD, "sip-monitor"), summary.files.join(" "));
         if let Some((first, last)) = summary.span {
             let date: String = first.to_string().chars().take(10).collect();
@@ -249,8 +252,8 @@ impl Report {
             ));
         }
         match guessed(summary) {
-            Some(note) => out.push_str(&format!("{note}\n")),
-            None if !summary.local.is_empty() => out.push_str(&format!("local: {}\n", list(&summary.local))),
+            Some(note) => out.push_str(&wrapped(&note, width)),
+            None if !summary.local.is_empty() => out.push_str(&wrapped(&format!("local: {}", list(&summary.local)), width)),
             None => {}
         }
         out
@@ -391,7 +394,7 @@ impl Report {
         }
         let not_ip = summary.no_ip.get(&NoIp::OtherProtocol).copied().unwrap_or(0);
         let ignored: u64 = summary.counters.iter().filter(|(n, _)| n.starts_with("ignored_")).map(|(_, n)| n).sum();
-        let mut out = format!("\nRead {} frames: {}", number(summary.frames), read.join(", "));
+        let mut out = format!("Read {} frames: {}", number(summary.frames), read.join(", "));
         if ignored + not_ip > 0 {
             let mut why: Vec<String> = Vec::new();
             for (name, n) in &summary.counters {
@@ -448,6 +451,11 @@ fn problem(alert: &Alert, width: usize) -> String {
         out.push_str(&text::paragraph("on:   ", &format!("{} at {}", subject, text::clock(alert.ts)), width));
     }
     out
+}
+
+/// A paragraph of its own.
+fn wrapped(text: &str, width: usize) -> String {
+    text::wrap(text, width).join("\n") + "\n"
 }
 
 /// User and host of a URI, without scheme and parameters.
