@@ -4,7 +4,7 @@
 use core::time::Duration;
 
 use crate::diagnosis::{CallFacts, Cause, Confidence, Fault, Finding, Severity, UNKNOWN, Value};
-use crate::media::flow::{AudioFlows, Flow, FlowState, LOW_TTL, Sight, Travel, is_of_network, is_refused_here};
+use crate::media::flow::{AudioFlows, Flow, FlowState, LOW_TTL, Sight, Travel};
 use crate::packet::IcmpKind;
 use crate::record::Side;
 use crate::time::Timestamp;
@@ -76,8 +76,11 @@ pub enum Extent {
 /// The finding about a call whose audio is missing to that extent.
 pub fn find(facts: &CallFacts<'_>, extent: Extent) -> Option<Finding> {
     let now = facts.call.media.ended_at().map_or(facts.now, |ended| ended.min(facts.now));
-    let flows = facts.call.media.flows(facts.media, facts.config, now);
-    flows.iter().find_map(|audio| {
+    let media = &facts.call.media;
+    if media.plainly_flows(facts.media, facts.config, now) {
+        return None;
+    }
+    media.flows(facts.media, facts.config, now).iter().find_map(|audio| {
         let case = Case::of(audio, extent)?;
         let severity = case.severity(facts, now)?;
         Some(case.finding(facts, now, severity))
@@ -197,7 +200,7 @@ impl<'a> Case<'a> {
             first(&|f| {
                 f.state == FlowState::Refused
                     && f.refusal.is_some_and(|r| {
-                        is_refused_here(&r) == here && prohibited.is_none_or(|p| (r.kind == IcmpKind::Prohibited) == p)
+                        r.is_by_this_host() == here && prohibited.is_none_or(|p| (r.kind == IcmpKind::Prohibited) == p)
                     })
             })
         };
@@ -455,7 +458,7 @@ fn remote_unreachable(flow: &Flow) -> Verdict<'_> {
     let (count, kind, reporter) =
         flow.refusal.map_or((0, IcmpKind::Other, String::new()), |r| (r.count, r.kind, r.reporter.ip().to_string()));
     let fault = match flow.travel {
-        Travel::Out | Travel::Within if !is_of_network(kind) => Some(Fault::Remote),
+        Travel::Out | Travel::Within if !flow.refusal.is_some_and(|r| r.is_of_network()) => Some(Fault::Remote),
         Travel::Out | Travel::Within | Travel::In | Travel::Past => Some(Fault::Network),
     };
     Verdict {
