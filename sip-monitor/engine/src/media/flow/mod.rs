@@ -107,6 +107,17 @@ pub enum FlowState {
     Stopped(Timestamp),
 }
 
+impl FlowState {
+    /// When it stopped, where it flowed before.
+    #[must_use]
+    pub const fn stopped_at(self) -> Option<Timestamp> {
+        match self {
+            Self::Stopped(at) => Some(at),
+            Self::Flowing | Self::Starting | Self::Absent | Self::Refused | Self::Undeliverable => None,
+        }
+    }
+}
+
 /// A stream that goes to where SDP did not say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Elsewhere {
