@@ -14,8 +14,9 @@ const USES: &[(&str, &[&str])] = &[
     ("time", &[]),
     ("text", &[]),
     ("sip", &["text"]),
-    ("sdp", &["text"]),
     ("rtp", &[]),
+    // A format without rtpmap means what RFC 3551's table says.
+    ("sdp", &["rtp", "text"]),
     ("packet", &["time"]),
     ("config", &["packet", "record"]),
     ("privacy", &["config"]),
