@@ -4,8 +4,6 @@ mod interfaces;
 mod kernel;
 mod listeners;
 
-use std::io::Write as _;
-
 use comfy_table::{Cell, ContentArrangement, Table};
 
 use crate::cli::CheckArgs;
