@@ -1,8 +1,8 @@
 //! What the kernel, the build and our own privileges allow.
 
+use aya::maps::MapType;
 use aya::programs::ProgramType;
 use aya::sys::{is_map_supported, is_program_supported};
-use aya::maps::MapType;
 use caps::{CapSet, Capability};
 
 use super::{Finding, Standing};

@@ -194,7 +194,8 @@ mod tests {
 
     #[test]
     fn the_switch_between_two_telephones_is_local() {
-        let survey = survey(&[("10.0.0.5", "10.0.0.1", 8, 0), ("10.0.0.1", "10.0.0.6", 8, 0), ("10.0.0.5", "10.0.0.6", 0, 900)]);
+        let survey =
+            survey(&[("10.0.0.5", "10.0.0.1", 8, 0), ("10.0.0.1", "10.0.0.6", 8, 0), ("10.0.0.5", "10.0.0.6", 0, 900)]);
         assert_eq!(guess(&survey).addresses, [ip("10.0.0.1")].into());
     }
 
