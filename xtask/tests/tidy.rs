@@ -139,8 +139,9 @@ fn what_reads_the_wire_never_panics_by_name() {
         for (path, code) in code_under(folder) {
             let mut at_compile_time = false;
             for (number, line) in code.lines().enumerate() {
-                if line.contains("fn ") || line.starts_with("const ") || line.starts_with("pub const ") {
-                    at_compile_time = line.contains("const ");
+                if line.contains("fn ") || ["const ", "pub const ", "static "].iter().any(|word| line.starts_with(word))
+                {
+                    at_compile_time = line.contains("const ") || line.contains("static ");
                 }
                 let found = loud.iter().find(|word| line.contains(**word));
                 let fine = at_compile_time || line.trim_start().starts_with("const _") || found.is_none();
