@@ -6,6 +6,9 @@ use std::path::{Path, PathBuf};
 use super::Result;
 use super::host::Hosts;
 
+/// Lines of a file with their numbers.
+pub type Lines = Vec<(usize, String)>;
+
 /// One `##` section.
 #[derive(Clone, Debug)]
 pub struct Scenario {
@@ -23,12 +26,12 @@ pub struct Scenario {
     pub hosts: Hosts,
     /// Settings that differ from the defaults.
     pub settings: Vec<(String, String)>,
-    /// Lines of its ladder with their numbers.
-    pub ladder: Vec<(usize, String)>,
-    /// Lines of the alerts expected with their numbers.
-    pub alerts: Vec<(usize, String)>,
+    /// Lines of its ladder.
+    pub ladder: Lines,
+    /// Lines of the alerts expected.
+    pub alerts: Lines,
     /// Ladders that `use NAME` stands for.
-    pub parts: BTreeMap<String, Vec<(usize, String)>>,
+    pub parts: BTreeMap<String, Lines>,
     /// Message bodies that `body=NAME` stands for.
     pub bodies: BTreeMap<String, String>,
 }
@@ -74,7 +77,7 @@ pub fn parse(name: &str, text: &str) -> Result<Vec<Scenario>> {
         parts: BTreeMap::new(),
         bodies: BTreeMap::new(),
     };
-    let mut block: Option<(String, usize, Vec<(usize, String)>)> = None;
+    let mut block: Option<(String, usize, Lines)> = None;
     for (number, line) in (1..).zip(text.lines()) {
         match &mut block {
             Some((info, at, lines)) if line.trim_end() == "```" => {
@@ -105,7 +108,7 @@ pub fn parse(name: &str, text: &str) -> Result<Vec<Scenario>> {
 }
 
 impl Scenario {
-    fn take_block(&mut self, info: &str, lines: Vec<(usize, String)>) -> Result<()> {
+    fn take_block(&mut self, info: &str, lines: Lines) -> Result<()> {
         let (kind, name) = info.split_once(' ').map_or((info, ""), |(kind, name)| (kind, name.trim()));
         let meant = lines.iter().filter(|(_, line)| !line.trim().is_empty() && !line.trim_start().starts_with('#'));
         match (kind, name) {
