@@ -15,6 +15,7 @@ const USES: &[(&str, &[&str])] = &[
     ("text", &[]),
     ("sip", &[]),
     ("rtp", &[]),
+    // A format without rtpmap means what RFC 3551's table says.
     ("sdp", &["rtp"]),
     ("packet", &["time"]),
     ("config", &["packet", "record"]),
