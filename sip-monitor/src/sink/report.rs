@@ -216,7 +216,7 @@ impl Report {
     /// The whole text.
     #[must_use]
     pub fn render(&self, summary: &Summary, width: usize) -> String {
-        let mut out = self.head(summary);
+        let mut out = self.head(summary, width);
         if self.kinds.contains(&Kind::Alerts) {
             out.push_str(&self.problems(width));
         }
@@ -232,11 +232,14 @@ impl Report {
         if self.kinds.contains(&Kind::Messages) && !self.messages.is_empty() {
             out.push_str(&self.message_table(width));
         }
-        out.push_str(&self.tail(summary));
+        out.push('\n');
+        for line in self.tail(summary).lines() {
+            out.push_str(&wrapped(line, width));
+        }
         out
     }
 
-    fn head(&self, summary: &Summary) -> String {
+    fn head(&self, summary: &Summary, width: usize) -> String {
         let mut out = format!("{}  {}\n", style::paint(style::BOLD, "sip-monitor"), summary.files.join(" "));
         if let Some((first, last)) = summary.span {
             let date: String = first.to_string().chars().take(10).collect();
@@ -249,8 +252,10 @@ impl Report {
             ));
         }
         match guessed(summary) {
-            Some(note) => out.push_str(&format!("{note}\n")),
-            None if !summary.local.is_empty() => out.push_str(&format!("local: {}\n", list(&summary.local))),
+            Some(note) => out.push_str(&wrapped(&note, width)),
+            None if !summary.local.is_empty() => {
+                out.push_str(&wrapped(&format!("local: {}", list(&summary.local)), width))
+            }
             None => {}
         }
         out
@@ -313,11 +318,13 @@ impl Report {
     fn stream_table(&self, width: usize) -> String {
         let call_number: HashMap<&str, usize> =
             self.calls.iter().zip(1..).map(|(c, n)| (c.call_id.as_str(), n)).collect();
-        let mut table = table(width, &["from", "to", "codec", "packets", "lost", "jitter", "worst gap", "call"], &[0, 1]);
+        let mut table =
+            table(width, &["from", "to", "codec", "packets", "lost", "jitter", "worst gap", "call"], &[0, 1]);
         for s in self.streams.iter().take(ROWS) {
-            let codec = s.codec.clone().unwrap_or_else(|| {
-                s.payload_types.iter().map(|p| format!("pt {p}")).collect::<Vec<_>>().join(" ")
-            });
+            let codec = s
+                .codec
+                .clone()
+                .unwrap_or_else(|| s.payload_types.iter().map(|p| format!("pt {p}")).collect::<Vec<_>>().join(" "));
             let share = if s.expected == 0 { 0.0 } else { 100.0 * s.lost as f64 / s.expected as f64 };
             let lost = if s.lost == 0 { "0".into() } else { format!("{} ({share:.1} %)", number(s.lost)) };
             let call = match s.call_id.as_deref() {
@@ -342,7 +349,8 @@ impl Report {
     }
 
     fn registration_table(&self, width: usize) -> String {
-        let mut table = table(width, &["first", "who", "registrar", "state", "code", "expires", "requests", "client"], &[1, 2, 7]);
+        let mut table =
+            table(width, &["first", "who", "registrar", "state", "code", "expires", "requests", "client"], &[1, 2, 7]);
         for r in self.registrations.iter().take(ROWS) {
             table.add_row(vec![
                 Cell::new(text::clock(r.first_at)),
@@ -391,7 +399,7 @@ impl Report {
         }
         let not_ip = summary.no_ip.get(&NoIp::OtherProtocol).copied().unwrap_or(0);
         let ignored: u64 = summary.counters.iter().filter(|(n, _)| n.starts_with("ignored_")).map(|(_, n)| n).sum();
-        let mut out = format!("\nRead {} frames: {}", number(summary.frames), read.join(", "));
+        let mut out = format!("Read {} frames: {}", number(summary.frames), read.join(", "));
         if ignored + not_ip > 0 {
             let mut why: Vec<String> = Vec::new();
             for (name, n) in &summary.counters {
@@ -450,6 +458,11 @@ fn problem(alert: &Alert, width: usize) -> String {
     out
 }
 
+/// A paragraph of its own.
+fn wrapped(text: &str, width: usize) -> String {
+    text::wrap(text, width).join("\n") + "\n"
+}
+
 /// User and host of a URI, without scheme and parameters.
 fn short_uri(uri: &str) -> &str {
     let rest = uri.split_once(':').map_or(uri, |(_, rest)| rest);
@@ -488,7 +501,11 @@ fn table(width: usize, header: &[&str], flexible: &[usize]) -> Table {
 
 fn section(title: &str, rows: usize, table: &Table) -> String {
     let shown = table.row_count();
-    let more = if rows > shown { format!("{} more are not shown; -o jsonl lists all.\n", rows - shown) } else { String::new() };
+    let more = if rows > shown {
+        format!("{} more are not shown; -o jsonl lists all.\n", rows - shown)
+    } else {
+        String::new()
+    };
     format!("\n{}\n{table}\n{more}", style::paint(style::BOLD, &format!("{title} ({rows})")))
 }
 
@@ -513,9 +530,16 @@ mod tests {
 
     #[test]
     fn an_empty_view_says_why() {
-        let mut summary = Summary { frames: 1_300, counters: vec![("received", 1_300), ("ignored_udp", 1_240)], ..Summary::default() };
+        let mut summary = Summary {
+            frames: 1_300,
+            counters: vec![("received", 1_300), ("ignored_udp", 1_240)],
+            ..Summary::default()
+        };
         assert_eq!(why_nothing(&summary, &[Kind::Calls]), "0 calls; 1,240 UDP packets, none looked like SIP or RTP");
         summary.counters.clear();
-        assert_eq!(why_nothing(&summary, &[Kind::Calls, Kind::Streams]), "0 calls, 0 streams; 1,300 frames, none with an IP packet");
+        assert_eq!(
+            why_nothing(&summary, &[Kind::Calls, Kind::Streams]),
+            "0 calls, 0 streams; 1,300 frames, none with an IP packet"
+        );
     }
 }
