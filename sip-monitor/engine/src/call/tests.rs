@@ -372,3 +372,62 @@ fn a_user_who_types_a_password_for_a_minute_goes_on_with_the_same_call() {
     assert_eq!(rig.engine.counters().sessions, 1);
     assert_eq!((rig.call("call-1").state, rig.call("call-1").ended_at), (CallState::Calling, None));
 }
+
+/// Messages of a call, some of them damaged: which byte and how is a fixed sequence of numbers.
+fn damaged_traffic(rig: &mut Rig, seed: u64) {
+    let mut state = seed;
+    let mut next = |below: usize| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 33) as usize % below
+    };
+    let invite = Sip::request("INVITE", 1).header("Contact: <sip:alice@198.51.100.10:5060>").sdp();
+    let messages = [
+        (A, B, invite.clone()),
+        (B, A, invite.response(183).tagged("b").header("RSeq: 1").header("Require: 100rel").sdp()),
+        (A, B, Sip::request("PRACK", 2).tagged("b").header("RAck: 1 1 INVITE")),
+        (B, A, invite.response(200).tagged("b").header("Record-Route: <sip:192.0.2.1;lr>").sdp()),
+        (A, B, Sip::request("ACK", 1).tagged("b").header("Route: <sip:192.0.2.1;lr>")),
+        (B, A, Sip::request("INVITE", 9).by_callee("b").sdp()),
+        (A, B, Sip::request("REFER", 3).tagged("b").header("Refer-To: <sip:c@example.org>")),
+        (A, B, Sip::request("CANCEL", 1).branch("z9hG4bK-INVITE-1")),
+        (B, A, invite.response(487).tagged("b")),
+        (A, B, Sip::request("REGISTER", 4).header("Contact: *").header("Expires: 0")),
+        (A, B, Sip::request("BYE", 5).tagged("b").header("Reason: Q.850;cause=16")),
+    ];
+    for n in 0..4_000_i64 {
+        let (src, dst, sip) = &messages[next(messages.len())];
+        let call_id = format!("call-{}", next(20));
+        let mut bytes = sip.clone().call_id(&call_id).bytes();
+        for _ in 0..next(4) {
+            let at = next(bytes.len());
+            bytes[at] = next(256) as u8;
+        }
+        bytes.truncate(bytes.len() - next(bytes.len() / 4) * next(2));
+        rig.send_bytes(n * 37, src, dst, &bytes, n as u32 % 7);
+        if n % 50 == 0 {
+            rig.icmp(n * 37, "192.0.2.9:0", IcmpKind::Prohibited, B, A);
+        }
+    }
+}
+
+#[test]
+fn damaged_messages_are_taken_without_panic_and_all_facts_are_freed() {
+    for seed in 1..=5 {
+        let mut rig = Rig::with(|config| config.limits.calls = 64);
+        damaged_traffic(&mut rig, seed);
+        assert!(rig.engine.calls().len() <= 64);
+        rig.finish(1_000_000);
+        assert!(rig.engine.calls().is_empty());
+    }
+}
+
+#[test]
+fn the_same_input_gives_the_same_output() {
+    let run = || {
+        let mut rig = Rig::with(|config| config.emit.messages = true);
+        damaged_traffic(&mut rig, 7);
+        rig.engine.finish(at(1_000_000));
+        rig.outputs().iter().map(|output| serde_json::to_string(output).unwrap()).collect::<Vec<_>>()
+    };
+    assert_eq!(run(), run());
+}
