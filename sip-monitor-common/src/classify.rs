@@ -10,16 +10,17 @@ use crate::{
 };
 
 /// What a packet is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum Class {
     /// A UDP datagram of a SIP port, or one that begins as SIP does.
+    #[default]
     Sip,
     /// A TCP segment of a SIP port with payload, SYN, FIN or RST.
     SipTcp,
     /// A fragment of a UDP datagram: first or later, handed up as it is and put together in user space.
     Fragment,
     /// An RTP packet, to be counted.
-    Rtp(RtpHeader),
+    Rtp,
     /// An RTCP compound.
     Rtcp,
     /// An ICMP error that quotes UDP, or TCP of a SIP port.
@@ -27,10 +28,12 @@ pub enum Class {
 }
 
 /// A packet and what was read of it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub struct Seen {
     /// What it is.
     pub class: Class,
+    /// Of [`Class::Rtp`]: its header.
+    pub rtp: RtpHeader,
     /// Its IP header.
     pub ip: IpHeader,
     /// Source port, 0 where there is none.
@@ -49,86 +52,86 @@ const TCP_FIN_SYN_RST: u16 = 0x07;
 
 /// Decides on the packet whose IP header stands at `offset`.
 ///
-/// `gso_size` is the size of each datagram in a UDP super-packet, 0 for an ordinary packet; the first datagram then decides.
-///
 /// # Errors
-/// The counter under which the packet is ignored.
-#[inline(always)]
+/// As [`classify_into`].
 pub fn classify<V: PacketView + ?Sized>(
     view: &V,
     offset: usize,
     gso_size: usize,
     is_sip_port: impl Fn(u16) -> bool,
 ) -> Result<Seen, Counter> {
-    let ip = ip::parse(view, offset)?;
-    if !matches!(ip.fragment, Fragment::No) {
-        return match ip.protocol {
-            PROTOCOL_UDP => Ok(seen(Class::Fragment, ip, ip.transport_offset, ip.transport_len)),
-            _ => Err(Counter::IgnoredFragment),
-        };
+    let mut seen = Seen::default();
+    classify_into(view, offset, gso_size, is_sip_port, &mut seen).map(|()| seen)
+}
+
+/// Decides on the packet whose IP header stands at `offset`.
+///
+/// `gso_size` is the size of each datagram in a UDP super-packet, 0 for an ordinary packet; the first datagram then decides.
+///
+/// # Errors
+/// The counter under which the packet is ignored.
+#[inline(always)]
+pub fn classify_into<V: PacketView + ?Sized>(
+    view: &V,
+    offset: usize,
+    gso_size: usize,
+    is_sip_port: impl Fn(u16) -> bool,
+    seen: &mut Seen,
+) -> Result<(), Counter> {
+    ip::parse_into(view, offset, &mut seen.ip)?;
+    seen.payload_offset = seen.ip.transport_offset;
+    seen.payload_len = seen.ip.transport_len;
+    if !matches!(seen.ip.fragment, Fragment::No) {
+        seen.class = Class::Fragment;
+        return if seen.ip.protocol == PROTOCOL_UDP { Ok(()) } else { Err(Counter::IgnoredFragment) };
     }
-    match ip.protocol {
-        PROTOCOL_UDP => classify_udp(view, ip, gso_size, is_sip_port),
-        PROTOCOL_TCP => classify_tcp(view, ip, is_sip_port),
-        PROTOCOL_ICMP | PROTOCOL_ICMPV6 => classify_icmp(view, ip, is_sip_port),
+    match seen.ip.protocol {
+        PROTOCOL_UDP => classify_udp(view, gso_size, is_sip_port, seen),
+        PROTOCOL_TCP => classify_tcp(view, is_sip_port, seen),
+        PROTOCOL_ICMP | PROTOCOL_ICMPV6 => classify_icmp(view, is_sip_port, seen),
         _ => Err(Counter::IgnoredProtocol),
     }
 }
 
 #[inline(always)]
-const fn seen(class: Class, ip: IpHeader, payload_offset: usize, payload_len: usize) -> Seen {
-    Seen { class, ip, src_port: 0, dst_port: 0, payload_offset, payload_len }
+fn classify_udp<V: PacketView + ?Sized>(
+    view: &V,
+    gso_size: usize,
+    is_sip_port: impl Fn(u16) -> bool,
+    seen: &mut Seen,
+) -> Result<(), Counter> {
+    udp_payload(view, gso_size, seen)?;
+    let len = if gso_size != 0 && gso_size < seen.payload_len { gso_size } else { seen.payload_len };
+    seen.class =
+        classify_datagram(view, seen.payload_offset, len, seen.src_port, seen.dst_port, is_sip_port, &mut seen.rtp)?;
+    Ok(())
 }
 
-/// Where the payload of a UDP packet is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct UdpPayload {
-    /// Source port.
-    pub src_port: u16,
-    /// Destination port.
-    pub dst_port: u16,
-    /// Where the payload begins.
-    pub offset: usize,
-    /// Its bytes, as the headers say.
-    pub len: usize,
-}
-
-/// Reads a UDP header (RFC 768).
+/// Reads the UDP header (RFC 768) behind `seen.ip`: ports and payload.
 ///
 /// # Errors
 /// [`Counter::IgnoredTruncated`] or [`Counter::IgnoredMalformed`].
 #[inline(always)]
-pub fn udp_payload<V: PacketView + ?Sized>(view: &V, ip: &IpHeader, gso_size: usize) -> Result<UdpPayload, Counter> {
-    let ports = view.be32(ip.transport_offset)?;
-    let (src_port, dst_port) = ((ports >> 16) as u16, ports as u16);
-    let Some(mut len) = ip.transport_len.checked_sub(UDP_HEADER_BYTES) else {
-        return Err(Counter::IgnoredMalformed);
-    };
+pub fn udp_payload<V: PacketView + ?Sized>(view: &V, gso_size: usize, seen: &mut Seen) -> Result<(), Counter> {
+    let at = seen.ip.transport_offset;
+    let ports = view.be32(at)?;
+    seen.src_port = (ports >> 16) as u16;
+    seen.dst_port = ports as u16;
     // Shorter than IP says: the rest is padding. 0 is a super-packet or a jumbogram (RFC 2675 4).
-    let udp_len = usize::from(view.be16(ip.transport_offset + 4)?);
-    if udp_len != 0 {
-        let Some(said) = udp_len.checked_sub(UDP_HEADER_BYTES) else { return Err(Counter::IgnoredMalformed) };
-        if said < len && gso_size == 0 {
-            len = said;
-        }
+    let mut len = seen.ip.transport_len;
+    let said = usize::from(view.be16(at + 4)?);
+    if said != 0 && said < len && gso_size == 0 {
+        len = said;
     }
-    Ok(UdpPayload { src_port, dst_port, offset: ip.transport_offset + UDP_HEADER_BYTES, len })
+    if len < UDP_HEADER_BYTES {
+        return Err(Counter::IgnoredMalformed);
+    }
+    seen.payload_offset = at + UDP_HEADER_BYTES;
+    seen.payload_len = len - UDP_HEADER_BYTES;
+    Ok(())
 }
 
-#[inline(always)]
-fn classify_udp<V: PacketView + ?Sized>(
-    view: &V,
-    ip: IpHeader,
-    gso_size: usize,
-    is_sip_port: impl Fn(u16) -> bool,
-) -> Result<Seen, Counter> {
-    let UdpPayload { src_port, dst_port, offset: payload_offset, len: payload_len } = udp_payload(view, &ip, gso_size)?;
-    let first_len = if gso_size != 0 && gso_size < payload_len { gso_size } else { payload_len };
-    let class = classify_datagram(view, payload_offset, first_len, src_port, dst_port, is_sip_port)?;
-    Ok(Seen { class, ip, src_port, dst_port, payload_offset, payload_len })
-}
-
-/// Decides on one UDP payload: by port, then by its first bytes.
+/// Decides on one UDP payload: by port, then by its first bytes. Fills `rtp` for [`Class::Rtp`].
 ///
 /// # Errors
 /// [`Counter::IgnoredUdp`] or [`Counter::IgnoredTruncated`].
@@ -140,56 +143,59 @@ pub fn classify_datagram<V: PacketView + ?Sized>(
     src_port: u16,
     dst_port: u16,
     is_sip_port: impl Fn(u16) -> bool,
+    rtp: &mut RtpHeader,
 ) -> Result<Class, Counter> {
     if is_sip_port(dst_port) || is_sip_port(src_port) {
         return Ok(Class::Sip);
     }
-    match content::media(view, offset, len) {
-        Media::Rtp if content::may_carry_media(src_port, dst_port) => Ok(Class::Rtp(rtp::parse(view, offset, len)?)),
-        Media::Rtcp if content::may_carry_media(src_port, dst_port) => Ok(Class::Rtcp),
-        Media::Rtp | Media::Rtcp | Media::Neither => {
-            if content::looks_like_sip(view, offset, len) {
-                Ok(Class::Sip)
-            } else {
-                Err(Counter::IgnoredUdp)
-            }
+    if content::may_carry_media(src_port, dst_port) {
+        match content::media(view, offset, len) {
+            Media::Rtp => return rtp::parse_into(view, offset, len, rtp).map(|()| Class::Rtp),
+            Media::Rtcp => return Ok(Class::Rtcp),
+            Media::Neither => {}
         }
     }
+    if content::looks_like_sip(view, offset, len) { Ok(Class::Sip) } else { Err(Counter::IgnoredUdp) }
 }
 
 #[inline(always)]
 fn classify_tcp<V: PacketView + ?Sized>(
     view: &V,
-    ip: IpHeader,
     is_sip_port: impl Fn(u16) -> bool,
-) -> Result<Seen, Counter> {
-    let ports = view.be32(ip.transport_offset)?;
-    let (src_port, dst_port) = ((ports >> 16) as u16, ports as u16);
-    if !is_sip_port(dst_port) && !is_sip_port(src_port) {
+    seen: &mut Seen,
+) -> Result<(), Counter> {
+    let at = seen.ip.transport_offset;
+    let ports = view.be32(at)?;
+    seen.src_port = (ports >> 16) as u16;
+    seen.dst_port = ports as u16;
+    if !is_sip_port(seen.dst_port) && !is_sip_port(seen.src_port) {
         return Err(Counter::IgnoredTcp);
     }
-    let offset_flags = view.be16(ip.transport_offset + 12)?;
+    let offset_flags = view.be16(at + 12)?;
     let header_len = usize::from(offset_flags >> 12) * 4;
-    if header_len < 20 {
+    if header_len < 20 || seen.ip.transport_len < header_len {
         return Err(Counter::IgnoredMalformed);
     }
-    let Some(payload_len) = ip.transport_len.checked_sub(header_len) else { return Err(Counter::IgnoredMalformed) };
-    if payload_len == 0 && offset_flags & TCP_FIN_SYN_RST == 0 {
+    seen.payload_offset = at + header_len;
+    seen.payload_len = seen.ip.transport_len - header_len;
+    if seen.payload_len == 0 && offset_flags & TCP_FIN_SYN_RST == 0 {
         return Err(Counter::IgnoredTcpAck);
     }
-    let payload_offset = ip.transport_offset + header_len;
-    Ok(Seen { class: Class::SipTcp, ip, src_port, dst_port, payload_offset, payload_len })
+    seen.class = Class::SipTcp;
+    Ok(())
 }
 
 #[inline(always)]
 fn classify_icmp<V: PacketView + ?Sized>(
     view: &V,
-    ip: IpHeader,
     is_sip_port: impl Fn(u16) -> bool,
-) -> Result<Seen, Counter> {
-    let quote = icmp::parse(view, &ip)?;
+    seen: &mut Seen,
+) -> Result<(), Counter> {
+    let mut quote = icmp::Quote::default();
+    icmp::parse_into(view, &seen.ip, &mut quote)?;
     if quote.ip.protocol == PROTOCOL_TCP && !is_sip_port(quote.src_port) && !is_sip_port(quote.dst_port) {
         return Err(Counter::IgnoredIcmp);
     }
-    Ok(seen(Class::Icmp, ip, ip.transport_offset, ip.transport_len))
+    seen.class = Class::Icmp;
+    Ok(())
 }

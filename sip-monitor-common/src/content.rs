@@ -17,21 +17,20 @@ pub fn looks_like_sip<V: PacketView + ?Sized>(view: &V, offset: usize, len: usiz
     let mut at = offset;
     let mut rest = len;
     for _ in 0..MAX_LEADING_CRLF {
-        match view.load_u16(at) {
-            Some([b'\r', b'\n']) => {
-                at += 2;
-                let Some(r) = rest.checked_sub(2) else { return false };
-                rest = r;
-            }
-            _ => break,
+        if rest < 2 || view.load_u16(at) != (u16::from_ne_bytes(*b"\r\n"), true) {
+            break;
         }
+        at += 2;
+        rest -= 2;
     }
+    let at = view.settle(at);
     // The shortest message with its mandatory headers is far longer than the longest start read here.
     if rest < 12 {
         return false;
     }
-    let (Some(start), Some(end)) = (view.load_u64(at), view.load_u16(at + 8)) else { return false };
-    begins_sip(u64::from_be_bytes(start), u16::from_be_bytes(end))
+    let (start, found) = view.load_u64(at);
+    let (end, found_end) = view.load_u16(at + 8);
+    found && found_end && begins_sip(u64::from_be(start), u16::from_be(end))
 }
 
 /// The first ten bytes of a message: eight and two, big-endian.
@@ -79,13 +78,14 @@ pub enum Media {
 #[inline(always)]
 #[must_use]
 pub fn media<V: PacketView + ?Sized>(view: &V, offset: usize, len: usize) -> Media {
-    let Some([first, second]) = view.load_u16(offset) else { return Media::Neither };
+    let Ok(word) = view.be16(offset) else { return Media::Neither };
+    let [first, second] = word.to_be_bytes();
     if first >> 6 != 2 || len < 8 {
         return Media::Neither;
     }
     if second >= 192 && second <= 223 {
-        let Some(words) = view.load_u16(offset + 2) else { return Media::Neither };
-        if (usize::from(u16::from_be_bytes(words)) + 1) * 4 <= len {
+        let Ok(words) = view.be16(offset + 2) else { return Media::Neither };
+        if (usize::from(words) + 1) * 4 <= len {
             return Media::Rtcp;
         }
     }

@@ -75,6 +75,8 @@ counters! {
     StreamReports = "stream_reports",
     /// Stream reports for which the media ring had no room; a later one replaces them. No packet of its own.
     StreamReportsLost = "stream_reports_lost",
+    /// Always 0.
+    Reserved = "reserved",
 }
 
 impl Counter {
@@ -84,7 +86,10 @@ impl Counter {
     /// Whether it is the fate of a packet, so that all of these together give [`Counter::Received`].
     #[must_use]
     pub const fn is_fate(self) -> bool {
-        !matches!(self, Self::Received | Self::StreamsOpened | Self::StreamReports | Self::StreamReportsLost)
+        !matches!(
+            self,
+            Self::Received | Self::StreamsOpened | Self::StreamReports | Self::StreamReportsLost | Self::Reserved
+        )
     }
 }
 

@@ -10,7 +10,7 @@ use crate::{
 pub const ICMP_HEADER_BYTES: usize = 8;
 
 /// An ICMP error and what it quotes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub struct Quote {
     /// Type as on the wire.
     pub icmp_type: u8,
@@ -24,24 +24,27 @@ pub struct Quote {
     pub dst_port: u16,
 }
 
-/// Reads the error behind `outer`.
+/// Reads the error behind `outer` into `quote`.
 ///
 /// # Errors
 /// [`Counter::IgnoredIcmp`] where it is no error or quotes neither UDP nor TCP, or what the quoted header lacks.
 #[inline(always)]
-pub fn parse<V: PacketView + ?Sized>(view: &V, outer: &IpHeader) -> Result<Quote, Counter> {
+pub fn parse_into<V: PacketView + ?Sized>(view: &V, outer: &IpHeader, quote: &mut Quote) -> Result<(), Counter> {
     let type_code = view.be16(outer.transport_offset)?;
-    let (icmp_type, icmp_code) = ((type_code >> 8) as u8, type_code as u8);
-    if !is_error(outer.protocol, icmp_type) {
+    quote.icmp_type = (type_code >> 8) as u8;
+    quote.icmp_code = type_code as u8;
+    if !is_error(outer.protocol, quote.icmp_type) {
         return Err(Counter::IgnoredIcmp);
     }
-    let ip = ip::parse(view, outer.transport_offset + ICMP_HEADER_BYTES)?;
+    ip::parse_into(view, outer.transport_offset + ICMP_HEADER_BYTES, &mut quote.ip)?;
     // A quoted later fragment has no ports; only the first eight bytes of the transport are promised.
-    if !matches!(ip.protocol, PROTOCOL_UDP | PROTOCOL_TCP) || matches!(ip.fragment, ip::Fragment::Later) {
+    if !matches!(quote.ip.protocol, PROTOCOL_UDP | PROTOCOL_TCP) || matches!(quote.ip.fragment, ip::Fragment::Later) {
         return Err(Counter::IgnoredIcmp);
     }
-    let ports = view.be32(ip.transport_offset)?;
-    Ok(Quote { icmp_type, icmp_code, ip, src_port: (ports >> 16) as u16, dst_port: ports as u16 })
+    let ports = view.be32(quote.ip.transport_offset)?;
+    quote.src_port = (ports >> 16) as u16;
+    quote.dst_port = ports as u16;
+    Ok(())
 }
 
 /// ICMP: destination unreachable, source quench, redirect, time exceeded, parameter problem. ICMPv6: types below 128.

@@ -36,9 +36,10 @@ impl Address {
 }
 
 /// Whether a packet is whole.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum Fragment {
     /// Whole. An IPv6 atomic fragment (RFC 6946) is, too.
+    #[default]
     No,
     /// The first fragment: it has the transport header.
     First,
@@ -47,7 +48,7 @@ pub enum Fragment {
 }
 
 /// What an IP header says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub struct IpHeader {
     /// Source.
     pub src: Address,
@@ -78,112 +79,119 @@ pub struct IpHeader {
 /// Reads the IP header at `offset`.
 ///
 /// # Errors
+/// As [`parse_into`].
+pub fn parse<V: PacketView + ?Sized>(view: &V, offset: usize) -> Result<IpHeader, Counter> {
+    let mut header = IpHeader::default();
+    parse_into(view, offset, &mut header).map(|()| header)
+}
+
+/// Reads the IP header at `offset` into `header`.
+///
+/// # Errors
 /// [`Counter::IgnoredTruncated`], [`Counter::IgnoredMalformed`], or [`Counter::IgnoredNested`] for more extension
 /// headers than [`MAX_EXTENSION_HEADERS`].
 #[inline(always)]
-pub fn parse<V: PacketView + ?Sized>(view: &V, offset: usize) -> Result<IpHeader, Counter> {
+pub fn parse_into<V: PacketView + ?Sized>(view: &V, offset: usize, header: &mut IpHeader) -> Result<(), Counter> {
     let first = view.be16(offset)?;
     match first >> 12 {
-        4 => parse_v4(view, offset, first),
-        6 => parse_v6(view, offset, first),
+        4 => parse_v4(view, offset, first, header),
+        6 => parse_v6(view, offset, first, header),
         _ => Err(Counter::IgnoredMalformed),
     }
 }
 
 #[inline(always)]
-fn parse_v4<V: PacketView + ?Sized>(view: &V, offset: usize, first: u16) -> Result<IpHeader, Counter> {
+fn parse_v4<V: PacketView + ?Sized>(view: &V, offset: usize, first: u16, header: &mut IpHeader) -> Result<(), Counter> {
     let header_len = usize::from(first >> 8 & 15) * 4;
-    if header_len < 20 {
-        return Err(Counter::IgnoredMalformed);
-    }
     // A super-packet above 64 KiB (BIG TCP) says 0: then it is as long as the frame.
     let total = match usize::from(view.be16(offset + 2)?) {
         0 => view.total_len().saturating_sub(offset),
         n => n,
     };
-    let Some(transport_len) = total.checked_sub(header_len) else { return Err(Counter::IgnoredMalformed) };
-    let id = u32::from(view.be16(offset + 4)?);
+    if header_len < 20 || total < header_len {
+        return Err(Counter::IgnoredMalformed);
+    }
+    header.total = total;
+    header.transport_len = total - header_len;
+    header.transport_offset = view.settle(offset + header_len);
+    header.id = u32::from(view.be16(offset + 4)?);
     let flags = view.be16(offset + 6)?;
+    header.fragment_offset = (flags & 0x1fff) << 3;
+    header.more_fragments = flags & 0x2000 != 0;
+    header.fragment = fragment(header.fragment_offset, header.more_fragments);
     let ttl_protocol = view.be16(offset + 8)?;
-    let fragment_offset = (flags & 0x1fff) << 3;
-    let more_fragments = flags & 0x2000 != 0;
-    Ok(IpHeader {
-        src: Address::from_v4(view.ne32(offset + 12)?),
-        dst: Address::from_v4(view.ne32(offset + 16)?),
-        protocol: ttl_protocol as u8,
-        ttl: (ttl_protocol >> 8) as u8,
-        dscp: (first >> 2) as u8 & 63,
-        fragment: fragment(fragment_offset, more_fragments),
-        fragment_offset,
-        more_fragments,
-        id,
-        transport_offset: offset + header_len,
-        transport_len,
-        total,
-    })
+    header.ttl = (ttl_protocol >> 8) as u8;
+    header.protocol = ttl_protocol as u8;
+    header.dscp = (first >> 2) as u8 & 63;
+    header.src = Address::from_v4(view.ne32(offset + 12)?);
+    header.dst = Address::from_v4(view.ne32(offset + 16)?);
+    Ok(())
 }
 
 #[inline(always)]
-fn parse_v6<V: PacketView + ?Sized>(view: &V, offset: usize, first: u16) -> Result<IpHeader, Counter> {
+fn parse_v6<V: PacketView + ?Sized>(view: &V, offset: usize, first: u16, header: &mut IpHeader) -> Result<(), Counter> {
     const HEADER: usize = 40;
+    // A jumbogram or a super-packet above 64 KiB says 0.
     let payload = match usize::from(view.be16(offset + 4)?) {
-        // A jumbogram or a super-packet above 64 KiB.
         0 => view.total_len().saturating_sub(offset + HEADER),
         n => n,
     };
     let next_hops = view.be16(offset + 6)?;
-    let mut header = IpHeader {
-        src: address_v6(view, offset + 8)?,
-        dst: address_v6(view, offset + 24)?,
-        protocol: (next_hops >> 8) as u8,
-        ttl: next_hops as u8,
-        dscp: (first >> 6) as u8 & 63,
-        fragment: Fragment::No,
-        fragment_offset: 0,
-        more_fragments: false,
-        id: 0,
-        transport_offset: offset + HEADER,
-        transport_len: payload,
-        total: payload + HEADER,
-    };
+    header.total = payload + HEADER;
+    header.ttl = next_hops as u8;
+    header.dscp = (first >> 6) as u8 & 63;
+    header.src = address_v6(view, offset + 8)?;
+    header.dst = address_v6(view, offset + 24)?;
+    header.id = 0;
+    header.fragment_offset = 0;
+    header.more_fragments = false;
+    header.fragment = Fragment::No;
+
+    let mut protocol = (next_hops >> 8) as u8;
+    let mut at = offset + HEADER;
+    let mut rest = payload;
     for _ in 0..MAX_EXTENSION_HEADERS {
-        let at = header.transport_offset;
-        let length = match header.protocol {
+        let length = match protocol {
             // Hop-by-hop, routing, destination options, mobility (RFC 8200 4.3, 4.4, 4.6; RFC 6275 6.1).
             0 | 43 | 60 | 135 => {
                 let word = view.be16(at)?;
-                header.protocol = (word >> 8) as u8;
+                protocol = (word >> 8) as u8;
                 (usize::from(word & 0xff) + 1) * 8
             }
             // Authentication header (RFC 4302 2.2): in units of 4 bytes, minus 2.
             51 => {
                 let word = view.be16(at)?;
-                header.protocol = (word >> 8) as u8;
+                protocol = (word >> 8) as u8;
                 (usize::from(word & 0xff) + 2) * 4
             }
             // Fragment (RFC 8200 4.5).
             44 => {
-                let word = view.be16(at)?;
+                protocol = (view.be16(at)? >> 8) as u8;
                 let flags = view.be16(at + 2)?;
                 header.id = view.be32(at + 4)?;
                 header.fragment_offset = flags & 0xfff8;
                 header.more_fragments = flags & 1 != 0;
                 header.fragment = fragment(header.fragment_offset, header.more_fragments);
-                header.protocol = (word >> 8) as u8;
                 8
             }
-            _ => return Ok(header),
+            _ => break,
         };
-        header.transport_offset = at + length;
-        let Some(rest) = header.transport_len.checked_sub(length) else { return Err(Counter::IgnoredMalformed) };
-        header.transport_len = rest;
+        if rest < length {
+            return Err(Counter::IgnoredMalformed);
+        }
+        at = view.settle(at + length);
+        rest -= length;
+        // Behind a later fragment's header there is no further header.
         if matches!(header.fragment, Fragment::Later) {
-            return Ok(header);
+            break;
         }
     }
-    match header.protocol {
-        0 | 43 | 44 | 51 | 60 | 135 => Err(Counter::IgnoredNested),
-        _ => Ok(header),
+    header.protocol = protocol;
+    header.transport_offset = at;
+    header.transport_len = rest;
+    match protocol {
+        0 | 43 | 44 | 51 | 60 | 135 if !matches!(header.fragment, Fragment::Later) => Err(Counter::IgnoredNested),
+        _ => Ok(()),
     }
 }
 

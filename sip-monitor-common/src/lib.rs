@@ -4,6 +4,9 @@
 //!
 //! No maps, no helpers, no allocation, no state: the kernel programs bring maps and rings, the daemon's replay brings a
 //! hash map and a vector, and both call the functions here. That is why live capture and replay agree.
+//!
+//! What reads several fields fills a value the caller has made (`parse_into`): of a `Result` with a large value in it LLVM
+//! leaves the fields of the error case undefined, spills them, and the verifier refuses the program ("R2 !read_ok").
 #![cfg_attr(not(test), no_std)]
 #![forbid(unsafe_code)]
 

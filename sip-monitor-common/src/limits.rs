@@ -37,6 +37,8 @@ pub const MAP_COUNTERS: &str = "COUNTERS";
 pub const MAP_TEST_CLOCK: &str = "TEST_CLOCK";
 /// Name of the switch that makes the programs read the time from [`MAP_TEST_CLOCK`].
 pub const GLOBAL_TEST_CLOCK: &str = "USE_TEST_CLOCK";
+/// Name of the switch that tells the programs whether the kernel has bpf_loop.
+pub const GLOBAL_HAS_LOOP: &str = "HAS_LOOP";
 /// Program at the XDP hook.
 pub const PROGRAM_XDP_INGRESS: &str = "xdp_ingress";
 /// Program at tc ingress.

@@ -18,7 +18,7 @@ const ETHERNET_BYTES: usize = 14;
 const TAG_BYTES: usize = 4;
 
 /// The network layer of a frame.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub struct NetworkLayer {
     /// Where the IP header begins.
     pub offset: usize,
@@ -31,10 +31,11 @@ pub struct NetworkLayer {
 /// # Errors
 /// [`Counter::IgnoredNotIp`], [`Counter::IgnoredNested`] for a third tag, [`Counter::IgnoredTruncated`].
 #[inline(always)]
-pub fn ethernet<V: PacketView + ?Sized>(view: &V) -> Result<NetworkLayer, Counter> {
+pub fn ethernet<V: PacketView + ?Sized>(view: &V, layer: &mut NetworkLayer) -> Result<(), Counter> {
     let outer = view.be16(12)?;
     if is_ip(outer) {
-        return Ok(NetworkLayer { offset: ETHERNET_BYTES, vlan: 0 });
+        *layer = NetworkLayer { offset: ETHERNET_BYTES, vlan: 0 };
+        return Ok(());
     }
     if !is_tag(outer) {
         return Err(Counter::IgnoredNotIp);
@@ -42,7 +43,8 @@ pub fn ethernet<V: PacketView + ?Sized>(view: &V) -> Result<NetworkLayer, Counte
     let vlan = view.be16(14)? & 0x0fff;
     let inner = view.be16(16)?;
     if is_ip(inner) {
-        return Ok(NetworkLayer { offset: ETHERNET_BYTES + TAG_BYTES, vlan });
+        *layer = NetworkLayer { offset: ETHERNET_BYTES + TAG_BYTES, vlan };
+        return Ok(());
     }
     if !is_tag(inner) {
         return Err(Counter::IgnoredNotIp);
@@ -50,7 +52,8 @@ pub fn ethernet<V: PacketView + ?Sized>(view: &V) -> Result<NetworkLayer, Counte
     let vlan = view.be16(18)? & 0x0fff;
     let innermost = view.be16(20)?;
     if is_ip(innermost) {
-        return Ok(NetworkLayer { offset: ETHERNET_BYTES + 2 * TAG_BYTES, vlan });
+        *layer = NetworkLayer { offset: ETHERNET_BYTES + 2 * TAG_BYTES, vlan };
+        return Ok(());
     }
     if is_tag(innermost) { Err(Counter::IgnoredNested) } else { Err(Counter::IgnoredNotIp) }
 }
@@ -61,26 +64,19 @@ pub fn ethernet<V: PacketView + ?Sized>(view: &V) -> Result<NetworkLayer, Counte
 /// # Errors
 /// As [`ethernet`].
 #[inline(always)]
-pub fn by_protocol<V: PacketView + ?Sized>(view: &V, protocol: u16) -> Result<NetworkLayer, Counter> {
+pub fn by_protocol<V: PacketView + ?Sized>(view: &V, protocol: u16, layer: &mut NetworkLayer) -> Result<(), Counter> {
     if is_tag(protocol) {
-        return ethernet(view);
+        return ethernet(view, layer);
     }
     if !is_ip(protocol) {
         return Err(Counter::IgnoredNotIp);
     }
     // An Ethernet header agrees with the protocol, directly or behind tags the device did not strip.
-    if let Ok(ethertype) = view.be16(12)
-        && (ethertype == protocol || is_tag(ethertype))
-        && let Ok(layer) = ethernet(view)
-        && has_version(view, layer.offset, protocol)
-    {
-        return Ok(layer);
+    if ethernet(view, layer).is_ok() && has_version(view, layer.offset, protocol) {
+        return Ok(());
     }
-    if has_version(view, 0, protocol) {
-        Ok(NetworkLayer { offset: 0, vlan: 0 })
-    } else {
-        Err(Counter::IgnoredMalformed)
-    }
+    *layer = NetworkLayer { offset: 0, vlan: 0 };
+    if has_version(view, 0, protocol) { Ok(()) } else { Err(Counter::IgnoredMalformed) }
 }
 
 #[inline(always)]
@@ -113,6 +109,16 @@ mod tests {
         }
         f.extend(l3);
         f
+    }
+
+    fn ethernet(frame: &[u8]) -> Result<NetworkLayer, Counter> {
+        let mut layer = NetworkLayer::default();
+        super::ethernet(frame, &mut layer).map(|()| layer)
+    }
+
+    fn by_protocol(frame: &[u8], protocol: u16) -> Result<NetworkLayer, Counter> {
+        let mut layer = NetworkLayer::default();
+        super::by_protocol(frame, protocol, &mut layer).map(|()| layer)
     }
 
     #[test]

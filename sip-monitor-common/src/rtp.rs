@@ -24,29 +24,32 @@ pub struct RtpHeader {
     pub payload_type: u8,
 }
 
-/// Reads the header at `offset` of a datagram with `len` bytes.
+/// Reads the header at `offset` of a datagram with `len` bytes into `rtp`.
 ///
 /// # Errors
 /// [`Counter::IgnoredTruncated`] where the header ends beyond the view.
 #[inline(always)]
-pub fn parse<V: PacketView + ?Sized>(view: &V, offset: usize, len: usize) -> Result<RtpHeader, Counter> {
+pub fn parse_into<V: PacketView + ?Sized>(
+    view: &V,
+    offset: usize,
+    len: usize,
+    rtp: &mut RtpHeader,
+) -> Result<(), Counter> {
     let first = view.be32(offset)?;
-    let timestamp = view.be32(offset + 4)?;
-    let ssrc = view.be32(offset + 8)?;
+    rtp.timestamp = view.be32(offset + 4)?;
+    rtp.ssrc = view.be32(offset + 8)?;
     let mut header = RTP_HEADER_BYTES + ((first >> 24) as usize & 15) * 4;
     if first & 0x1000_0000 != 0 {
         // Extension: profile, length in words (RFC 3550 5.3.1).
         header += 4 + usize::from(view.be16(offset + header + 2)?) * 4;
     }
     let payload_bytes = len.saturating_sub(header);
-    Ok(RtpHeader {
-        timestamp,
-        ssrc,
-        fingerprint: fingerprint(view, offset + header, payload_bytes),
-        sequence: first as u16,
-        payload_bytes: if payload_bytes > 0xffff { 0xffff } else { payload_bytes as u16 },
-        payload_type: (first >> 16) as u8 & 0x7f,
-    })
+    let payload = view.settle(offset + header);
+    rtp.fingerprint = fingerprint(view, payload, payload_bytes);
+    rtp.sequence = first as u16;
+    rtp.payload_bytes = if payload_bytes > 0xffff { 0xffff } else { payload_bytes as u16 };
+    rtp.payload_type = (first >> 16) as u8 & 0x7f;
+    Ok(())
 }
 
 /// Eight bytes from the beginning and eight from the middle, mixed with the length: a codec's fixed first bytes alone do
@@ -57,8 +60,9 @@ fn fingerprint<V: PacketView + ?Sized>(view: &V, offset: usize, len: usize) -> u
         return len as u32;
     }
     let middle = (len >> 1) & 0x7ffc;
-    let head = view.load_u64(offset).map_or(0, u64::from_ne_bytes);
-    let inner = if middle + 8 <= len { view.load_u64(offset + middle).map_or(0, u64::from_ne_bytes) } else { 0 };
+    // A capture may have been cut, and then every payload looks like its first bytes alone.
+    let (head, _) = view.load_u64(offset);
+    let (inner, _) = if middle + 8 <= len { view.load_u64(offset + middle) } else { (0, false) };
     let mixed = (head ^ inner.rotate_left(23) ^ len as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     (mixed >> 32) as u32
 }

@@ -52,10 +52,18 @@ pub fn find_linker(root: &Path) -> Option<PathBuf> {
     if let Some(path) = env::var_os("BPF_LINKER") {
         return Some(path.into());
     }
-    let mut dirs = vec![root.join("target/tools/bin")];
-    dirs.extend(env::split_paths(&env::var_os("PATH").unwrap_or_default()));
-    dirs.extend(cargo_home().map(|home| home.join("bin")));
+    let path = env::var_os("PATH").unwrap_or_default();
+    let mut dirs = linker_dirs(root);
+    dirs.splice(1..1, env::split_paths(&path));
     dirs.into_iter().map(|dir| dir.join("bpf-linker")).find(|path| path.is_file())
+}
+
+/// Where an installed bpf-linker would be, besides `PATH`.
+#[must_use]
+pub fn linker_dirs(root: &Path) -> Vec<PathBuf> {
+    let mut dirs = vec![root.join("target/tools/bin")];
+    dirs.extend(cargo_home().map(|home| home.join("bin")));
+    dirs
 }
 
 /// Compiles the programs of the workspace at `root` into `target_dir`. Gives the object's path and what it was built with.
@@ -83,7 +91,10 @@ pub fn build(root: &Path, arch: &str, target_dir: &Path) -> Result<(PathBuf, Str
     }
     let output = command.output().map_err(|e| format!("running {}: {e}", toolchain.description))?;
     if !output.status.success() {
-        return Err(format!("{} failed:\n{}", toolchain.description, String::from_utf8_lossy(&output.stderr)));
+        let said = String::from_utf8_lossy(&output.stderr);
+        // Errors before warnings and progress: a build script's warning shows only the beginning.
+        let begin = said.find("\nerror").unwrap_or(0);
+        return Err(format!("{} failed: {}", toolchain.description, said[begin..].trim_start()));
     }
     Ok((target_dir.join(TARGET).join("release").join(PACKAGE), toolchain.description))
 }
@@ -151,9 +162,8 @@ impl Candidate {
             // aya-ebpf needs the unstable asm_experimental_arch, and so does -Zbuild-std.
             env.push(("RUSTC_BOOTSTRAP", "1".into()));
         }
-        let llvm = version.lines().find_map(|line| line.strip_prefix("LLVM version: ")).unwrap_or("unknown");
         Ok(Toolchain {
-            description: format!("{} ({}, LLVM {llvm})", self.name, version.lines().next().unwrap_or_default()),
+            description: format!("{} ({})", self.name, version.lines().next().unwrap_or_default()),
             cargo: self.cargo.clone(),
             env,
             build_std: !prebuilt,

@@ -5,9 +5,10 @@ use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 use sip_monitor_common::{
     Address, Class, Counter, Direction as Way, Fragment, IpHeader, Kind, PacketView, PortSet, RecordHeader,
-    classify::{self, UDP_HEADER_BYTES, UdpPayload},
+    classify::{self, Seen, UDP_HEADER_BYTES},
     icmp, ip,
     limits::{MAX_PARTS, PART_BYTES},
+    rtp::RtpHeader,
 };
 use sip_monitor_engine::{
     Timestamp,
@@ -229,32 +230,40 @@ impl Decoder {
         gso_size: usize,
         sink: Sink<'_>,
     ) -> Result<(), Counter> {
-        let udp = classify::udp_payload(bytes, ip, gso_size)?;
-        let end = (udp.offset + udp.len).min(bytes.len());
-        let payload = bytes.get(udp.offset..end).ok_or(Counter::IgnoredTruncated)?;
+        let udp = udp(bytes, ip, gso_size)?;
+        let end = (udp.payload_offset + udp.payload_len).min(bytes.len());
+        let payload = bytes.get(udp.payload_offset..end).ok_or(Counter::IgnoredTruncated)?;
         if gso_size == 0 {
-            self.handle_datagram(origin, ip, &udp, payload, sink);
+            self.handle_datagram(origin, &udp, payload, sink);
         } else {
             for datagram in payload.chunks(gso_size) {
-                self.handle_datagram(origin, ip, &udp, datagram, sink);
+                self.handle_datagram(origin, &udp, datagram, sink);
             }
         }
         Ok(())
     }
 
-    fn handle_datagram(&self, origin: Origin, ip: &IpHeader, udp: &UdpPayload, payload: &[u8], sink: Sink<'_>) {
+    fn handle_datagram(&self, origin: Origin, udp: &Seen, payload: &[u8], sink: Sink<'_>) {
         let body = match self.classify(udp, payload) {
             Ok(Class::Sip) => Body::Udp(payload),
             Ok(Class::Rtcp) => Body::Rtcp(payload),
             // RTP in a super-packet that also holds SIP or RTCP has been counted in the kernel.
-            Ok(Class::Rtp(_) | Class::SipTcp | Class::Fragment | Class::Icmp) | Err(_) => return,
+            Ok(Class::Rtp | Class::SipTcp | Class::Fragment | Class::Icmp) | Err(_) => return,
         };
-        sink(&self.packet(origin, ip, udp.src_port, udp.dst_port, body));
+        sink(&self.packet(origin, &udp.ip, udp.src_port, udp.dst_port, body));
     }
 
-    fn classify(&self, udp: &UdpPayload, payload: &[u8]) -> Result<Class, Counter> {
+    fn classify(&self, udp: &Seen, payload: &[u8]) -> Result<Class, Counter> {
         let is_sip_port = |port| self.ports.contains(port);
-        classify::classify_datagram(payload, 0, payload.len(), udp.src_port, udp.dst_port, is_sip_port)
+        classify::classify_datagram(
+            payload,
+            0,
+            payload.len(),
+            udp.src_port,
+            udp.dst_port,
+            is_sip_port,
+            &mut RtpHeader::default(),
+        )
     }
 
     fn handle_tcp(&self, origin: Origin, ip: &IpHeader, bytes: &[u8], sink: Sink<'_>) -> Result<(), Counter> {
@@ -275,7 +284,8 @@ impl Decoder {
     }
 
     fn handle_icmp(&self, origin: Origin, ip: &IpHeader, bytes: &[u8], sink: Sink<'_>) -> Result<(), Counter> {
-        let quote = icmp::parse(bytes, ip)?;
+        let mut quote = icmp::Quote::default();
+        icmp::parse_into(bytes, ip, &mut quote)?;
         let error = IcmpError {
             kind: icmp_kind(ip.protocol, quote.icmp_type, quote.icmp_code),
             icmp_type: quote.icmp_type,
@@ -311,10 +321,12 @@ impl Decoder {
             total: datagram.bytes.len(),
             ..*ip
         };
-        let udp = classify::udp_payload(datagram.bytes.as_slice(), &whole, 0)?;
-        let payload =
-            datagram.bytes.get(UDP_HEADER_BYTES..UDP_HEADER_BYTES + udp.len).ok_or(Counter::IgnoredTruncated)?;
-        self.handle_datagram(origin, &whole, &udp, payload, sink);
+        let udp = udp(&datagram.bytes, &whole, 0)?;
+        let payload = datagram
+            .bytes
+            .get(UDP_HEADER_BYTES..UDP_HEADER_BYTES + udp.payload_len)
+            .ok_or(Counter::IgnoredTruncated)?;
+        self.handle_datagram(origin, &udp, payload, sink);
         Ok(())
     }
 
@@ -344,6 +356,11 @@ impl Decoder {
             Way::Transit => Direction::Transit,
         }
     }
+}
+
+fn udp(bytes: &[u8], ip: &IpHeader, gso_size: usize) -> Result<Seen, Counter> {
+    let mut seen = Seen { ip: *ip, ..Seen::default() };
+    classify::udp_payload(bytes, gso_size, &mut seen).map(|()| seen)
 }
 
 fn is_group(a: IpAddr) -> bool {

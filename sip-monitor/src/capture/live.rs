@@ -5,6 +5,7 @@ use std::{net::IpAddr, time::Duration};
 use sip_monitor_engine::Packet;
 
 use super::counters::Counters;
+pub use super::error::LiveError;
 
 /// How packets are seen on their way in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -69,21 +70,6 @@ impl Default for LiveConfig {
             seed: 0x5e1f,
         }
     }
-}
-
-/// Why live capture can not begin or go on. The text names the object and the fix.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum LiveError {
-    /// Built without the eBPF object.
-    NoObject,
-    /// Capabilities that are missing, by name.
-    Permission(Vec<&'static str>),
-    /// The kernel can not do what is needed.
-    Kernel(String),
-    /// No such interface; those that exist.
-    NoInterface(String, Vec<String>),
-    /// Anything else that failed, with what was being done.
-    Failed(String),
 }
 
 /// Live capture. Dropping it detaches everything.

@@ -3,8 +3,10 @@
 pub mod attach;
 pub mod counters;
 pub mod decode;
+pub mod error;
 pub mod fragment;
 pub mod live;
+pub mod object;
 pub mod probe;
 pub mod record;
 pub mod replay;

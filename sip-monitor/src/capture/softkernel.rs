@@ -7,8 +7,7 @@ use sip_monitor_common::{
     Class, Counter, Direction, Kind, PortSet, RecordHeader, Report, RtpPacket, StreamKey, StreamRecord, account,
     classify::{self, Seen},
     limits::{DEFAULT_MAX_STREAMS, PART_BYTES},
-    link,
-    rtp::RtpHeader,
+    link::{self, NetworkLayer},
     stream,
 };
 
@@ -89,8 +88,9 @@ impl SoftKernel {
         frame: &[u8],
         out: &mut Vec<Record>,
     ) {
-        match link::ethernet(frame) {
-            Ok(layer) => {
+        let mut layer = NetworkLayer::default();
+        match link::ethernet(frame, &mut layer) {
+            Ok(()) => {
                 let bytes = frame.get(layer.offset..).unwrap_or_default();
                 self.handle(Frame { time_ns, ifindex, direction, vlan: layer.vlan, bytes }, out);
             }
@@ -108,7 +108,7 @@ impl SoftKernel {
             Err(reason) => return self.counters.add(reason, 1),
         };
         let (kind, counter) = match seen.class {
-            Class::Rtp(header) => return self.account(&frame, &seen, &header, out),
+            Class::Rtp => return self.account(&frame, &seen, out),
             Class::Sip => (Kind::Sip, Counter::ReportedSip),
             Class::SipTcp => (Kind::SipTcp, Counter::ReportedSipTcp),
             Class::Fragment => (Kind::Fragment, Counter::ReportedFragment),
@@ -128,18 +128,18 @@ impl SoftKernel {
         }
     }
 
-    fn account(&mut self, frame: &Frame<'_>, seen: &Seen, rtp: &RtpHeader, out: &mut Vec<Record>) {
+    fn account(&mut self, frame: &Frame<'_>, seen: &Seen, out: &mut Vec<Record>) {
         self.counters.add(Counter::AccountedRtp, 1);
         let key = StreamKey {
             src: seen.ip.src,
             dst: seen.ip.dst,
             src_port: seen.src_port,
             dst_port: seen.dst_port,
-            ssrc: rtp.ssrc,
+            ssrc: seen.rtp.ssrc,
             ifindex: if self.config.merge_links { 0 } else { frame.ifindex },
             direction: frame.direction as u32,
         };
-        let packet = RtpPacket::new(frame.time_ns, seen.payload_len, rtp, &seen.ip);
+        let packet = RtpPacket::new(frame.time_ns, seen.payload_len, &seen.rtp, &seen.ip);
         if let Some(record) = self.streams.get_mut(&key) {
             if account(&mut record.state, &packet) == Report::Due {
                 self.counters.add(Counter::StreamReports, 1);

@@ -3,11 +3,12 @@
 
 mod file;
 pub mod jsonl;
+mod ladder;
 pub mod report;
 pub mod style;
 pub mod text;
 
-use std::io::{self, Write};
+use std::io::{self, IsTerminal as _, Write as _};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -72,7 +73,8 @@ impl Sinks {
         let alerts_file = config.alerts_file.as_deref().map(AlertsFile::open).transpose()?;
         let (sender, receiver) = sync_channel(config.queue.max(1));
         let counters = Arc::new(SinkCounters::default());
-        let writer = Writer { config, alerts_file, counters: Arc::clone(&counters) };
+        let beside_status = io::stdout().is_terminal() && io::stderr().is_terminal();
+        let writer = Writer { config, beside_status, alerts_file, counters: Arc::clone(&counters) };
         let thread = std::thread::Builder::new()
             .name("sinks".into())
             .spawn(move || writer.run(&receiver))
@@ -132,6 +134,8 @@ impl Drop for Sinks {
 
 struct Writer {
     config: SinkConfig,
+    /// The status line is on the same terminal.
+    beside_status: bool,
     alerts_file: Option<AlertsFile>,
     counters: Arc<SinkCounters>,
 }
@@ -172,6 +176,10 @@ impl Writer {
             Format::Table => {
                 let mut lines = text::lines(output, crate::cli::width());
                 lines.push('\n');
+                if self.beside_status {
+                    // The status line stands there: back to its first column, and away with it.
+                    lines.insert_str(0, "\r\x1b[K");
+                }
                 let mut out = anstream::stdout().lock();
                 out.write_all(lines.as_bytes())?;
                 out.flush()

@@ -3,17 +3,17 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use comfy_table::{Cell, CellAlignment, ContentArrangement, Table, presets};
+use comfy_table::{Cell, CellAlignment, ColumnConstraint, ContentArrangement, Table};
 use sip_monitor_engine::Output;
 use sip_monitor_engine::alert::{Alert, Status};
 use sip_monitor_engine::record::{CallRecord, MessageRecord, RegistrationRecord, StreamRecord};
 
-use super::{style, text};
+use super::{ladder, style, text};
 use crate::capture::replay::{Summary, link::NoIp};
 use crate::cli::Kind;
 
-/// Messages drawn of one call.
-const LADDER_LINES: usize = 40;
+/// Messages kept of one call, to be drawn.
+const LADDER_LINES: usize = 80;
 /// Calls with a problem whose ladder is drawn.
 const LADDERS: usize = 5;
 /// Rows of one table; what is beyond is counted.
@@ -181,7 +181,7 @@ impl Report {
             Output::Message(message) => {
                 if let Some(call_id) = &message.call_id {
                     let ladder = self.ladders.entry(call_id.clone()).or_default();
-                    if ladder.len() <= LADDER_LINES {
+                    if ladder.len() < LADDER_LINES {
                         ladder.push((*message).clone());
                     }
                 }
@@ -216,7 +216,7 @@ impl Report {
     /// The whole text.
     #[must_use]
     pub fn render(&self, summary: &Summary, width: usize) -> String {
-        let mut out = self.head(summary);
+        let mut out = self.head(summary, width);
         if self.kinds.contains(&Kind::Alerts) {
             out.push_str(&self.problems(width));
         }
@@ -232,11 +232,14 @@ impl Report {
         if self.kinds.contains(&Kind::Messages) && !self.messages.is_empty() {
             out.push_str(&self.message_table(width));
         }
-        out.push_str(&self.tail(summary));
+        out.push('\n');
+        for line in self.tail(summary).lines() {
+            out.push_str(&wrapped(line, width));
+        }
         out
     }
 
-    fn head(&self, summary: &Summary) -> String {
+    fn head(&self, summary: &Summary, width: usize) -> String {
         let mut out = format!("{}  {}\n", style::paint(style::BOLD, "sip-monitor"), summary.files.join(" "));
         if let Some((first, last)) = summary.span {
             let date: String = first.to_string().chars().take(10).collect();
@@ -249,8 +252,8 @@ impl Report {
             ));
         }
         match guessed(summary) {
-            Some(note) => out.push_str(&format!("{note}\n")),
-            None if !summary.local.is_empty() => out.push_str(&format!("local: {}\n", list(&summary.local))),
+            Some(note) => out.push_str(&wrapped(&note, width)),
+            None if !summary.local.is_empty() => out.push_str(&wrapped(&format!("local: {}", list(&summary.local)), width)),
             None => {}
         }
         out
@@ -272,7 +275,8 @@ impl Report {
                 && drawn.len() < LADDERS
                 && drawn.insert(call)
             {
-                out.push_str(&draw_ladder(ladder));
+                out.push('\n');
+                out.push_str(&ladder::draw(ladder, width));
             }
         }
         out
@@ -286,10 +290,15 @@ impl Report {
                 by_call.entry(call_id).or_default().insert(&alert.code);
             }
         }
-        let mut table = table(width, &["invited", "from", "to", "state", "code", "ringing", "talked", "ended by", "problem"]);
-        for call in self.calls.iter().take(ROWS) {
+        let mut table = table(
+            width,
+            &["#", "invited", "from", "to", "state", "code", "ringing", "talked", "ended by", "problem"],
+            &[2, 3, 9],
+        );
+        for (call, number) in self.calls.iter().zip(1_u64..).take(ROWS) {
             let problems = by_call.get(call.call_id.as_str()).map(|p| p.iter().copied().collect::<Vec<_>>().join(", "));
             table.add_row(vec![
+                right(number.to_string()),
                 Cell::new(call.invited_at.or(call.answered_at).map(text::clock).unwrap_or_default()),
                 Cell::new(short_uri(&call.from)),
                 Cell::new(short_uri(&call.to)),
@@ -307,7 +316,7 @@ impl Report {
     fn stream_table(&self, width: usize) -> String {
         let call_number: HashMap<&str, usize> =
             self.calls.iter().zip(1..).map(|(c, n)| (c.call_id.as_str(), n)).collect();
-        let mut table = table(width, &["from", "to", "codec", "packets", "lost", "jitter", "worst gap", "call"]);
+        let mut table = table(width, &["from", "to", "codec", "packets", "lost", "jitter", "worst gap", "call"], &[0, 1]);
         for s in self.streams.iter().take(ROWS) {
             let codec = s.codec.clone().unwrap_or_else(|| {
                 s.payload_types.iter().map(|p| format!("pt {p}")).collect::<Vec<_>>().join(" ")
@@ -336,7 +345,7 @@ impl Report {
     }
 
     fn registration_table(&self, width: usize) -> String {
-        let mut table = table(width, &["first", "who", "registrar", "state", "code", "expires", "requests", "client"]);
+        let mut table = table(width, &["first", "who", "registrar", "state", "code", "expires", "requests", "client"], &[1, 2, 7]);
         for r in self.registrations.iter().take(ROWS) {
             table.add_row(vec![
                 Cell::new(text::clock(r.first_at)),
@@ -346,14 +355,14 @@ impl Report {
                 Cell::new(r.final_code.map(|c| c.to_string()).unwrap_or_default()),
                 Cell::new(r.expires_s.map(|s| format!("{s} s")).unwrap_or_default()),
                 right(r.requests.to_string()),
-                Cell::new(r.user_agent.as_deref().unwrap_or_default()),
+                Cell::new(shortened(r.user_agent.as_deref().unwrap_or_default(), 30)),
             ]);
         }
         section("Registrations", self.registrations.len(), &table)
     }
 
     fn message_table(&self, width: usize) -> String {
-        let mut table = table(width, &["time", "from", "to", "message", "odd"]);
+        let mut table = table(width, &["time", "from", "to", "message", "odd"], &[4]);
         for m in &self.messages {
             let mut odd = m.faults.clone();
             if m.retransmission {
@@ -385,7 +394,7 @@ impl Report {
         }
         let not_ip = summary.no_ip.get(&NoIp::OtherProtocol).copied().unwrap_or(0);
         let ignored: u64 = summary.counters.iter().filter(|(n, _)| n.starts_with("ignored_")).map(|(_, n)| n).sum();
-        let mut out = format!("\nRead {} frames: {}", number(summary.frames), read.join(", "));
+        let mut out = format!("Read {} frames: {}", number(summary.frames), read.join(", "));
         if ignored + not_ip > 0 {
             let mut why: Vec<String> = Vec::new();
             for (name, n) in &summary.counters {
@@ -444,20 +453,9 @@ fn problem(alert: &Alert, width: usize) -> String {
     out
 }
 
-/// The messages of a call, one a line, arrows by who sends: the first sender stands on the left.
-fn draw_ladder(ladder: &[MessageRecord]) -> String {
-    let Some(first) = ladder.first() else { return String::new() };
-    let mut out = String::new();
-    for m in ladder.iter().take(LADDER_LINES) {
-        let seconds = m.ts.since(first.ts).as_secs_f64();
-        let again = if m.retransmission { "  (again)" } else { "" };
-        let line = format!("{seconds:>9.3}  {} -> {}  {}{again}", m.src, m.dst, text::message_name(m));
-        out.push_str(&format!("{:14}{}\n", "", style::paint(style::DIM, &line)));
-    }
-    if ladder.len() > LADDER_LINES {
-        out.push_str(&format!("{:14}{}\n", "", style::paint(style::DIM, "          and more")));
-    }
-    out
+/// A paragraph of its own.
+fn wrapped(text: &str, width: usize) -> String {
+    text::wrap(text, width).join("\n") + "\n"
 }
 
 /// User and host of a URI, without scheme and parameters.
@@ -466,17 +464,33 @@ fn short_uri(uri: &str) -> &str {
     rest.split([';', '?']).next().unwrap_or(rest)
 }
 
+/// At most `most` characters, with a mark where some were left out.
+fn shortened(text: &str, most: usize) -> String {
+    if text.chars().count() <= most {
+        return text.to_owned();
+    }
+    text.chars().take(most.saturating_sub(2)).chain("..".chars()).collect()
+}
+
 fn right(text: String) -> Cell {
     Cell::new(text).set_alignment(CellAlignment::Right)
 }
 
-fn table(width: usize, header: &[&str]) -> Table {
+/// A table with a line under its head and none between rows. Columns in `flexible` give way where it is too wide.
+fn table(width: usize, header: &[&str], flexible: &[usize]) -> Table {
+    const LINE_UNDER_HEAD: &str = "     ──            ";
     let mut table = Table::new();
     table
-        .load_preset(presets::UTF8_HORIZONTAL_ONLY)
+        .load_preset(LINE_UNDER_HEAD)
         .set_content_arrangement(ContentArrangement::Dynamic)
         .set_width(u16::try_from(width).unwrap_or(u16::MAX))
-        .set_header(header.iter().map(|h| Cell::new(h)));
+        .set_header(header.iter().map(Cell::new));
+    for (n, column) in table.column_iter_mut().enumerate() {
+        column.set_padding((0, 1));
+        if !flexible.contains(&n) {
+            column.set_constraint(ColumnConstraint::ContentWidth);
+        }
+    }
     table
 }
 

@@ -49,10 +49,10 @@ impl Call {
             self.end(ctx, at.map_or(now, |at| at + timers.give_up()), CallState::Timeout);
         }
         for answer in &mut self.answers {
-            if !answer.due(config).is_some_and(|at| at <= now) {
+            if answer.due(config).is_none_or(|at| at > now) {
                 continue;
             }
-            if answer.waits_for_silence(config) {
+            if answer.silent_until(config).is_some_and(|at| at <= now) {
                 answer.settled = true;
                 ctx.events.push(Event::AnswerSettled);
             } else {
@@ -144,17 +144,18 @@ impl Answer {
             return None;
         }
         let give_up = self.first_at() + timers.give_up();
-        if self.waits_for_silence(config) {
-            return Some(self.last_at().max(self.last_ack_at()?) + timers.t2 + timers.t1);
+        if let Some(silent_until) = self.silent_until(config) {
+            // A repetition that ran to its natural end was given up: its silence says nothing of the ACK.
+            return Some(silent_until.min(give_up));
         }
         let ends_well = self.is_acknowledged() && !self.repeated_despite_ack(timers.t1);
         (!ends_well).then_some(give_up)
     }
 
-    /// It was repeated though ACKs came; whether the last one ended it, only silence tells.
-    fn waits_for_silence(&self, config: &EngineConfig) -> bool {
-        self.repeated_despite_ack(config.timers.t1)
-            && self.last_ack_at().is_some_and(|ack| ack > self.last_at())
-            && !self.settled
+    /// It was repeated though ACKs came; whether the last one ended it, only silence up to then tells.
+    fn silent_until(&self, config: &EngineConfig) -> Option<Timestamp> {
+        let timers = &config.timers;
+        let ack = self.last_ack_at().filter(|ack| *ack > self.last_at())?;
+        (self.repeated_despite_ack(timers.t1) && !self.settled).then(|| ack + timers.t2 + timers.t1)
     }
 }

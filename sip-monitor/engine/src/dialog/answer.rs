@@ -7,6 +7,7 @@ use core::time::Duration;
 
 use smallvec::SmallVec;
 
+use crate::config::EngineConfig;
 use crate::dialog::Contact;
 use crate::record::Side;
 use crate::text::StoredText;
@@ -80,6 +81,16 @@ impl Answer {
     pub fn repeated_despite_ack(&self, t1: Duration) -> bool {
         let (Some(origin), Some(ack)) = (self.origin(), self.first_ack_at()) else { return false };
         origin.sent.retransmissions_after(ack + t1) > 0
+    }
+
+    /// It goes on being repeated though an ACK could have arrived: often enough, and neither a late ACK nor silence ended it.
+    #[must_use]
+    pub fn goes_unacknowledged(&self, config: &EngineConfig) -> bool {
+        if self.settled || self.retransmissions() < config.thresholds.no_ack_retransmissions {
+            return false;
+        }
+        let Some(ack) = self.first_ack_at() else { return true };
+        self.given_up_at.is_some_and(|given_up| ack > given_up) || self.repeated_despite_ack(config.timers.t1)
     }
 
     /// An ACK was seen that names this dialog and CSeq.

@@ -36,3 +36,6 @@ pub use text::Text;
 pub use uri::{Host, HostPort, Uri};
 pub use values::{CSeq, RAck, Reason, Refresher, Replaces, SessionExpires, SessionId, SubscriptionState, Warning};
 pub use via::Via;
+
+#[cfg(test)]
+mod tests;

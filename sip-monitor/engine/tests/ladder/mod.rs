@@ -20,6 +20,8 @@ mod sip;
 pub use {
     expect::judge,
     markdown::{Kind, Scenario, scenarios},
+    play::outputs,
+    script::datagrams,
 };
 
 /// What is wrong with a scenario itself, with its place.

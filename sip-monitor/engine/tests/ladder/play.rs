@@ -1,7 +1,8 @@
 //! Plays a scenario through the whole engine, in virtual time.
 
 use sip_monitor_engine::alert::Alert;
-use sip_monitor_engine::{Engine, Output, Timestamp};
+use sip_monitor_engine::config::Emit;
+use sip_monitor_engine::{Engine, EngineConfig, Output, Timestamp};
 
 use super::Result;
 use super::markdown::{Kind, Scenario};
@@ -16,7 +17,7 @@ pub fn play(scenario: &Scenario, last_alert_ns: i64) -> Result<Vec<Alert>> {
     if scenario.kind == Kind::Quiet && script.end_ns.is_none() {
         return Err("a quiet scenario says how long it stays quiet: `end SECONDS`".to_owned());
     }
-    let mut player = Player { engine: Engine::new(config(scenario)?), alerts: Vec::new(), timeouts: 0 };
+    let mut player = Player::new(config(scenario)?);
     let mut last_ns = last_alert_ns;
     for event in &script.events {
         player.packet(event)?;
@@ -24,22 +25,51 @@ pub fn play(scenario: &Scenario, last_alert_ns: i64) -> Result<Vec<Alert>> {
     }
     let end = at(script.end_ns.unwrap_or(last_ns));
     player.run_to(end)?;
-    let before = player.alerts.len();
+    let alerts = player.alerts();
     player.engine.finish(end);
     player.drain();
-    if player.alerts.len() > before {
-        return Err(format!("the end of the capture judged: {:#?}", &player.alerts[before..]));
+    let late = player.alerts().split_off(alerts.len());
+    if !late.is_empty() {
+        return Err(format!("the end of the capture judged: {late:#?}"));
     }
-    Ok(player.alerts)
+    Ok(alerts)
+}
+
+/// Everything the engine says about a scenario, records of each kind included.
+pub fn outputs(scenario: &Scenario) -> Result<Vec<Output>> {
+    let script = compile(scenario)?;
+    let emit = Emit { calls: true, streams: true, registrations: true, messages: true };
+    let mut player = Player::new(EngineConfig { emit, ..config(scenario)? });
+    for event in &script.events {
+        player.packet(event)?;
+    }
+    let last_ns = script.events.iter().map(|e| e.at_ns).max().unwrap_or(0);
+    let end = at(script.end_ns.unwrap_or(last_ns));
+    player.run_to(end)?;
+    player.engine.finish(end);
+    player.drain();
+    Ok(player.outputs)
 }
 
 struct Player {
     engine: Engine,
-    alerts: Vec<Alert>,
+    outputs: Vec<Output>,
     timeouts: usize,
 }
 
 impl Player {
+    fn new(config: EngineConfig) -> Self {
+        Self { engine: Engine::new(config), outputs: Vec::new(), timeouts: 0 }
+    }
+
+    fn alerts(&self) -> Vec<Alert> {
+        let alerts = self.outputs.iter().filter_map(|output| match output {
+            Output::Alert(alert) => Some((**alert).clone()),
+            Output::Call(_) | Output::Stream(_) | Output::Registration(_) | Output::Message(_) => None,
+        });
+        alerts.collect()
+    }
+
     fn packet(&mut self, event: &Event) -> Result<()> {
         let packet = event.packet();
         self.run_to(packet.time)?;
@@ -62,9 +92,7 @@ impl Player {
 
     fn drain(&mut self) {
         while let Some(output) = self.engine.poll_output() {
-            if let Output::Alert(alert) = output {
-                self.alerts.push(*alert);
-            }
+            self.outputs.push(output);
         }
     }
 }

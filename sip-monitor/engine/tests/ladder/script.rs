@@ -95,6 +95,16 @@ pub fn compile(scenario: &Scenario) -> Result<Script> {
     compiler.finish()
 }
 
+/// The UDP payloads of a scenario.
+pub fn datagrams(scenario: &Scenario) -> Vec<Vec<u8>> {
+    let script = compile(scenario).unwrap_or_else(|e| panic!("{}: {e}", scenario.place));
+    let payloads = script.events.into_iter().filter_map(|event| match event.payload {
+        Payload::Udp(bytes) => Some(bytes),
+        Payload::Rtcp(_) | Payload::Icmp(_) | Payload::Stream(_) | Payload::Loss(_) => None,
+    });
+    payloads.collect()
+}
+
 struct Compiler<'a> {
     scenario: &'a Scenario,
     calls: Calls,

@@ -4,6 +4,8 @@ use super::Diagnosis;
 
 pub mod blocked_rtp;
 pub mod capture_loss;
+pub mod dropped_after_30s;
+pub mod no_ack;
 pub mod one_way_audio;
 
 /// Every diagnosis, sorted by code.
@@ -11,6 +13,8 @@ pub mod one_way_audio;
 pub const ALL: &[&Diagnosis] = &[
     &blocked_rtp::DIAGNOSIS,
     &capture_loss::DIAGNOSIS,
+    &dropped_after_30s::DIAGNOSIS,
+    &no_ack::DIAGNOSIS,
     &one_way_audio::DIAGNOSIS,
 ];
 
@@ -19,6 +23,8 @@ pub const ALL: &[&Diagnosis] = &[
 const SOURCES: &[&str] = &[
     include_str!("blocked_rtp.rs"),
     include_str!("capture_loss.rs"),
+    include_str!("dropped_after_30s.rs"),
+    include_str!("no_ack.rs"),
     include_str!("one_way_audio.rs"),
 ];
 

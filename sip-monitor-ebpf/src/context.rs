@@ -1,0 +1,258 @@
+//! The one unsafe access to packets: XDP buffers and socket buffers, by pointer where the bytes are linear, by copy
+//! where they are not.
+
+use core::ptr;
+
+use aya_ebpf::{
+    helpers::generated::{bpf_skb_load_bytes, bpf_xdp_get_buff_len, bpf_xdp_load_bytes},
+    programs::{TcContext, XdpContext},
+};
+use sip_monitor_common::PacketView;
+
+/// A packet at a hook.
+pub trait Hook: PacketView {
+    /// Copies `len` bytes at `offset` to `to`, wherever in the packet they are.
+    ///
+    /// # Safety
+    /// `to` must have room for `len` bytes, and `len` must not be 0.
+    unsafe fn copy(&self, offset: u32, to: *mut u8, len: u32) -> bool;
+    /// The interface it passes.
+    fn ifindex(&self) -> u32;
+    /// Bytes of payload of each datagram in a super-packet, 0 for an ordinary one.
+    fn gso_size(&self) -> u32;
+    /// 0, but nobody knows.
+    fn zero(&self) -> u64;
+    /// The EtherType the socket buffer knows, 0 where there is none and the frame's own header counts.
+    fn protocol(&self) -> u16;
+    /// The VLAN identifier that the device took out of the frame, 0 for none.
+    fn stripped_vlan(&self) -> u16;
+}
+
+/// No header ends beyond this.
+const MAX_OFFSET: usize = 2047;
+
+/// `offset ^ 0`, which the verifier takes for anything up to [`MAX_OFFSET`]: states that differ only in how they came to
+/// an offset become equal, and it looks at what follows once instead of once for each.
+#[inline(always)]
+fn settle(offset: usize, zero: u64) -> usize {
+    (offset ^ zero as usize) & MAX_OFFSET
+}
+
+/// Reads a value of the linear part.
+#[inline(always)]
+fn load<T: Copy + Default>(begin: usize, end: usize, offset: usize) -> (T, bool) {
+    let at = begin + offset;
+    if at + size_of::<T>() > end {
+        return (T::default(), false);
+    }
+    // SAFETY: the bytes lie between data and data_end, as the verifier has just seen, too. Packet memory has no alignment
+    // that could be relied on, and the BPF machine asks for none.
+    (unsafe { *(at as *const T) }, true)
+}
+
+/// The packet of an XDP program.
+pub struct Xdp<'a> {
+    ctx: &'a XdpContext,
+    data: usize,
+    data_end: usize,
+    zero: u64,
+}
+
+impl<'a> Xdp<'a> {
+    /// `zero` is 0, but from a place where neither the compiler nor the verifier can know it.
+    #[inline(always)]
+    pub fn new(ctx: &'a XdpContext, zero: u64) -> Self {
+        // `opaque`: the fields are 32 bits wide in the context, and spilled at that width a pointer would be one no more.
+        let (data, data_end) = (opaque(ctx.data() as u64) as usize, opaque(ctx.data_end() as u64) as usize);
+        Self { ctx, data, data_end, zero }
+    }
+}
+
+impl PacketView for Xdp<'_> {
+    #[inline(always)]
+    fn load_u16(&self, offset: usize) -> (u16, bool) {
+        load(self.data, self.data_end, offset)
+    }
+    #[inline(always)]
+    fn load_u32(&self, offset: usize) -> (u32, bool) {
+        load(self.data, self.data_end, offset)
+    }
+    #[inline(always)]
+    fn load_u64(&self, offset: usize) -> (u64, bool) {
+        load(self.data, self.data_end, offset)
+    }
+    #[inline(always)]
+    fn settle(&self, offset: usize) -> usize {
+        settle(offset, self.zero)
+    }
+    #[inline(always)]
+    fn total_len(&self) -> usize {
+        // SAFETY: the context is the one the kernel gave to this program.
+        unsafe { bpf_xdp_get_buff_len(self.ctx.ctx) as usize }
+    }
+}
+
+impl Hook for Xdp<'_> {
+    #[inline(always)]
+    unsafe fn copy(&self, offset: u32, to: *mut u8, len: u32) -> bool {
+        // SAFETY: by the contract of this function.
+        unsafe { bpf_xdp_load_bytes(self.ctx.ctx, offset, to.cast(), len) >= 0 }
+    }
+    #[inline(always)]
+    fn ifindex(&self) -> u32 {
+        // SAFETY: the context is valid while the program runs.
+        unsafe { (*self.ctx.ctx).ingress_ifindex }
+    }
+    #[inline(always)]
+    fn gso_size(&self) -> u32 {
+        0
+    }
+    #[inline(always)]
+    fn zero(&self) -> u64 {
+        self.zero
+    }
+    #[inline(always)]
+    fn protocol(&self) -> u16 {
+        0
+    }
+    #[inline(always)]
+    fn stripped_vlan(&self) -> u16 {
+        0
+    }
+}
+
+/// The socket buffer of a tc program.
+pub struct Skb<'a> {
+    ctx: &'a TcContext,
+    data: usize,
+    data_end: usize,
+    zero: u64,
+}
+
+impl<'a> Skb<'a> {
+    /// `zero` as for [`Xdp::new`].
+    #[inline(always)]
+    pub fn new(ctx: &'a TcContext, zero: u64) -> Self {
+        // `opaque`: the fields are 32 bits wide in the context, and spilled at that width a pointer would be one no more.
+        let (data, data_end) = (opaque(ctx.data() as u64) as usize, opaque(ctx.data_end() as u64) as usize);
+        Self { ctx, data, data_end, zero }
+    }
+}
+
+impl PacketView for Skb<'_> {
+    #[inline(always)]
+    fn load_u16(&self, offset: usize) -> (u16, bool) {
+        load(self.data, self.data_end, offset)
+    }
+    #[inline(always)]
+    fn load_u32(&self, offset: usize) -> (u32, bool) {
+        load(self.data, self.data_end, offset)
+    }
+    #[inline(always)]
+    fn load_u64(&self, offset: usize) -> (u64, bool) {
+        load(self.data, self.data_end, offset)
+    }
+    #[inline(always)]
+    fn settle(&self, offset: usize) -> usize {
+        settle(offset, self.zero)
+    }
+    #[inline(always)]
+    fn total_len(&self) -> usize {
+        self.ctx.len() as usize
+    }
+}
+
+impl Hook for Skb<'_> {
+    #[inline(always)]
+    unsafe fn copy(&self, offset: u32, to: *mut u8, len: u32) -> bool {
+        // SAFETY: by the contract of this function.
+        unsafe { bpf_skb_load_bytes(self.ctx.skb.skb.cast(), offset, to.cast(), len) >= 0 }
+    }
+    #[inline(always)]
+    fn ifindex(&self) -> u32 {
+        // SAFETY: the context is valid while the program runs.
+        unsafe { (*self.ctx.skb.skb).ifindex }
+    }
+    #[inline(always)]
+    fn gso_size(&self) -> u32 {
+        // SAFETY: as above.
+        unsafe { (*self.ctx.skb.skb).gso_size }
+    }
+    #[inline(always)]
+    fn zero(&self) -> u64 {
+        self.zero
+    }
+    #[inline(always)]
+    fn protocol(&self) -> u16 {
+        // SAFETY: as above. The field holds the protocol in network byte order.
+        u16::from_be(unsafe { (*self.ctx.skb.skb).protocol } as u16)
+    }
+    #[inline(always)]
+    fn stripped_vlan(&self) -> u16 {
+        // SAFETY: as above.
+        unsafe { if (*self.ctx.skb.skb).vlan_present != 0 { (*self.ctx.skb.skb).vlan_tci as u16 & 0x0fff } else { 0 } }
+    }
+}
+
+/// Bytes of a packet's beginning that are copied where the linear part ends too early. Link layer with two tags, IPv6
+/// with extension headers, UDP, RTP with its lists.
+pub const HEAD_BYTES: usize = 256;
+
+/// A copy of some first bytes, in memory of [`HEAD_BYTES`].
+pub struct Head {
+    bytes: *const u8,
+    len: usize,
+    total: usize,
+    zero: u64,
+}
+
+impl Head {
+    /// # Safety
+    /// `bytes` must point to [`HEAD_BYTES`] that stay as they are while this value is used; the first `len` count.
+    #[inline(always)]
+    pub unsafe fn new(bytes: *const u8, len: usize, total: usize, zero: u64) -> Self {
+        Self { bytes, len, total, zero }
+    }
+
+    #[inline(always)]
+    fn load<T: Copy + Default>(&self, offset: usize) -> (T, bool) {
+        let offset = opaque(offset as u64) as usize;
+        if offset > HEAD_BYTES - size_of::<T>() || offset + size_of::<T>() > self.len {
+            return (T::default(), false);
+        }
+        // SAFETY: inside the memory promised to `new`.
+        (unsafe { ptr::read_unaligned(self.bytes.add(offset).cast::<T>()) }, true)
+    }
+}
+
+impl PacketView for Head {
+    #[inline(always)]
+    fn load_u16(&self, offset: usize) -> (u16, bool) {
+        self.load(offset)
+    }
+    #[inline(always)]
+    fn load_u32(&self, offset: usize) -> (u32, bool) {
+        self.load(offset)
+    }
+    #[inline(always)]
+    fn load_u64(&self, offset: usize) -> (u64, bool) {
+        self.load(offset)
+    }
+    #[inline(always)]
+    fn settle(&self, offset: usize) -> usize {
+        settle(offset, self.zero)
+    }
+    #[inline(always)]
+    fn total_len(&self) -> usize {
+        self.total
+    }
+}
+
+/// The same value, of which the optimiser knows nothing: a bound checked on it stays, on the very register the verifier
+/// looks at.
+#[inline(always)]
+pub fn opaque(mut x: u64) -> u64 {
+    // SAFETY: `r = r`; an instruction must be there, or two lines would share one offset in the line information.
+    unsafe { core::arch::asm!("{0} = {0}", inout(reg) x, options(nomem, nostack, preserves_flags)) };
+    x
+}

@@ -1,0 +1,119 @@
+//! The real kernel programs, run on bytes (`BPF_PROG_TEST_RUN`), and frames to run them on.
+#![allow(dead_code)] // each test binary uses a part of it
+
+pub mod frames;
+
+use aya::{
+    Ebpf, TestRun,
+    maps::{Array, MapData, PerCpuArray, RingBuf},
+    programs::{Program, TestRunOptions},
+};
+use sip_monitor::capture::{
+    counters::Counters,
+    object::{self, LoadOptions},
+    record::Record,
+};
+use sip_monitor_common::{Counter, limits};
+
+/// Which program a frame goes through.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Program_ {
+    XdpIngress,
+    TcIngress,
+    TcEgress,
+}
+
+/// The programs, loaded but attached to nothing.
+pub struct Kernel {
+    ebpf: Ebpf,
+}
+
+#[derive(Clone, Copy)]
+#[repr(transparent)]
+struct AllCounters([u64; Counter::COUNT]);
+// SAFETY: integers without padding.
+unsafe impl aya::Pod for AllCounters {}
+
+impl Kernel {
+    /// Loads the programs, or says why the test is skipped. In CI a skip is a failure.
+    pub fn load(options: LoadOptions) -> Option<Self> {
+        let reason = if !object::is_built() {
+            "built without the kernel programs"
+        } else if unsafe { libc::geteuid() } != 0 {
+            "not root"
+        } else {
+            let mut ebpf = object::load(&LoadOptions { test_clock: true, ..options }).expect("maps load");
+            for (name, program) in ebpf.programs_mut() {
+                if std::env::var("ONLY").is_ok_and(|only| only != name) {
+                    continue;
+                }
+                let loaded = match program {
+                    Program::Xdp(p) => p.load(),
+                    Program::SchedClassifier(p) => p.load(),
+                    _ => panic!("{name}: a program of another type"),
+                };
+                loaded.unwrap_or_else(|e| panic!("{name}: {e:?}"));
+            }
+            return Some(Self { ebpf });
+        };
+        assert!(std::env::var_os("CI").is_none_or(|v| v != "true"), "CI must run this test: {reason}");
+        eprintln!("skipped: {reason}");
+        None
+    }
+
+    /// Runs one frame through one program at a point in time. The verdict must be "pass".
+    pub fn run(&mut self, program: Program_, time_ns: u64, frame: &[u8]) {
+        let mut clock: Array<&mut MapData, u64> =
+            Array::try_from(self.ebpf.map_mut(limits::MAP_TEST_CLOCK).unwrap()).unwrap();
+        clock.set(0, time_ns, 0).unwrap();
+        let (name, pass) = match program {
+            Program_::XdpIngress => (limits::PROGRAM_XDP_INGRESS, 2),
+            Program_::TcIngress => (limits::PROGRAM_TC_INGRESS, u32::MAX),
+            Program_::TcEgress => (limits::PROGRAM_TC_EGRESS, u32::MAX),
+        };
+        let options = TestRunOptions { data_in: Some(frame), ..Default::default() };
+        let result = match self.ebpf.program(name).unwrap() {
+            Program::Xdp(p) => p.test_run(options),
+            Program::SchedClassifier(p) => p.test_run(options),
+            _ => unreachable!(),
+        };
+        let result = result.unwrap_or_else(|e| panic!("{name} on {} bytes: {e:?}", frame.len()));
+        assert_eq!(result.return_value, pass, "{name} must pass every packet");
+    }
+
+    /// How much the verifier had to look at, for each program.
+    pub fn verified_instructions(&self) -> Vec<(String, u32)> {
+        let count = |p: &Program| match p {
+            Program::Xdp(p) => p.info().map_or(0, |i| i.verified_instruction_count().unwrap_or(0)),
+            Program::SchedClassifier(p) => p.info().map_or(0, |i| i.verified_instruction_count().unwrap_or(0)),
+            _ => unreachable!(),
+        };
+        self.ebpf.programs().map(|(name, p)| (name.to_owned(), count(p))).collect()
+    }
+
+    /// Takes the records of both rings, in time order.
+    pub fn drain(&mut self) -> Vec<Record> {
+        let mut records = Vec::new();
+        for map in [limits::MAP_SIGNALLING, limits::MAP_MEDIA] {
+            let mut ring = RingBuf::try_from(self.ebpf.map_mut(map).unwrap()).unwrap();
+            while let Some(item) = ring.next() {
+                records.push(Record::from_ring(&item).expect("a record"));
+            }
+        }
+        records.sort_by_key(|r| r.header().ktime_ns);
+        records
+    }
+
+    /// The programs' counters.
+    pub fn counters(&self) -> Counters {
+        let map: PerCpuArray<&MapData, AllCounters> =
+            PerCpuArray::try_from(self.ebpf.map(limits::MAP_COUNTERS).unwrap()).unwrap();
+        let mut sum = Counters::default();
+        for cpu in map.get(&0, 0).unwrap().iter() {
+            for (counter, n) in Counter::ALL.iter().zip(cpu.0) {
+                sum.add(*counter, n);
+            }
+        }
+        sum
+    }
+}
