@@ -30,9 +30,7 @@ struct Walk<'a, H> {
 
 /// Counts each datagram. Where one is SIP or RTCP, the whole super-packet goes up and user space cuts it.
 #[inline(always)]
-pub fn walk<H: Hook>(
-    hook: &H, counters: &Counters, found: &Found, direction: Direction, time_ns: u64,
-) -> Batch {
+pub fn walk<H: Hook>(hook: &H, counters: &Counters, found: &Found, direction: Direction, time_ns: u64) -> Batch {
     let mut walk = Walk {
         hook,
         counters,

@@ -1,6 +1,5 @@
 //! `explain CODE`: what an alert means, what it looked like, what to do, straight from the catalogue's own files.
 
-
 use sip_monitor_engine::diagnosis::{Diagnosis, catalogue};
 
 use crate::cli::exit::{Code, Failure};

@@ -1,6 +1,5 @@
 //! `schema KIND`: the JSON Schema of one kind of output line, made from the types that are written.
 
-
 use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, Schema};
 use serde_json::json;

@@ -101,7 +101,9 @@ fn one_wrong_file_among_good_ones_is_told_before_any_line() {
 #[test]
 fn a_truncated_capture_is_read_to_its_last_whole_frame_with_a_warning() {
     let mut whole = Vec::new();
-    flate2::read::GzDecoder::new(&std::fs::read(golden("good-call.pcap.gz")).unwrap()[..]).read_to_end(&mut whole).unwrap();
+    flate2::read::GzDecoder::new(&std::fs::read(golden("good-call.pcap.gz")).unwrap()[..])
+        .read_to_end(&mut whole)
+        .unwrap();
     let file = Scratch::new("cut.pcap", &whole[..whole.len() - 10]);
     let output = run(&["replay", file.path(), "-o", "jsonl"]);
     assert_eq!(output.status.code(), Some(0));
@@ -120,7 +122,8 @@ fn a_gzip_cut_short_gives_what_it_holds() {
 
 #[test]
 fn every_line_of_a_pipe_is_json_with_a_type_and_no_colour() {
-    let output = run(&["replay", &golden("good-call.pcap.gz"), "--emit", "alerts,calls,streams,registrations,messages"]);
+    let output =
+        run(&["replay", &golden("good-call.pcap.gz"), "--emit", "alerts,calls,streams,registrations,messages"]);
     assert_eq!(output.status.code(), Some(0));
     let stdout = text(&output.stdout);
     assert!(stdout.lines().count() >= 10);
@@ -172,8 +175,12 @@ fn several_files_are_merged_in_the_order_of_time() {
 
 #[test]
 fn standard_input_is_a_file_too() {
-    let mut child =
-        program().args(["replay", "-", "--emit", "calls"]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let mut child = program()
+        .args(["replay", "-", "--emit", "calls"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
     child.stdin.take().unwrap().write_all(&std::fs::read(golden("good-call.pcap.gz")).unwrap()).unwrap();
     let output = child.wait_with_output().unwrap();
     assert_eq!(text(&output.stdout).lines().count(), 1);
@@ -219,9 +226,17 @@ fn an_empty_view_says_why() {
     let file = Scratch::new("dns.pcap", &pcap(&scene.in_order(), Link::Raw));
     let output = run(&["replay", file.path(), "--emit", "calls"]);
     assert_eq!(output.status.code(), Some(0));
-    assert!(text(&output.stderr).contains("0 calls; 12 UDP packets, none looked like SIP or RTP"), "{}", text(&output.stderr));
+    assert!(
+        text(&output.stderr).contains("0 calls; 12 UDP packets, none looked like SIP or RTP"),
+        "{}",
+        text(&output.stderr)
+    );
     let table = run(&["replay", file.path(), "-o", "table"]);
-    assert!(text(&table.stdout).contains("0 calls; 12 UDP packets, none looked like SIP or RTP"), "{}", text(&table.stdout));
+    assert!(
+        text(&table.stdout).contains("0 calls; 12 UDP packets, none looked like SIP or RTP"),
+        "{}",
+        text(&table.stdout)
+    );
 }
 
 #[test]

@@ -8,9 +8,9 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 use sip_monitor::capture::replay::{Options, file, replay};
-use sip_monitor_engine::{Output, Timestamp};
 use sip_monitor_engine::config::{Emit, EngineConfig, Privacy};
 use sip_monitor_engine::record::{CallRecord, StreamRecord};
+use sip_monitor_engine::{Output, Timestamp};
 
 /// What one capture gave.
 #[derive(Default)]
@@ -83,7 +83,8 @@ fn no_disagreement(rows: &[[String; 4]]) {
 
 /// Captures in tunnels, which are not read yet: only that they do no harm counts.
 fn is_tunnelled(oracle: &Value) -> bool {
-    let layers: Vec<&str> = texts(&oracle["capture"]["phs"]).map(|l| l.split_whitespace().next().unwrap_or("")).collect();
+    let layers: Vec<&str> =
+        texts(&oracle["capture"]["phs"]).map(|l| l.split_whitespace().next().unwrap_or("")).collect();
     layers.contains(&"gtp") || layers.iter().filter(|l| **l == "ip").count() > 1
 }
 
@@ -150,7 +151,9 @@ fn calls_agree_with_tshark() {
                 row("call".into(), "absent".into(), call_id.into());
                 continue;
             };
-            for (what, ours, theirs) in differences(call, expected, &seconds, &|kind| earliest(&oracle, call_id, kind, t0)) {
+            for (what, ours, theirs) in
+                differences(call, expected, &seconds, &|kind| earliest(&oracle, call_id, kind, t0))
+            {
                 row(format!("{what} of {call_id}"), ours, theirs);
             }
         }
@@ -167,7 +170,10 @@ fn earliest(oracle: &Value, call_id: &str, kind: &str, t0: f64) -> Option<f64> {
         _ => m["method"] == "BYE",
     };
     let messages = oracle["messages"].as_array().into_iter().flatten();
-    messages.filter(|m| m["call_id"] == call_id && is_kind(m)).filter_map(|m| Some(m["t"].as_f64()? - t0)).reduce(f64::min)
+    messages
+        .filter(|m| m["call_id"] == call_id && is_kind(m))
+        .filter_map(|m| Some(m["t"].as_f64()? - t0))
+        .reduce(f64::min)
 }
 
 fn differences(
@@ -183,12 +189,10 @@ fn differences(
     if methods != their_methods {
         out.push(("methods", format!("{methods:?}"), format!("{their_methods:?}")));
     }
-    let codes: BTreeSet<String> = call
-        .transactions
-        .iter()
-        .flat_map(|t| t.responses.iter().map(|r| format!("{} {}", r.code, t.method)))
-        .collect();
-    let their_codes: BTreeSet<String> = expected["codes"].as_object().into_iter().flat_map(|m| m.keys()).cloned().collect();
+    let codes: BTreeSet<String> =
+        call.transactions.iter().flat_map(|t| t.responses.iter().map(|r| format!("{} {}", r.code, t.method))).collect();
+    let their_codes: BTreeSet<String> =
+        expected["codes"].as_object().into_iter().flat_map(|m| m.keys()).cloned().collect();
     if codes != their_codes {
         out.push(("codes", format!("{codes:?}"), format!("{their_codes:?}")));
     }

@@ -110,7 +110,13 @@ fn each_capture_gives_the_committed_lines() {
             .enumerate()
             .find(|(_, (a, b))| a != b)
         {
-            wrong.push(format!("{} line {}:\n  ours      {}\n  committed {}", golden.file, n + 1, a.unwrap_or("nothing"), b.unwrap_or("nothing")));
+            wrong.push(format!(
+                "{} line {}:\n  ours      {}\n  committed {}",
+                golden.file,
+                n + 1,
+                a.unwrap_or("nothing"),
+                b.unwrap_or("nothing")
+            ));
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
@@ -141,7 +147,10 @@ fn the_five_good_calls_are_told_alike() {
     let mut told = Vec::new();
     for golden in GOLDEN.iter().filter(|g| g.file.starts_with("good-call")) {
         let outputs = outputs(&folder().join(golden.file), Some(golden.local), false);
-        let [call] = &outputs.iter().filter_map(|o| if let Output::Call(c) = o { Some(c) } else { None }).collect::<Vec<_>>()[..]
+        let [call] = &outputs
+            .iter()
+            .filter_map(|o| if let Output::Call(c) = o { Some(c) } else { None })
+            .collect::<Vec<_>>()[..]
         else {
             panic!("{}: one call", golden.file)
         };

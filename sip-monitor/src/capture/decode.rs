@@ -168,14 +168,20 @@ impl Decoder {
         Timestamp::from_unix_ns(ktime_ns.cast_signed().saturating_add(self.clock_offset_ns))
     }
 
-    fn origin(&mut self, header: &RecordHeader, way: Way) -> Origin {
+    /// The real time of `ktime_ns`, or of the last packet where that is later: time never goes back.
+    pub fn advance(&mut self, ktime_ns: u64) -> Timestamp {
         // The offset is sampled again and again; a step of it must not turn time back.
-        self.last = self.last.max(self.real_time(header.ktime_ns));
+        self.last = self.last.max(self.real_time(ktime_ns));
+        self.last
+    }
+
+    fn origin(&mut self, header: &RecordHeader, way: Way) -> Origin {
+        let time = self.advance(header.ktime_ns);
         let link = match self.links.iter().find(|(index, _)| *index == header.ifindex) {
             Some((_, link)) => *link,
             None => u16::try_from(header.ifindex).unwrap_or(u16::MAX),
         };
-        Origin { time: self.last, link, way }
+        Origin { time, link, way }
     }
 
     /// Collects the parts of a long packet, which come from one CPU in order.

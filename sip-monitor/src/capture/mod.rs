@@ -1,13 +1,15 @@
 //! Where packets come from: the kernel, or capture files. Both end in the same [`sip_monitor_engine::Packet`]s.
 
 pub mod attach;
+mod batch;
 pub mod counters;
 pub mod decode;
 pub mod error;
 pub mod fragment;
 pub mod live;
+pub mod netif;
 pub mod object;
-pub mod probe;
+mod qdisc;
 pub mod record;
 pub mod replay;
 pub mod ring;

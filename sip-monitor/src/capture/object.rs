@@ -1,11 +1,11 @@
 //! The kernel programs as they were built with this binary.
 
-use aya::{Ebpf, EbpfLoader, Pod, maps::Array};
+use aya::{Ebpf, EbpfLoader, Pod, maps::Array, util::KernelVersion};
 use sip_monitor_common::{
     PortSet,
     limits::{
-        DEFAULT_MAX_STREAMS, DEFAULT_MEDIA_RING_BYTES, DEFAULT_SIGNALLING_RING_BYTES, GLOBAL_TEST_CLOCK, MAP_MEDIA,
-        MAP_SIGNALLING, MAP_SIP_PORTS, MAP_STREAMS,
+        DEFAULT_MAX_STREAMS, DEFAULT_MEDIA_RING_BYTES, DEFAULT_SIGNALLING_RING_BYTES, GLOBAL_HAS_LOOP,
+        GLOBAL_TEST_CLOCK, MAP_MEDIA, MAP_SIGNALLING, MAP_SIP_PORTS, MAP_STREAMS,
     },
 };
 
@@ -55,6 +55,12 @@ pub fn built_with() -> &'static str {
     env!("SIP_MONITOR_EBPF_BUILT_WITH")
 }
 
+/// Whether this kernel is of that version or newer. One that does not tell its version is taken for new.
+#[must_use]
+pub fn kernel_has((major, minor): (u8, u8)) -> bool {
+    KernelVersion::current().map_or(true, |version| version >= KernelVersion::new(major, minor, 0))
+}
+
 #[derive(Clone, Copy)]
 #[repr(transparent)]
 struct PortSetValue(PortSet);
@@ -71,16 +77,16 @@ pub fn load(options: &LoadOptions) -> Result<Ebpf, LiveError> {
     }
     let log_level = if options.debug { u8::MAX } else { 0 };
     let test_clock = u32::from(options.test_clock);
-    let has_loop = u32::from(std::env::var_os("NOLOOP").is_none());
+    let has_loop = u32::from(kernel_has((5, 17)));
     let mut loader = EbpfLoader::new();
     loader
         .map_max_entries(MAP_STREAMS, options.max_streams)
         .map_max_entries(MAP_SIGNALLING, options.signalling_ring_bytes)
         .map_max_entries(MAP_MEDIA, options.media_ring_bytes)
         .override_global("AYA_LOG_LEVEL", &log_level, false)
-        .override_global(sip_monitor_common::limits::GLOBAL_HAS_LOOP, &has_loop, true)
+        .override_global(GLOBAL_HAS_LOOP, &has_loop, true)
         .override_global(GLOBAL_TEST_CLOCK, &test_clock, true);
-    let mut ebpf = loader.load(OBJECT).map_err(|e| LiveError::failed("loading the kernel programs", e))?;
+    let mut ebpf = loader.load(OBJECT).map_err(|e| LiveError::caused("loading the kernel programs", &e))?;
     set_sip_ports(&mut ebpf, &options.sip_ports)?;
     Ok(ebpf)
 }

@@ -61,6 +61,17 @@ impl Record {
     }
 }
 
+impl RecordView<'_> {
+    /// When the hook saw it, on the kernel's clock.
+    #[must_use]
+    pub fn ktime_ns(&self) -> u64 {
+        match self {
+            Self::Bytes { header, .. } => header.ktime_ns,
+            Self::Stream(record) => record.header.ktime_ns,
+        }
+    }
+}
+
 /// Reads the header of a ring item.
 #[must_use]
 pub fn read_header(item: &[u8]) -> Option<RecordHeader> {

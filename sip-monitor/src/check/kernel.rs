@@ -1,11 +1,12 @@
 //! What the kernel, the build and our own privileges allow.
 
+use aya::maps::MapType;
 use aya::programs::ProgramType;
 use aya::sys::{is_map_supported, is_program_supported};
-use aya::maps::MapType;
 use caps::{CapSet, Capability};
 
 use super::{Finding, Standing};
+use crate::capture::object;
 use crate::cli::exit::Code;
 
 /// Lowest kernel that is aimed at.
@@ -63,6 +64,15 @@ pub(super) fn findings() -> Vec<Finding> {
         Finding::new("drop reasons", Standing::Good, "the kernel can say why it drops a packet")
     } else {
         Finding::new("drop reasons", Standing::Limited, "come with Linux 5.17; local drops stay unexplained")
+    });
+    out.push(if object::is_built() {
+        Finding::new("kernel programs", Standing::Good, format!("built in, with {}", object::built_with()))
+    } else {
+        Finding::new(
+            "kernel programs",
+            Standing::Missing(Code::Unavailable),
+            "not built in: run `cargo xtask setup` and build again",
+        )
     });
     out
 }

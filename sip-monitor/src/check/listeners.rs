@@ -24,7 +24,8 @@ pub(super) fn findings(sip_ports: &[u16]) -> Vec<Finding> {
     }
     if listeners.is_empty() {
         let ports: Vec<String> = sip_ports.iter().map(ToString::to_string).collect();
-        let text = format!("none on port {}; calls on other UDP ports are found by their first bytes", ports.join(", "));
+        let text =
+            format!("none on port {}; calls on other UDP ports are found by their first bytes", ports.join(", "));
         return vec![Finding::new("SIP listeners", Standing::Good, text)];
     }
     listeners.sort();

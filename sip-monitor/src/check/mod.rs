@@ -4,14 +4,11 @@ mod interfaces;
 mod kernel;
 mod listeners;
 
-use std::io::Write as _;
-
-use comfy_table::{Cell, ContentArrangement, Table};
+use comfy_table::{Cell, Color, ContentArrangement, Table};
 
 use crate::cli::CheckArgs;
 use crate::cli::exit::{Code, Failure};
 use crate::config;
-use crate::sink::style;
 
 /// How one finding stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,12 +72,12 @@ fn table(findings: &[Finding], width: usize) -> String {
         .set_content_arrangement(ContentArrangement::Dynamic)
         .set_width(u16::try_from(width).unwrap_or(u16::MAX));
     for f in findings {
-        let (mark, paint) = match f.standing {
-            Standing::Good => ("ok", anstyle::AnsiColor::Green.on_default()),
-            Standing::Limited => ("limited", anstyle::AnsiColor::Yellow.on_default()),
-            Standing::Missing(_) => ("MISSING", anstyle::AnsiColor::Red.on_default().bold()),
+        let (mark, colour) = match f.standing {
+            Standing::Good => ("ok", Color::Green),
+            Standing::Limited => ("limited", Color::Yellow),
+            Standing::Missing(_) => ("MISSING", Color::Red),
         };
-        table.add_row(vec![Cell::new(&f.what), Cell::new(style::paint(paint, mark)), Cell::new(&f.text)]);
+        table.add_row(vec![Cell::new(&f.what), Cell::new(mark).fg(colour), Cell::new(&f.text)]);
     }
     for column in table.column_iter_mut() {
         column.set_padding((0, 1));

@@ -50,12 +50,15 @@ pub fn run(args: &RunArgs, log: Option<&str>) -> Result<(), Failure> {
 #[must_use]
 pub fn refusal(error: LiveError) -> Failure {
     match error {
-        LiveError::NoObject => Failure::new(Code::Unavailable, "this sip-monitor was built without its kernel programs")
-            .fix("install what the build names (`cargo xtask setup`) and build again; `replay` works without"),
-        LiveError::Permission(missing) => {
-            Failure::new(Code::NoPermission, format!("not permitted: {} missing", missing.join(", ")))
-                .fix("run it as root, or as a service with these capabilities: CAP_BPF CAP_NET_ADMIN CAP_PERFMON CAP_NET_RAW")
+        LiveError::NoObject => {
+            Failure::new(Code::Unavailable, "this sip-monitor was built without its kernel programs")
+                .fix("install what the build names (`cargo xtask setup`) and build again; `replay` works without")
         }
+        LiveError::Permission(missing) => Failure::new(
+            Code::NoPermission,
+            format!("not permitted: {} missing", missing.join(", ")),
+        )
+        .fix("run it as root, or as a service with these capabilities: CAP_BPF CAP_NET_ADMIN CAP_PERFMON CAP_NET_RAW"),
         LiveError::Kernel(what) => Failure::new(Code::Unavailable, format!("this kernel cannot do it: {what}"))
             .fix("Linux 5.15 or newer with BTF is needed; `sip-monitor check` tells what this one has"),
         LiveError::NoInterface(name, existing) => {
@@ -68,7 +71,9 @@ pub fn refusal(error: LiveError) -> Failure {
                     .fix("name one of them with -i")
             }
         }
-        LiveError::Failed(what) => Failure::new(Code::Unavailable, what).fix("`sip-monitor check` tells what this machine has"),
+        LiveError::Failed(what) => {
+            Failure::new(Code::Unavailable, what).fix("`sip-monitor check` tells what this machine has")
+        }
     }
 }
 
@@ -82,9 +87,8 @@ struct Signals {
 
 impl Signals {
     fn new() -> Result<Self, Failure> {
-        let listen = |kind| {
-            signal(kind).map_err(|e| Failure::from(anyhow::Error::from(e).context("listening for signals")))
-        };
+        let listen =
+            |kind| signal(kind).map_err(|e| Failure::from(anyhow::Error::from(e).context("listening for signals")));
         Ok(Self {
             terminate: listen(SignalKind::terminate())?,
             interrupt: listen(SignalKind::interrupt())?,
@@ -117,11 +121,20 @@ impl<'a> Daemon<'a> {
         let mut watching = Vec::new();
         for interface in live.interfaces() {
             if interface.ingress.is_empty() {
-                tracing::warn!("{} is not watched: {}", interface.name, interface.note.as_deref().unwrap_or("not there"));
+                tracing::warn!(
+                    "{} is not watched: {}",
+                    interface.name,
+                    interface.note.as_deref().unwrap_or("not there")
+                );
                 continue;
             }
             let note = interface.note.as_deref().map(|n| format!(": {n}")).unwrap_or_default();
-            tracing::info!("watching {} (ingress {}, egress {}){note}", interface.name, interface.ingress, interface.egress);
+            tracing::info!(
+                "watching {} (ingress {}, egress {}){note}",
+                interface.name,
+                interface.ingress,
+                interface.egress
+            );
             watching.push(interface.name);
         }
         let notify = Notify::from_environment();
@@ -187,7 +200,10 @@ impl<'a> Daemon<'a> {
             self.addresses_due = Instant::now() + ADDRESSES;
             let local = self.live.local_addresses();
             if local != self.engine.config().local {
-                tracing::info!("local addresses: {}", local.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "));
+                tracing::info!(
+                    "local addresses: {}",
+                    local.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+                );
                 let config = EngineConfig { local, ..self.engine.config().clone() };
                 self.engine.set_config(config);
             }

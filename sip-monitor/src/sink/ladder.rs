@@ -95,8 +95,8 @@ mod tests {
 
     #[test]
     fn an_arrow_points_at_the_receiver() {
-        assert_eq!(rung(0, 1, 2, 20, "INVITE"), "          │───── INVITE ─────>│         ");
-        assert_eq!(rung(1, 0, 2, 20, "200"), "          │<─────── 200 ──────│         ");
+        assert_eq!(rung(0, 1, 2, 20, "INVITE"), "          │────── INVITE ────>│         ");
+        assert_eq!(rung(1, 0, 2, 20, "200"), "          │<────── 200 ───────│         ");
     }
 
     #[test]

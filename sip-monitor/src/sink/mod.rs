@@ -10,9 +10,9 @@ pub mod text;
 
 use std::io::{self, IsTerminal as _, Write as _};
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -35,11 +35,11 @@ pub struct SinkConfig {
     pub queue: usize,
 }
 
-/// What the loop tells the writer.
-enum Job {
-    Write(Box<Output>),
-    Change(Box<SinkConfig>),
-    Reopen,
+/// What the loop asks of the writer besides lines; beside the queue, so that it arrives though that is full.
+#[derive(Debug, Default)]
+struct Requests {
+    reopen: AtomicBool,
+    change: Mutex<Option<SinkConfig>>,
 }
 
 /// What happened to lines.
@@ -56,14 +56,17 @@ pub struct SinkCounters {
 /// The writing thread, seen from the loop.
 #[derive(Debug)]
 pub struct Sinks {
-    sender: Option<SyncSender<Job>>,
+    sender: Option<SyncSender<Box<Output>>>,
     thread: Option<JoinHandle<()>>,
     counters: Arc<SinkCounters>,
+    requests: Arc<Requests>,
 }
 
 impl Sinks {
     /// How long the end waits for what is still in the queue.
     const FLUSH: Duration = Duration::from_secs(3);
+    /// How long a request may wait where no line comes.
+    const GLANCE: Duration = Duration::from_millis(200);
 
     /// Opens the alerts file and starts the thread.
     ///
@@ -74,40 +77,43 @@ impl Sinks {
         let (sender, receiver) = sync_channel(config.queue.max(1));
         let counters = Arc::new(SinkCounters::default());
         let beside_status = io::stdout().is_terminal() && io::stderr().is_terminal();
-        let writer = Writer { config, beside_status, alerts_file, counters: Arc::clone(&counters) };
+        let requests = Arc::new(Requests::default());
+        let writer = Writer {
+            config,
+            beside_status,
+            alerts_file,
+            counters: Arc::clone(&counters),
+            requests: Arc::clone(&requests),
+        };
         let thread = std::thread::Builder::new()
             .name("sinks".into())
             .spawn(move || writer.run(&receiver))
             .map_err(|e| anyhow::Error::from(e).context("starting the thread that writes alerts"))?;
-        Ok(Self { sender: Some(sender), thread: Some(thread), counters })
+        Ok(Self { sender: Some(sender), thread: Some(thread), counters, requests })
     }
 
     /// Queues one output. Never waits.
     pub fn write(&self, output: Output) {
-        self.send(Job::Write(Box::new(output)));
+        let Some(sender) = &self.sender else { return };
+        if sender.try_send(Box::new(output)).is_err() {
+            self.counters.dropped.fetch_add(1, Ordering::Relaxed);
+        }
     }
 
     /// Opens the alerts file anew: it was renamed.
     pub fn reopen(&self) {
-        self.send(Job::Reopen);
+        self.requests.reopen.store(true, Ordering::Release);
     }
 
     /// Writes to other places from here on.
     pub fn change(&self, config: SinkConfig) {
-        self.send(Job::Change(Box::new(config)));
+        *self.requests.change.lock().unwrap_or_else(PoisonError::into_inner) = Some(config);
     }
 
     /// What happened to lines so far.
     #[must_use]
     pub fn counters(&self) -> &SinkCounters {
         &self.counters
-    }
-
-    fn send(&self, job: Job) {
-        let Some(sender) = &self.sender else { return };
-        if let Err(TrySendError::Full(Job::Write(_)) | TrySendError::Disconnected(Job::Write(_))) = sender.try_send(job) {
-            self.counters.dropped.fetch_add(1, Ordering::Relaxed);
-        }
     }
 
     /// Writes what is still in the queue, within a bound.
@@ -138,15 +144,24 @@ struct Writer {
     beside_status: bool,
     alerts_file: Option<AlertsFile>,
     counters: Arc<SinkCounters>,
+    requests: Arc<Requests>,
 }
 
 impl Writer {
-    fn run(mut self, jobs: &Receiver<Job>) {
-        while let Ok(job) = jobs.recv() {
-            match job {
-                Job::Write(output) => self.write(&output),
-                Job::Change(config) => self.change(*config),
-                Job::Reopen => self.reopen(),
+    fn run(mut self, lines: &Receiver<Box<Output>>) {
+        loop {
+            let line = lines.recv_timeout(Sinks::GLANCE);
+            let change = self.requests.change.lock().unwrap_or_else(PoisonError::into_inner).take();
+            if let Some(config) = change {
+                self.change(config);
+            }
+            if self.requests.reopen.swap(false, Ordering::Acquire) {
+                self.reopen();
+            }
+            match line {
+                Ok(output) => self.write(&output),
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => return,
             }
         }
     }
@@ -161,7 +176,9 @@ impl Writer {
             return;
         }
         match self.to_stdout(output) {
-            Err(e) if e.kind() == io::ErrorKind::BrokenPipe => self.counters.stdout_closed.store(true, Ordering::Relaxed),
+            Err(e) if e.kind() == io::ErrorKind::BrokenPipe => {
+                self.counters.stdout_closed.store(true, Ordering::Relaxed)
+            }
             result => self.note(result),
         }
     }
@@ -237,9 +254,28 @@ mod tests {
     }
 
     #[test]
+    fn a_file_of_another_name_is_taken_up_without_a_line_lost() {
+        let dir = std::env::temp_dir().join(format!("sip-monitor-sinks-{}", std::process::id()));
+        std::fs::create_dir_all(&dir).unwrap();
+        let config = |name: &str| SinkConfig {
+            format: Format::Jsonl,
+            alerts: false,
+            alerts_file: Some(dir.join(name)),
+            queue: 10,
+        };
+        let mut sinks = Sinks::start(config("a")).unwrap();
+        sinks.change(config("b"));
+        sinks.reopen();
+        sinks.finish();
+        assert!(dir.join("a").exists() && dir.join("b").exists());
+        assert_eq!(sinks.counters().dropped.load(Ordering::Relaxed), 0);
+        std::fs::remove_dir_all(&dir).unwrap();
+    }
+
+    #[test]
     fn a_full_queue_drops_and_counts_and_does_not_wait() {
         let (sender, receiver) = sync_channel(2);
-        let sinks = Sinks { sender: Some(sender), thread: None, counters: Arc::new(SinkCounters::default()) };
+        let sinks = Sinks { sender: Some(sender), thread: None, counters: Arc::default(), requests: Arc::default() };
         for _ in 0..5 {
             sinks.write(message());
         }

@@ -253,7 +253,9 @@ impl Report {
         }
         match guessed(summary) {
             Some(note) => out.push_str(&wrapped(&note, width)),
-            None if !summary.local.is_empty() => out.push_str(&wrapped(&format!("local: {}", list(&summary.local)), width)),
+            None if !summary.local.is_empty() => {
+                out.push_str(&wrapped(&format!("local: {}", list(&summary.local)), width))
+            }
             None => {}
         }
         out
@@ -316,11 +318,13 @@ impl Report {
     fn stream_table(&self, width: usize) -> String {
         let call_number: HashMap<&str, usize> =
             self.calls.iter().zip(1..).map(|(c, n)| (c.call_id.as_str(), n)).collect();
-        let mut table = table(width, &["from", "to", "codec", "packets", "lost", "jitter", "worst gap", "call"], &[0, 1]);
+        let mut table =
+            table(width, &["from", "to", "codec", "packets", "lost", "jitter", "worst gap", "call"], &[0, 1]);
         for s in self.streams.iter().take(ROWS) {
-            let codec = s.codec.clone().unwrap_or_else(|| {
-                s.payload_types.iter().map(|p| format!("pt {p}")).collect::<Vec<_>>().join(" ")
-            });
+            let codec = s
+                .codec
+                .clone()
+                .unwrap_or_else(|| s.payload_types.iter().map(|p| format!("pt {p}")).collect::<Vec<_>>().join(" "));
             let share = if s.expected == 0 { 0.0 } else { 100.0 * s.lost as f64 / s.expected as f64 };
             let lost = if s.lost == 0 { "0".into() } else { format!("{} ({share:.1} %)", number(s.lost)) };
             let call = match s.call_id.as_deref() {
@@ -345,7 +349,8 @@ impl Report {
     }
 
     fn registration_table(&self, width: usize) -> String {
-        let mut table = table(width, &["first", "who", "registrar", "state", "code", "expires", "requests", "client"], &[1, 2, 7]);
+        let mut table =
+            table(width, &["first", "who", "registrar", "state", "code", "expires", "requests", "client"], &[1, 2, 7]);
         for r in self.registrations.iter().take(ROWS) {
             table.add_row(vec![
                 Cell::new(text::clock(r.first_at)),
@@ -496,7 +501,11 @@ fn table(width: usize, header: &[&str], flexible: &[usize]) -> Table {
 
 fn section(title: &str, rows: usize, table: &Table) -> String {
     let shown = table.row_count();
-    let more = if rows > shown { format!("{} more are not shown; -o jsonl lists all.\n", rows - shown) } else { String::new() };
+    let more = if rows > shown {
+        format!("{} more are not shown; -o jsonl lists all.\n", rows - shown)
+    } else {
+        String::new()
+    };
     format!("\n{}\n{table}\n{more}", style::paint(style::BOLD, &format!("{title} ({rows})")))
 }
 
@@ -521,9 +530,16 @@ mod tests {
 
     #[test]
     fn an_empty_view_says_why() {
-        let mut summary = Summary { frames: 1_300, counters: vec![("received", 1_300), ("ignored_udp", 1_240)], ..Summary::default() };
+        let mut summary = Summary {
+            frames: 1_300,
+            counters: vec![("received", 1_300), ("ignored_udp", 1_240)],
+            ..Summary::default()
+        };
         assert_eq!(why_nothing(&summary, &[Kind::Calls]), "0 calls; 1,240 UDP packets, none looked like SIP or RTP");
         summary.counters.clear();
-        assert_eq!(why_nothing(&summary, &[Kind::Calls, Kind::Streams]), "0 calls, 0 streams; 1,300 frames, none with an IP packet");
+        assert_eq!(
+            why_nothing(&summary, &[Kind::Calls, Kind::Streams]),
+            "0 calls, 0 streams; 1,300 frames, none with an IP packet"
+        );
     }
 }

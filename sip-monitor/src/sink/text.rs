@@ -58,8 +58,7 @@ pub fn how_sure(alert: &Alert) -> String {
 /// The evidence as `key=value` pairs.
 #[must_use]
 pub fn evidence(alert: &Alert) -> String {
-    let pairs: Vec<String> =
-        alert.evidence.iter().map(|(key, v)| format!("{key}={}", value(v))).collect();
+    let pairs: Vec<String> = alert.evidence.iter().map(|(key, v)| format!("{key}={}", value(v))).collect();
     pairs.join(", ")
 }
 

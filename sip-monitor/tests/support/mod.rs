@@ -34,31 +34,37 @@ struct AllCounters([u64; Counter::COUNT]);
 // SAFETY: integers without padding.
 unsafe impl aya::Pod for AllCounters {}
 
+/// Whether programs can be run here. Where not, says why the test is skipped; in CI a skip is a failure.
+pub fn may_run() -> bool {
+    let reason = if !object::is_built() {
+        "built without the kernel programs"
+    // SAFETY: takes nothing.
+    } else if unsafe { libc::geteuid() } != 0 {
+        "not root"
+    } else {
+        return true;
+    };
+    assert!(std::env::var_os("CI").is_none_or(|v| v != "true"), "CI must run this test: {reason}");
+    eprintln!("skipped: {reason}");
+    false
+}
+
 impl Kernel {
-    /// Loads the programs, or says why the test is skipped. In CI a skip is a failure.
+    /// Loads the programs; `None` where the test is skipped.
     pub fn load(options: LoadOptions) -> Option<Self> {
-        let reason = if !object::is_built() {
-            "built without the kernel programs"
-        } else if unsafe { libc::geteuid() } != 0 {
-            "not root"
-        } else {
-            let mut ebpf = object::load(&LoadOptions { test_clock: true, ..options }).expect("maps load");
-            for (name, program) in ebpf.programs_mut() {
-                if std::env::var("ONLY").is_ok_and(|only| only != name) {
-                    continue;
-                }
-                let loaded = match program {
-                    Program::Xdp(p) => p.load(),
-                    Program::SchedClassifier(p) => p.load(),
-                    _ => panic!("{name}: a program of another type"),
-                };
-                loaded.unwrap_or_else(|e| panic!("{name}: {e:?}"));
-            }
-            return Some(Self { ebpf });
-        };
-        assert!(std::env::var_os("CI").is_none_or(|v| v != "true"), "CI must run this test: {reason}");
-        eprintln!("skipped: {reason}");
-        None
+        if !may_run() {
+            return None;
+        }
+        let mut ebpf = object::load(&LoadOptions { test_clock: true, ..options }).expect("maps load");
+        for (name, program) in ebpf.programs_mut() {
+            let loaded = match program {
+                Program::Xdp(p) => p.load(),
+                Program::SchedClassifier(p) => p.load(),
+                _ => panic!("{name}: a program of another type"),
+            };
+            loaded.unwrap_or_else(|e| panic!("{name}: {e:?}"));
+        }
+        Some(Self { ebpf })
     }
 
     /// Runs one frame through one program at a point in time. The verdict must be "pass".

@@ -15,6 +15,10 @@ use crate::transaction::{MethodKind, TimerLetter, Transaction};
 
 /// How long a call may ring without a word. Timer C of a proxy is above 3 minutes (RFC 3261 16.6).
 const RINGING_IDLE: Duration = Duration::from_secs(600);
+/// How long a caller may take to answer a challenge: phones ask their user for a password.
+const CHALLENGE_IDLE: Duration = Duration::from_secs(180);
+/// How long a client that is not registered may take to try again under the same Call-ID.
+const REGISTER_IDLE: Duration = Duration::from_secs(900);
 /// How long a call that is up may be without a word of signalling.
 const CONFIRMED_IDLE: Duration = Duration::from_secs(24 * 3600);
 
@@ -93,6 +97,9 @@ impl Call {
     fn free_at(&self, timers: &SipTimers) -> Timestamp {
         let late = timers.give_up() + timers.t4;
         let keep = match self.kind {
+            SessionKind::Invite if self.ended_at.is_some() && matches!(self.final_code, Some(401 | 407)) => {
+                CHALLENGE_IDLE
+            }
             SessionKind::Invite if self.ended_at.is_some() => late,
             SessionKind::Invite if self.answered_at.is_some() || (self.adopted && self.final_code.is_none()) => {
                 CONFIRMED_IDLE
@@ -101,7 +108,7 @@ impl Call {
             SessionKind::Register => {
                 let registered = self.registration.as_ref().filter(|r| r.state == RegistrationState::Registered);
                 let granted = registered.and_then(|r| r.expires_granted_s).unwrap_or(0);
-                late + Duration::from_secs(granted.min(7 * 24 * 3600).into())
+                late + Duration::from_secs(granted.min(7 * 24 * 3600).into()).max(REGISTER_IDLE)
             }
             SessionKind::Options | SessionKind::Other => late,
         };

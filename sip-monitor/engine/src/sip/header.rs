@@ -101,7 +101,7 @@ headers! {
 const _: () = assert!(HeaderName::ALL.len() < 64);
 
 /// Where a name stands in [`NAMES`]: by its length and its first and last letter without their case. The factors were found
-/// by trying; [`NAMES`] does not compile with a collision.
+/// by trying; two names in one slot do not compile.
 const fn slot(length: usize, first: u8, last: u8) -> usize {
     (length * 2 + (first | 0x20) as usize * 47 + (last | 0x20) as usize * 36) % 256
 }
@@ -122,18 +122,31 @@ fn is_same(known: &[u8], name: &[u8]) -> bool {
 
 /// Every long form at its slot.
 #[allow(clippy::indexing_slicing, reason = "evaluated by the compiler")]
-static NAMES: [(&[u8], HeaderName); 256] = {
+const NAMES: [(&[u8], HeaderName); 256] = {
     let mut names: [(&[u8], HeaderName); 256] = [(b"", HeaderName::Other); 256];
     let mut index = 0;
     while index < HeaderName::ALL.len() {
         let name = HeaderName::ALL[index].as_str().as_bytes();
         let slot = slot(name.len(), name[0], name[name.len() - 1]);
-        assert!(names[slot].0.is_empty(), "two header names in one slot: choose other factors");
         names[slot] = (name, HeaderName::ALL[index]);
         index += 1;
     }
     names
 };
+
+/// Names that stand at their slot: all of them, where none was overwritten by another.
+const fn placed() -> usize {
+    let (mut slots, mut count) = (NAMES.as_slice(), 0);
+    while let [(name, _), rest @ ..] = slots {
+        count += !name.is_empty() as usize;
+        slots = rest;
+    }
+    count
+}
+
+static TABLE: [(&[u8], HeaderName); 256] = NAMES;
+
+const _: () = assert!(placed() == HeaderName::ALL.len(), "two header names in one slot: choose other factors");
 
 impl HeaderName {
     /// Names a header from its bytes.
@@ -142,7 +155,7 @@ impl HeaderName {
         match name {
             [] => Self::Other,
             [letter] => Self::from_compact(*letter),
-            [first, .., last] => match NAMES.get(slot(name.len(), *first, *last)) {
+            [first, .., last] => match TABLE.get(slot(name.len(), *first, *last)) {
                 Some((known, header)) if is_same(known, name) => *header,
                 _ => Self::Other,
             },

@@ -40,7 +40,11 @@ impl<E, F: FnMut(Output) -> Result<(), E>> Drive<F> {
         };
         Self {
             kernel: SoftKernel::new(config),
-            decoder: Decoder::new(DecoderConfig { sip_ports: options.sip_ports.clone(), local, ..DecoderConfig::default() }),
+            decoder: Decoder::new(DecoderConfig {
+                sip_ports: options.sip_ports.clone(),
+                local,
+                ..DecoderConfig::default()
+            }),
             engine,
             records: Vec::new(),
             next_sweep: None,

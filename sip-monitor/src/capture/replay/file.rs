@@ -124,7 +124,8 @@ pub fn parse(path: &Path, bytes: Vec<u8>) -> Result<CaptureFile, Failure> {
     match stop {
         None => {}
         Some(Stop::Truncated) => {
-            file.warnings.push(format!("cut off in the middle of a frame; read to its last whole frame, number {frames}"));
+            file.warnings
+                .push(format!("cut off in the middle of a frame; read to its last whole frame, number {frames}"));
         }
         Some(Stop::Damaged(at)) => {
             file.warnings.push(format!("damaged at byte {at}; read to its last whole frame, number {frames}"));

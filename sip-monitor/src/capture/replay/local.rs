@@ -99,8 +99,8 @@ fn in_every_frame(survey: &Survey) -> BTreeSet<IpAddr> {
         survey.hardware.iter().filter(|(_, n)| **n == survey.frames).map(|(card, _)| owned(card)).collect();
     let candidates: Vec<&BTreeSet<IpAddr>> = match everywhere.as_slice() {
         [one] => vec![one],
-        // Two hosts, one address each: the frames do not tell which of them took the capture.
-        [a, b] if a.len() == 1 && b.len() == 1 => vec![],
+        // Two hosts, one address each or silent: the frames do not tell which of them took the capture.
+        [a, b] if a.len() <= 1 && b.len() <= 1 => vec![],
         [a, b] => [a, b].into_iter().filter(|s| s.len() == 1).collect(),
         _ => vec![],
     };
@@ -167,5 +167,109 @@ fn near_or_invited(survey: &Survey) -> BTreeSet<IpAddr> {
         () if near(&a) && far(&b) => [a].into(),
         () if near(&b) && far(&a) => [b].into(),
         () => survey.first_invited.into_iter().collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::survey::Host;
+    use super::*;
+
+    fn ip(text: &str) -> IpAddr {
+        text.parse().unwrap()
+    }
+
+    /// A survey of conversations `(a, b, sip, media)`.
+    fn survey(conversations: &[(&str, &str, u64, u64)]) -> Survey {
+        let mut survey = Survey::default();
+        for (a, b, sip, media) in conversations {
+            let (a, b) = (ip(a).min(ip(b)), ip(a).max(ip(b)));
+            survey.conversations.insert((a, b), Conversation { sip: *sip, media: *media });
+            for host in [a, b] {
+                survey.hosts.entry(host).or_default().initial_ttl += 1;
+            }
+        }
+        survey
+    }
+
+    #[test]
+    fn the_switch_between_two_telephones_is_local() {
+        let survey =
+            survey(&[("10.0.0.5", "10.0.0.1", 8, 0), ("10.0.0.1", "10.0.0.6", 8, 0), ("10.0.0.5", "10.0.0.6", 0, 900)]);
+        assert_eq!(guess(&survey).addresses, [ip("10.0.0.1")].into());
+    }
+
+    #[test]
+    fn what_the_capture_states_goes_before_everything() {
+        let mut survey = survey(&[("10.0.0.5", "10.0.0.1", 8, 0), ("10.0.0.1", "10.0.0.6", 8, 0)]);
+        survey.hosts.get_mut(&ip("10.0.0.6")).unwrap().stated_local = 8;
+        assert_eq!(guess(&survey).addresses, [ip("10.0.0.6")].into());
+    }
+
+    #[test]
+    fn on_a_router_nobody_is_stated_local() {
+        let mut survey = survey(&[("10.0.0.5", "203.0.113.7", 8, 0), ("10.0.0.6", "203.0.113.8", 8, 0)]);
+        // Everything comes in and goes out again.
+        for host in survey.hosts.values_mut() {
+            (host.stated_local, host.stated_remote) = (8, 8);
+        }
+        assert_eq!(guess(&survey).addresses, BTreeSet::new());
+    }
+
+    #[test]
+    fn the_card_in_every_frame_is_the_hosts_and_the_other_the_routers() {
+        let mut survey = survey(&[("192.0.2.1", "203.0.113.7", 1, 0), ("192.0.2.1", "203.0.113.8", 1, 0)]);
+        let (host, router) = ([2, 0, 0, 0, 0, 1], [2, 0, 0, 0, 0, 2]);
+        survey.frames = 4;
+        survey.hardware = [(host, 4), (router, 4)].into();
+        for (addr, card) in [("192.0.2.1", host), ("203.0.113.7", router), ("203.0.113.8", router)] {
+            survey.hosts.entry(ip(addr)).or_insert_with(Host::default).sends_from.insert(card);
+        }
+        let guess = guess(&survey);
+        assert_eq!(guess.addresses, [ip("192.0.2.1")].into());
+        assert!(guess.because.contains("network card"));
+    }
+
+    #[test]
+    fn of_two_hosts_the_private_the_near_or_the_invited_one_is_local() {
+        let private = survey(&[("192.168.1.5", "203.0.113.7", 8, 0)]);
+        assert_eq!(guess(&private).addresses, [ip("192.168.1.5")].into());
+        let mut near = survey(&[("198.51.100.4", "203.0.113.7", 8, 0)]);
+        *near.hosts.get_mut(&ip("203.0.113.7")).unwrap() = Host { other_ttl: 4, ..Host::default() };
+        assert_eq!(guess(&near).addresses, [ip("198.51.100.4")].into());
+        let mut invited = survey(&[("198.51.100.4", "203.0.113.7", 8, 0)]);
+        assert_eq!(guess(&invited).addresses, BTreeSet::new());
+        invited.first_invited = Some(ip("203.0.113.7"));
+        assert_eq!(guess(&invited).addresses, [ip("203.0.113.7")].into());
+    }
+
+    #[test]
+    fn where_no_host_stands_out_none_is_local() {
+        let survey = survey(&[("198.51.100.4", "203.0.113.7", 8, 0), ("198.51.100.5", "203.0.113.8", 8, 0)]);
+        assert_eq!(guess(&survey).addresses, BTreeSet::new());
+    }
+
+    #[test]
+    fn loopback_is_always_local() {
+        let survey = survey(&[("127.0.0.1", "127.0.0.2", 8, 0), ("198.51.100.4", "203.0.113.7", 8, 0)]);
+        assert_eq!(guess(&survey).addresses, [ip("127.0.0.1"), ip("127.0.0.2")].into());
+    }
+
+    #[test]
+    fn a_network_holds_its_addresses_and_no_other() {
+        let net: Net = "10.0.0.0/8".parse().unwrap();
+        assert!(net.contains(ip("10.255.0.1")) && !net.contains(ip("11.0.0.1")) && !net.contains(ip("::1")));
+        assert!("0.0.0.0/0".parse::<Net>().unwrap().contains(ip("203.0.113.7")));
+        assert!("2001:db8::/32".parse::<Net>().unwrap().contains(ip("2001:db8:1::4")));
+        for wrong in ["", "here", "10.0.0.0/33", "10.0.0.0/x", "2001:db8::/129"] {
+            assert!(wrong.parse::<Net>().is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_single_address_is_local_though_never_seen_and_a_network_only_where_seen() {
+        let survey = survey(&[("10.0.0.5", "203.0.113.7", 8, 0)]);
+        let nets = ["192.0.2.9".parse().unwrap(), "10.0.0.0/8".parse().unwrap()];
+        assert_eq!(given(&nets, &survey), [ip("192.0.2.9"), ip("10.0.0.5")].into());
     }
 }

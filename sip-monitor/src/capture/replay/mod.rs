@@ -66,7 +66,11 @@ impl Timeline {
             first_link.push(links);
             links = links.saturating_add(u16::try_from(file.interfaces.len()).unwrap_or(u16::MAX));
             let file_number = u16::try_from(number).unwrap_or(u16::MAX);
-            order.extend(file.frames.iter().zip(0..).map(|(f, index)| Place { time_ns: f.time_ns, index, file: file_number }));
+            order.extend(file.frames.iter().zip(0..).map(|(f, index)| Place {
+                time_ns: f.time_ns,
+                index,
+                file: file_number,
+            }));
         }
         order.sort_by_key(|p| p.time_ns);
         Self { files, order, first_link }
@@ -158,7 +162,11 @@ pub struct Options {
 ///
 /// # Errors
 /// What `emit` returns; it ends the replay.
-pub fn replay<E>(files: Vec<CaptureFile>, options: &Options, emit: impl FnMut(Output) -> Result<(), E>) -> Result<Summary, E> {
+pub fn replay<E>(
+    files: Vec<CaptureFile>,
+    options: &Options,
+    emit: impl FnMut(Output) -> Result<(), E>,
+) -> Result<Summary, E> {
     let mut summary = Summary::default();
     for file in &files {
         let name = file.path.display().to_string();
@@ -214,7 +222,8 @@ pub fn command(args: &ReplayArgs) -> Result<(), Failure> {
     let options = Options {
         engine,
         local: args.local.iter().map(|l| l.parse()).collect::<Result<_, String>>().map_err(|e| {
-            Failure::new(Code::Usage, format!("--local {e}")).fix("give addresses or networks, such as --local 192.0.2.10")
+            Failure::new(Code::Usage, format!("--local {e}"))
+                .fix("give addresses or networks, such as --local 192.0.2.10")
         })?,
         sip_ports: if args.sip_ports.is_empty() { config.capture.sip_ports.clone() } else { args.sip_ports.clone() },
         max_streams: config.capture.max_streams,

@@ -94,11 +94,14 @@ fn units_per_second(resolution: u8) -> Option<u64> {
 /// Reads `file.bytes` into frames; says why it stopped early, if it did.
 pub(super) fn read(file: &mut CaptureFile) -> Option<Stop> {
     let bytes = std::mem::take(&mut file.bytes);
-    let mut reader = Reader { file, order: Order { big_endian: false }, clocks: Vec::new(), last_time_ns: None, untimed: 0, odd: 0 };
+    let mut reader =
+        Reader { file, order: Order { big_endian: false }, clocks: Vec::new(), last_time_ns: None, untimed: 0, odd: 0 };
     let stop = reader.blocks(&bytes);
     let (untimed, odd) = (reader.untimed, reader.odd);
     if untimed > 0 {
-        file.warnings.push(format!("{untimed} frames without a time (Simple Packet Blocks): taken as captured with the frame before"));
+        file.warnings.push(format!(
+            "{untimed} frames without a time (Simple Packet Blocks): taken as captured with the frame before"
+        ));
     }
     if odd > 0 {
         file.warnings.push(format!("{odd} blocks do not add up and were left out"));
@@ -205,7 +208,8 @@ impl Reader<'_> {
                 }
                 (OPT_IF_TSOFFSET, value) => {
                     if let Ok(b) = <[u8; 8]>::try_from(value) {
-                        clock.offset_s = if self.order.big_endian { i64::from_be_bytes(b) } else { i64::from_le_bytes(b) };
+                        clock.offset_s =
+                            if self.order.big_endian { i64::from_be_bytes(b) } else { i64::from_le_bytes(b) };
                     }
                 }
                 _ => {}
@@ -216,7 +220,10 @@ impl Reader<'_> {
         Some(())
     }
 
-    #[expect(clippy::too_many_arguments, reason = "the fields of three kinds of block, each read where its layout is known")]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "the fields of three kinds of block, each read where its layout is known"
+    )]
     fn frame(
         &mut self,
         body: &[u8],
@@ -338,7 +345,10 @@ mod tests {
         second.packet(0, 2_000_000, b"b", &[]);
         first.out.extend(second.out);
         let file = first.read();
-        assert_eq!(file.frames.iter().map(|f| (f.time_ns, f.interface)).collect::<Vec<_>>(), [(1_000_000_000, 0), (2_000_000_000, 1)]);
+        assert_eq!(
+            file.frames.iter().map(|f| (f.time_ns, f.interface)).collect::<Vec<_>>(),
+            [(1_000_000_000, 0), (2_000_000_000, 1)]
+        );
     }
 
     #[test]

@@ -163,7 +163,9 @@ fn looks_like_sip(payload: &[u8]) -> bool {
     let (method, rest) = (&head[..space], &head[space + 1..]);
     !method.is_empty()
         && method.iter().all(u8::is_ascii_uppercase)
-        && [&b"sip:"[..], b"sips:", b"tel:", b"urn:"].iter().any(|s| rest.len() >= s.len() && rest[..s.len()].eq_ignore_ascii_case(s))
+        && [&b"sip:"[..], b"sips:", b"tel:", b"urn:"]
+            .iter()
+            .any(|s| rest.len() >= s.len() && rest[..s.len()].eq_ignore_ascii_case(s))
 }
 
 /// Version 2 and long enough for RTP's fixed header or RTCP's (RFC 3550 5.1, 6.4).
