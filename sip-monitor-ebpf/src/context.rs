@@ -4,10 +4,13 @@
 use core::ptr;
 
 use aya_ebpf::{
+    bindings::{__sk_buff, xdp_md},
     helpers::generated::{bpf_skb_load_bytes, bpf_xdp_get_buff_len, bpf_xdp_load_bytes},
     programs::{TcContext, XdpContext},
 };
 use sip_monitor_common::PacketView;
+
+use crate::records::{send_skb, send_xdp};
 
 /// A packet at a hook.
 pub trait Hook: PacketView {
@@ -16,6 +19,8 @@ pub trait Hook: PacketView {
     /// # Safety
     /// `to` must have room for `len` bytes, and `len` must not be 0.
     unsafe fn copy(&self, offset: u32, to: *mut u8, len: u32) -> bool;
+    /// Hands up the packet from `offset` on, as `records::send` has prepared it.
+    fn send(&self, offset: u32) -> u32;
     /// The interface it passes.
     fn ifindex(&self) -> u32;
     /// Bytes of payload of each datagram in a super-packet, 0 for an ordinary one.
@@ -48,6 +53,26 @@ fn load<T: Copy + Default>(begin: usize, end: usize, offset: usize) -> (T, bool)
     // SAFETY: the bytes lie between data and data_end, as the verifier has just seen, too. Packet memory has no alignment
     // that could be relied on, and the BPF machine asks for none.
     (unsafe { *(at as *const T) }, true)
+}
+
+/// Copies from an XDP buffer.
+///
+/// # Safety
+/// `to` must have room for `len` bytes, and `len` must not be 0.
+#[inline(always)]
+pub unsafe fn copy_from_xdp(xdp: *mut xdp_md, offset: u32, to: *mut u8, len: u32) -> bool {
+    // SAFETY: by the contract.
+    unsafe { bpf_xdp_load_bytes(xdp, offset, to.cast(), len) >= 0 }
+}
+
+/// Copies from a socket buffer.
+///
+/// # Safety
+/// As [`copy_from_xdp`].
+#[inline(always)]
+pub unsafe fn copy_from_skb(skb: *mut __sk_buff, offset: u32, to: *mut u8, len: u32) -> bool {
+    // SAFETY: by the contract.
+    unsafe { bpf_skb_load_bytes(skb.cast(), offset, to.cast(), len) >= 0 }
 }
 
 /// The packet of an XDP program.
@@ -96,7 +121,11 @@ impl Hook for Xdp<'_> {
     #[inline(always)]
     unsafe fn copy(&self, offset: u32, to: *mut u8, len: u32) -> bool {
         // SAFETY: by the contract of this function.
-        unsafe { bpf_xdp_load_bytes(self.ctx.ctx, offset, to.cast(), len) >= 0 }
+        unsafe { copy_from_xdp(self.ctx.ctx, offset, to, len) }
+    }
+    #[inline(always)]
+    fn send(&self, offset: u32) -> u32 {
+        send_xdp(self.ctx.ctx, offset)
     }
     #[inline(always)]
     fn ifindex(&self) -> u32 {
@@ -166,7 +195,11 @@ impl Hook for Skb<'_> {
     #[inline(always)]
     unsafe fn copy(&self, offset: u32, to: *mut u8, len: u32) -> bool {
         // SAFETY: by the contract of this function.
-        unsafe { bpf_skb_load_bytes(self.ctx.skb.skb.cast(), offset, to.cast(), len) >= 0 }
+        unsafe { copy_from_skb(self.ctx.skb.skb, offset, to, len) }
+    }
+    #[inline(always)]
+    fn send(&self, offset: u32) -> u32 {
+        send_skb(self.ctx.skb.skb, offset)
     }
     #[inline(always)]
     fn ifindex(&self) -> u32 {

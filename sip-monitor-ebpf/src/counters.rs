@@ -42,10 +42,16 @@ impl Counters {
     /// Adds one to a counter given by its number.
     #[inline(always)]
     pub fn count_number(&self, number: u32) {
+        self.add_number(number, 1);
+    }
+
+    /// Adds `n` to a counter given by its number.
+    #[inline(always)]
+    pub fn add_number(&self, number: u32, n: u64) {
         let index = opaque(u64::from(number)) as usize;
         if index < Counter::COUNT {
             // SAFETY: as in `add`.
-            unsafe { *self.0.cast::<u64>().add(index) += 1 };
+            unsafe { *self.0.cast::<u64>().add(index) += n };
         }
     }
 }

@@ -1,6 +1,7 @@
 //! What becomes of a packet: looked at, counted under exactly one fate, handed up where it is signalling.
 
-use sip_monitor_common::{Class, Counter, Direction, Kind, ip::PROTOCOL_UDP};
+use aya_ebpf::helpers::generated::bpf_get_smp_processor_id;
+use sip_monitor_common::{Class, Counter, Direction, Kind, RecordHeader, ip::PROTOCOL_UDP};
 
 use crate::{
     config::now_ns,
@@ -8,8 +9,7 @@ use crate::{
     counters::Counters,
     flows,
     found::{Found, found, head, look_at_copy, look_into, outcome, reread},
-    records::Capture,
-    segments,
+    records, segments,
 };
 
 /// Datagrams that go up together, and as what they are counted.
@@ -57,18 +57,23 @@ pub fn observe<H: Hook>(hook: &H, counters: &Counters, direction: Direction) {
     // What the header says, or what there is of it.
     let there = (hook.total_len() as u64).saturating_sub(found.layer.offset as u64);
     let said = found.seen.ip.total as u64;
-    let capture = Capture {
-        time_ns,
-        kind: batch.kind,
-        direction,
-        vlan: found.vlan,
+    let header = RecordHeader {
+        ktime_ns: time_ns,
+        ifindex: hook.ifindex(),
+        // SAFETY: takes nothing.
+        cpu: unsafe { bpf_get_smp_processor_id() } as u32,
+        total: (if said < there { said } else { there }) as u32,
+        offset: 0,
+        len: 0,
         gso_size: gso_size as u16,
-        offset: found.layer.offset as u32,
-        len: (if said < there { said } else { there }) as u32,
+        vlan: found.vlan,
+        kind: batch.kind as u8,
+        direction: direction as u8,
+        reserved: [0; 6],
     };
-    match capture.send(hook) {
-        Ok(()) => counters.add(batch.counter, batch.datagrams),
-        Err(reason) => counters.add(reason, batch.datagrams),
+    match records::send(hook, found.layer.offset as u32, &header) {
+        0 => counters.add(batch.counter, batch.datagrams),
+        lost => counters.add_number(lost - 1, batch.datagrams),
     }
 }
 

@@ -1,17 +1,20 @@
 //! The two rings: signalling, and media. A flood of media can not push signalling out.
 
 use aya_ebpf::{
-    bindings::{BPF_RB_AVAIL_DATA, BPF_RB_FORCE_WAKEUP, BPF_RB_NO_WAKEUP},
-    helpers::generated::{bpf_get_smp_processor_id, bpf_ringbuf_output, bpf_ringbuf_query},
+    bindings::{__sk_buff, BPF_RB_AVAIL_DATA, BPF_RB_FORCE_WAKEUP, BPF_RB_NO_WAKEUP, xdp_md},
+    helpers::generated::{bpf_ringbuf_output, bpf_ringbuf_query},
     macros::map,
     maps::{PerCpuArray, RingBuf},
 };
 use sip_monitor_common::{
-    Counter, Direction, Kind, RecordHeader, StreamRecord,
+    Counter, Kind, RecordHeader, StreamRecord,
     limits::{DEFAULT_MEDIA_RING_BYTES, DEFAULT_SIGNALLING_RING_BYTES, MAX_PARTS, PART_BYTES},
 };
 
-use crate::context::{Hook, opaque};
+use crate::{
+    context::{Hook, copy_from_skb, copy_from_xdp, opaque},
+    found::outcome,
+};
 
 #[map]
 static SIGNALLING: RingBuf = RingBuf::with_byte_size(DEFAULT_SIGNALLING_RING_BYTES, 0);
@@ -27,82 +30,74 @@ static SCRATCH: PerCpuArray<[u8; HEADER + PART_BYTES]> = PerCpuArray::with_max_e
 /// A wakeup costs the packet 5 us, so the daemon polls; only a ring this full wakes it.
 const WAKE_BYTES: u64 = 1 << 20;
 
-/// A piece of a packet that goes up as it is.
-pub struct Capture {
-    pub time_ns: u64,
-    pub kind: Kind,
-    pub direction: Direction,
-    pub vlan: u16,
-    pub gso_size: u16,
-    /// Where the IP header begins.
-    pub offset: u32,
-    /// Bytes from there on.
-    pub len: u32,
+/// Hands up the packet of `hook` from `offset` on. `header` says what it is and how long; part by part the rest is filled.
+///
+/// # Errors
+/// The counter under which the packet is lost.
+#[inline(always)]
+pub fn send<H: Hook>(hook: &H, offset: u32, header: &RecordHeader) -> u32 {
+    let Some(scratch) = SCRATCH.get_ptr_mut(0) else { return outcome(Err(Counter::LostUnreadable)) };
+    // SAFETY: the entry begins with room for a header.
+    unsafe { scratch.cast::<RecordHeader>().write(*header) };
+    hook.send(offset)
 }
 
-impl Capture {
-    /// Copies the packet into its ring, in parts of at most [`PART_BYTES`].
-    ///
-    /// There is one place that calls this: two inlined loops take the verifier more than twice the time.
-    ///
-    /// # Errors
-    /// The counter under which the packet is lost.
-    #[inline(always)]
-    pub fn send<H: Hook>(&self, hook: &H) -> Result<(), Counter> {
-        let ring = match self.kind {
-            Kind::Rtcp => (&raw const MEDIA).cast_mut(),
-            _ => (&raw const SIGNALLING).cast_mut(),
-        };
-        let full = match self.kind {
-            Kind::Rtcp => Counter::LostMediaRing,
-            _ => Counter::LostSignallingRing,
-        };
-        let Some(scratch) = SCRATCH.get_ptr_mut(0) else { return Err(Counter::LostUnreadable) };
-        let scratch = scratch.cast::<u8>();
-        // SAFETY: takes nothing.
-        let cpu = unsafe { bpf_get_smp_processor_id() } as u32;
-        let total = u64::from(self.len);
-        let mut done = 0_u64;
-        for _ in 0..MAX_PARTS {
-            if done >= total {
-                break;
-            }
-            let mut n = total - done;
-            if n > PART_BYTES as u64 {
-                n = PART_BYTES as u64;
-            }
-            // Bounded once more behind `opaque`, on the 64-bit register that reaches the helpers.
-            let n = opaque(n);
-            if n == 0 || n > PART_BYTES as u64 {
-                break;
-            }
-            let header = RecordHeader {
-                ktime_ns: self.time_ns,
-                ifindex: hook.ifindex(),
-                cpu,
-                total: self.len,
-                offset: done as u32,
-                len: n as u32,
-                gso_size: self.gso_size,
-                vlan: self.vlan,
-                kind: self.kind as u8,
-                direction: self.direction as u8,
-                reserved: [0; 6],
-            };
-            // SAFETY: the scratch holds the header and PART_BYTES behind it, and n is between 1 and PART_BYTES.
-            unsafe {
-                scratch.cast::<RecordHeader>().write(header);
-                if !hook.copy(self.offset + done as u32, scratch.add(HEADER), n as u32) {
-                    return Err(Counter::LostUnreadable);
-                }
-                if bpf_ringbuf_output(ring.cast(), scratch.cast(), HEADER as u64 + n, wake(ring)) < 0 {
-                    return Err(full);
-                }
-            }
-            done += n;
+/// Copies the packet that the header in the scratch describes into its ring, in parts of at most [`PART_BYTES`]. Gives an
+/// [`outcome`].
+///
+/// Behind global functions, as said in `found`: the verifier goes through the loop once, not once for each kind of packet.
+#[inline(always)]
+fn send_parts(offset: u32, copy: impl Fn(u32, *mut u8, u32) -> bool) -> u32 {
+    let Some(scratch) = SCRATCH.get_ptr_mut(0) else { return outcome(Err(Counter::LostUnreadable)) };
+    let scratch = scratch.cast::<u8>();
+    let header = scratch.cast::<RecordHeader>();
+    // SAFETY: the entry begins with a header, written by `send`.
+    let (total, is_media) = unsafe { (u64::from((*header).total), (*header).kind == Kind::Rtcp as u8) };
+    let ring = if is_media { &raw const MEDIA } else { &raw const SIGNALLING }.cast_mut();
+    let mut done = 0_u64;
+    for _ in 0..MAX_PARTS {
+        if done >= total {
+            break;
         }
-        Ok(())
+        let mut n = total - done;
+        if n > PART_BYTES as u64 {
+            n = PART_BYTES as u64;
+        }
+        // Bounded once more behind `opaque`, on the 64-bit register that reaches the helpers.
+        let n = opaque(n);
+        if n == 0 || n > PART_BYTES as u64 {
+            break;
+        }
+        // SAFETY: the scratch holds the header and PART_BYTES behind it, and n is between 1 and PART_BYTES.
+        unsafe {
+            (*header).offset = done as u32;
+            (*header).len = n as u32;
+            if !copy(offset + done as u32, scratch.add(HEADER), n as u32) {
+                return outcome(Err(Counter::LostUnreadable));
+            }
+            if bpf_ringbuf_output(ring.cast(), scratch.cast(), HEADER as u64 + n, wake(ring)) < 0 {
+                return outcome(Err(if is_media { Counter::LostMediaRing } else { Counter::LostSignallingRing }));
+            }
+        }
+        done += n;
     }
+    0
+}
+
+/// [`send_parts`] for tc.
+#[inline(never)]
+#[unsafe(no_mangle)]
+pub extern "C" fn send_skb(skb: *mut __sk_buff, offset: u32) -> u32 {
+    // SAFETY: the scratch has room for what is copied, and the length is not 0.
+    send_parts(offset, |at, to, len| unsafe { copy_from_skb(skb, at, to, len) })
+}
+
+/// [`send_parts`] for XDP.
+#[inline(never)]
+#[unsafe(no_mangle)]
+pub extern "C" fn send_xdp(xdp: *mut xdp_md, offset: u32) -> u32 {
+    // SAFETY: as above.
+    send_parts(offset, |at, to, len| unsafe { copy_from_xdp(xdp, at, to, len) })
 }
 
 /// Puts a stream's counters into the media ring, straight from the map's value.

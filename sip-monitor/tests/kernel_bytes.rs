@@ -19,6 +19,6 @@ fn every_program_passes_the_verifier_within_a_quarter_of_its_limit() {
     let Some(kernel) = Kernel::load(LoadOptions::default()) else { return };
     for (name, verified) in kernel.verified_instructions() {
         eprintln!("{name}: {verified} instructions verified");
-        assert!(verified < 400_000, "{name}: {verified}");
+        assert!(verified < 250_000, "{name}: {verified}");
     }
 }

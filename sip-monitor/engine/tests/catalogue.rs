@@ -77,7 +77,7 @@ fn every_cause_has_a_scenario_that_fires_and_a_look_alike_that_stays_quiet() {
     let scenarios = ladder::scenarios();
     let mut missing = String::new();
     for diagnosis in catalogue::ALL {
-        let own: Vec<&Scenario> = scenarios.iter().filter(|s| s.stem == diagnosis.code).collect();
+        let own: Vec<&Scenario> = scenarios.iter().filter(|s| s.code == diagnosis.code).collect();
         let fired: BTreeSet<(String, String)> = own.iter().flat_map(|s| shown(s)).collect();
         if !own.iter().any(|s| s.kind == Kind::Quiet) {
             let _ = writeln!(missing, "{}: nothing quiet", diagnosis.code);
@@ -98,9 +98,9 @@ fn every_cause_has_a_scenario_that_fires_and_a_look_alike_that_stays_quiet() {
 fn scenarios_name_only_codes_and_causes_that_exist() {
     let mut wrong = String::new();
     for scenario in ladder::scenarios() {
-        let own = catalogue::find(&scenario.stem);
-        if own.is_none() && scenario.stem != "healthy" {
-            let _ = writeln!(wrong, "{}: no code {:?}", scenario.place, scenario.stem);
+        let own = catalogue::find(&scenario.code);
+        if own.is_none() && scenario.code != "healthy" {
+            let _ = writeln!(wrong, "{}: no code {:?}", scenario.place, scenario.code);
         }
         for (code, cause) in shown(&scenario) {
             if !catalogue::find(&code).is_some_and(|d| cause == UNKNOWN || d.cause(&cause).is_some()) {
@@ -109,7 +109,7 @@ fn scenarios_name_only_codes_and_causes_that_exist() {
         }
         for like in &scenario.likes {
             if !own.is_some_and(|d| like == UNKNOWN || d.cause(like).is_some()) {
-                let _ = writeln!(wrong, "{}: like {like:?}, which is no cause of {}", scenario.place, scenario.stem);
+                let _ = writeln!(wrong, "{}: like {like:?}, which is no cause of {}", scenario.place, scenario.code);
             }
         }
     }
@@ -156,12 +156,12 @@ fn document(scenarios: &[Scenario]) -> String {
             let shown_by: Vec<String> = scenarios
                 .iter()
                 .filter(|s| shown(s).contains(&(diagnosis.code.to_owned(), cause.name.to_owned())))
-                .map(|s| format!("{} ({})", cell(&s.title), s.stem))
+                .map(|s| format!("{} ({})", cell(&s.title), s.code))
                 .collect();
             let (evidence, remedy) = (cell(cause.evidence), cell(cause.remedy));
             let _ = writeln!(text, "| `{}` | {evidence} | {remedy} | {} |", cause.name, shown_by.join("; "));
         }
-        let quiet = scenarios.iter().filter(|s| s.kind == Kind::Quiet && s.stem == diagnosis.code);
+        let quiet = scenarios.iter().filter(|s| s.kind == Kind::Quiet && s.code == diagnosis.code);
         let quiet: Vec<String> = quiet.map(|s| format!("- {}", s.title)).collect();
         if !quiet.is_empty() {
             let _ = write!(text, "\nStays quiet:\n\n{}\n", quiet.join("\n"));

@@ -23,7 +23,7 @@ fn every_scenario_gives_exactly_its_alerts() {
 #[test]
 fn what_a_ladder_leaves_out_is_what_a_correct_user_agent_sends() {
     let scenarios = ladder::scenarios();
-    let healthy: Vec<_> = scenarios.iter().filter(|s| s.stem == "healthy").collect();
+    let healthy: Vec<_> = scenarios.iter().filter(|s| s.code == "healthy").collect();
     let mut messages = 0;
     for scenario in healthy {
         for datagram in ladder::datagrams(scenario) {

@@ -55,10 +55,15 @@ impl Machine {
             installable: BTreeSet::new(),
         };
         // Asking apt is slow, and a complete machine has no question.
-        if machine.bpf_toolchain_llvm.is_none() || !machine.has_bpf_linker {
+        if !machine.is_complete() {
             machine.installable = installable(&machine);
         }
         machine
+    }
+
+    /// Whether nothing is missing.
+    pub fn is_complete(&self) -> bool {
+        self.bpf_toolchain_llvm.is_some() && self.has_bpf_linker && self.missing_programs.is_empty()
     }
 
     /// Whether the distribution has `package`.
@@ -73,22 +78,17 @@ impl Machine {
     }
 }
 
-/// Which of the packages we may want apt has a candidate for. A fresh image has no package lists: they are fetched first
-/// where we may, and Debian's names are assumed where we may not.
+/// Which of the packages we may want apt has a candidate for. Where there are no package
+/// lists (a fresh image, and we may not fetch them) Debian's names are assumed.
 fn installable(machine: &Machine) -> BTreeSet<String> {
     let mut wanted = ["rustc-web", "cargo-web", "rust-web-src"].map(str::to_owned).to_vec();
     wanted.extend((21..=23).map(|v| format!("llvm-{v}-dev")));
     wanted.extend(machine.active_version.map(|(major, minor)| format!("rust-{major}.{minor}-src")));
     if !has_package_lists() {
-        if !shell::is_root() {
-            return wanted
-                .into_iter()
-                .filter(|p| p.ends_with("web") || p == "rust-web-src" || p == "llvm-22-dev")
-                .collect();
-        }
-        println!("+ apt-get update");
-        // A failure shows itself: nothing will be installable.
-        let _ = Command::new("apt-get").arg("update").status();
+        return wanted
+            .into_iter()
+            .filter(|p| p.ends_with("web") || p == "rust-web-src" || p == "llvm-22-dev")
+            .collect();
     }
     let has_candidate = |package: &String| {
         let policy =

@@ -43,11 +43,19 @@ pub fn ensure(scope: Scope) -> Result<()> {
 /// Looks, installs, and looks again: what comes next can depend on what was installed (bpf-linker needs the LLVM of the
 /// compiler). Says whether anything had to be done.
 fn install_missing(scope: Scope) -> Result<bool> {
+    let mut machine = Machine::look(scope);
+    if machine.is_complete() {
+        return Ok(false);
+    }
+    if shell::is_root() && shell::on_path("apt-get") {
+        // A fresh image has no package lists, an old machine has stale ones: both fail to install what is there.
+        act(&plan::update())?;
+        machine = Machine::look(scope);
+    }
     let mut last: Vec<Step> = Vec::new();
     loop {
-        let machine = Machine::look(scope);
         let steps = plan::plan(&machine).map_err(anyhow::Error::msg)?;
-        let Some(first) = steps.first() else { return Ok(!last.is_empty()) };
+        let Some(first) = steps.first() else { return Ok(true) };
         if !shell::is_root() && steps.iter().any(Step::needs_root) {
             bail!(
                 "not everything needed is installed, and installing packages needs root. Run:\n\n{}",
@@ -58,11 +66,17 @@ fn install_missing(scope: Scope) -> Result<bool> {
             bail!("this was done and is still needed; see its output above:\n\n{}", plan::as_commands(&steps));
         }
         for command in first.commands() {
-            let mut run = Command::new(&command.words[0]);
-            run.args(&command.words[1..]).envs(command.env.iter().map(|(k, v)| (k, v))).current_dir(shell::root());
-            println!("+ {}", command.line());
-            shell::run(&mut run)?;
+            act(&command)?;
         }
         last = steps;
+        machine = Machine::look(scope);
     }
+}
+
+/// Runs one command of the plan and shows it first.
+fn act(command: &plan::Command) -> Result<()> {
+    let mut run = Command::new(&command.words[0]);
+    run.args(&command.words[1..]).envs(command.env.iter().map(|(k, v)| (k, v))).current_dir(shell::root());
+    println!("+ {}", command.line());
+    shell::run(&mut run)
 }

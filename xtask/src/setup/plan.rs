@@ -62,7 +62,7 @@ impl Step {
                     &["apt-get", "install", "-y", "--no-install-recommends", "-o", "DPkg::Lock::Timeout=300"],
                 );
                 install.words.extend(packages.iter().cloned());
-                vec![Command::new(true, &[], &["apt-get", "update"]), install]
+                vec![install]
             }
             Self::RustSource => vec![Command::new(false, &[], &["rustup", "component", "add", "rust-src"])],
             Self::BpfLinker(llvm) => {
@@ -77,9 +77,15 @@ impl Step {
     }
 }
 
+/// Fetches the package lists.
+pub fn update() -> Command {
+    Command::new(true, &[], &["apt-get", "update"])
+}
+
 /// The steps as lines to paste into a shell.
 pub fn as_commands(steps: &[Step]) -> String {
-    let commands = steps.iter().flat_map(Step::commands);
+    let needs_lists = steps.iter().any(|step| matches!(step, Step::Packages(_)));
+    let commands = needs_lists.then(update).into_iter().chain(steps.iter().flat_map(Step::commands));
     let lines: Vec<String> = commands.map(|c| format!("  {}{}", if c.root { "sudo " } else { "" }, c.line())).collect();
     lines.join("\n")
 }

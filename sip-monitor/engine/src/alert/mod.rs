@@ -3,6 +3,7 @@
 pub mod book;
 pub mod id;
 mod line;
+mod open;
 mod verdict;
 
 use std::collections::BTreeMap;

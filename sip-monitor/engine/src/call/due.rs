@@ -15,6 +15,10 @@ use crate::transaction::{MethodKind, TimerLetter, Transaction};
 
 /// How long a call may ring without a word. Timer C of a proxy is above 3 minutes (RFC 3261 16.6).
 const RINGING_IDLE: Duration = Duration::from_secs(600);
+/// How long a caller may take to answer a challenge: phones ask their user for a password.
+const CHALLENGE_IDLE: Duration = Duration::from_secs(180);
+/// How long a client that is not registered may take to try again under the same Call-ID.
+const REGISTER_IDLE: Duration = Duration::from_secs(900);
 /// How long a call that is up may be without a word of signalling.
 const CONFIRMED_IDLE: Duration = Duration::from_secs(24 * 3600);
 
@@ -49,10 +53,10 @@ impl Call {
             self.end(ctx, at.map_or(now, |at| at + timers.give_up()), CallState::Timeout);
         }
         for answer in &mut self.answers {
-            if !answer.due(config).is_some_and(|at| at <= now) {
+            if answer.due(config).is_none_or(|at| at > now) {
                 continue;
             }
-            if answer.waits_for_silence(config) {
+            if answer.silent_until(config).is_some_and(|at| at <= now) {
                 answer.settled = true;
                 ctx.events.push(Event::AnswerSettled);
             } else {
@@ -93,6 +97,9 @@ impl Call {
     fn free_at(&self, timers: &SipTimers) -> Timestamp {
         let late = timers.give_up() + timers.t4;
         let keep = match self.kind {
+            SessionKind::Invite if self.ended_at.is_some() && matches!(self.final_code, Some(401 | 407)) => {
+                CHALLENGE_IDLE
+            }
             SessionKind::Invite if self.ended_at.is_some() => late,
             SessionKind::Invite if self.answered_at.is_some() || (self.adopted && self.final_code.is_none()) => {
                 CONFIRMED_IDLE
@@ -101,7 +108,7 @@ impl Call {
             SessionKind::Register => {
                 let registered = self.registration.as_ref().filter(|r| r.state == RegistrationState::Registered);
                 let granted = registered.and_then(|r| r.expires_granted_s).unwrap_or(0);
-                late + Duration::from_secs(granted.min(7 * 24 * 3600).into())
+                late + Duration::from_secs(granted.min(7 * 24 * 3600).into()).max(REGISTER_IDLE)
             }
             SessionKind::Options | SessionKind::Other => late,
         };
@@ -144,17 +151,18 @@ impl Answer {
             return None;
         }
         let give_up = self.first_at() + timers.give_up();
-        if self.waits_for_silence(config) {
-            return Some(self.last_at().max(self.last_ack_at()?) + timers.t2 + timers.t1);
+        if let Some(silent_until) = self.silent_until(config) {
+            // A repetition that ran to its natural end was given up: its silence says nothing of the ACK.
+            return Some(silent_until.min(give_up));
         }
         let ends_well = self.is_acknowledged() && !self.repeated_despite_ack(timers.t1);
         (!ends_well).then_some(give_up)
     }
 
-    /// It was repeated though ACKs came; whether the last one ended it, only silence tells.
-    fn waits_for_silence(&self, config: &EngineConfig) -> bool {
-        self.repeated_despite_ack(config.timers.t1)
-            && self.last_ack_at().is_some_and(|ack| ack > self.last_at())
-            && !self.settled
+    /// It was repeated though ACKs came; whether the last one ended it, only silence up to then tells.
+    fn silent_until(&self, config: &EngineConfig) -> Option<Timestamp> {
+        let timers = &config.timers;
+        let ack = self.last_ack_at().filter(|ack| *ack > self.last_at())?;
+        (self.repeated_despite_ack(timers.t1) && !self.settled).then(|| ack + timers.t2 + timers.t1)
     }
 }

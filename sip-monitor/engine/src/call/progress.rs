@@ -120,12 +120,13 @@ impl Call {
 
     /// The dialog that the tags of the message name, made where it is new.
     pub(crate) fn dialog_of(&mut self, ctx: &mut Context<'_>, seen: &Seen<'_, '_>) -> Option<u8> {
-        if !seen.in_dialog() {
-            return None;
-        }
         let limit = ctx.text_limit();
         if let Some(index) = self.find_dialog(seen, limit) {
             return Some(index);
+        }
+        // A 2xx without To tag is RFC 2543's; its dialog has an empty tag (RFC 3261 12.1.2).
+        if !seen.in_dialog() && !seen.code.is_some_and(|code| code >= 200) {
+            return None;
         }
         if self.dialogs.len() >= ctx.config.limits.dialogs_per_call.min(usize::from(u8::MAX)) {
             ctx.counters.details_dropped += 1;
@@ -144,6 +145,7 @@ impl Call {
             started_at: seen.at,
             confirmed_at: None,
             terminated_at: None,
+            reached_caller: false,
             adopted,
             route_set: smallvec::SmallVec::new(),
             early_exchange: false,
@@ -229,7 +231,8 @@ impl Call {
             dialog.state = DialogState::Terminated;
             dialog.terminated_at.get_or_insert(seen.at);
         }
-        let up = self.dialogs.iter().any(|d| d.state == DialogState::Confirmed);
+        let known = self.dialogs.iter().any(|d| d.reached_caller);
+        let up = self.dialogs.iter().any(|d| d.state == DialogState::Confirmed && (d.reached_caller || !known));
         if up || self.ended_at.is_some() {
             return;
         }

@@ -335,3 +335,40 @@ fn a_registration_tells_what_was_granted() {
     );
     assert_eq!(record.source, A);
 }
+
+#[test]
+fn a_proxy_that_uses_another_tag_further_on_ends_the_call_with_the_callers_dialog() {
+    let mut rig = Rig::new();
+    let invite = Sip::request("INVITE", 1);
+    let relayed = invite.clone().via("SIP/2.0/UDP 192.0.2.1:5060;branch=z9hG4bK-proxy");
+    rig.send(0, A, P, &invite);
+    rig.send(1, P, B, &relayed);
+    rig.send(500, B, P, &relayed.response(200).to_tag("b2"));
+    rig.send(501, P, A, &invite.response(200).to_tag("b1"));
+    rig.send(9000, A, P, &Sip::request("BYE", 2).to_tag("b1"));
+    assert_eq!(rig.call("call-1").ended_at, Some(at(9000)));
+}
+
+#[test]
+fn an_answer_without_to_tag_still_answers() {
+    let mut rig = Rig::new();
+    let invite = Sip::request("INVITE", 1);
+    rig.send(0, A, B, &invite);
+    rig.send(500, B, A, &invite.response(200));
+    rig.send(510, A, B, &Sip::request("ACK", 1).branch("z9hG4bK-ack"));
+    rig.send(900, A, B, &Sip::request("BYE", 2));
+    let record = rig.finish(1000).remove(0);
+    assert_eq!((record.final_code, record.state, record.ended_at), (Some(200), CallState::Disconnected, Some(at(900))));
+}
+
+#[test]
+fn a_user_who_types_a_password_for_a_minute_goes_on_with_the_same_call() {
+    let mut rig = Rig::new();
+    let invite = Sip::request("INVITE", 1);
+    rig.send(0, A, B, &invite);
+    rig.send(5, B, A, &invite.response(407).to_tag("x"));
+    rig.send(6, A, B, &Sip::request("ACK", 1).to_tag("x").branch("z9hG4bK-INVITE-1"));
+    rig.send(60_000, A, B, &Sip::request("INVITE", 2));
+    assert_eq!(rig.engine.counters().sessions, 1);
+    assert_eq!((rig.call("call-1").state, rig.call("call-1").ended_at), (CallState::Calling, None));
+}

@@ -51,6 +51,9 @@ pub struct Dialog {
     pub confirmed_at: Option<Timestamp>,
     /// What ended it.
     pub terminated_at: Option<Timestamp>,
+    /// Its 2xx was seen on the hop nearest to the caller: it is this one that the caller talks in. A relay may use other
+    /// tags further on.
+    pub reached_caller: bool,
     /// It was up before it was first seen here.
     pub adopted: bool,
     /// Route set as the caller uses it: Record-Route of the response in reverse (RFC 3261 12.1.2).

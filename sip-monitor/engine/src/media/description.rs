@@ -21,21 +21,11 @@ pub struct CodecName {
     pub name: Box<str>,
 }
 
-impl CodecName {
-    /// Comfort noise (RFC 3389).
-    #[must_use]
-    pub fn is_comfort_noise(&self) -> bool {
-        self.name.eq_ignore_ascii_case("CN")
-    }
-}
-
 /// A media description.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Description {
     /// What it carries.
     pub kind: MediaKind,
-    /// Its first token, lower case: `audio`, `video`, `image`.
-    pub kind_name: Box<str>,
     /// Its port; 0 where it is refused or withdrawn.
     pub port: u16,
     /// Where RTP is to be sent; `None` where the port is 0 or the address is a name.
@@ -81,7 +71,6 @@ impl Description {
             .collect();
         Self {
             kind: media.kind,
-            kind_name: String::from_utf8_lossy(media.kind_token).to_ascii_lowercase().into(),
             port: media.port,
             endpoint: media.rtp_endpoint().filter(|_| !media.is_unspecified()),
             unspecified: media.is_unspecified(),
@@ -93,6 +82,20 @@ impl Description {
             rtp: media.is_rtp(),
             secure: media.is_secure(),
             t38: media.is_t38(),
+        }
+    }
+
+    /// What it carries, as SDP names it.
+    #[must_use]
+    pub const fn kind_name(&self) -> &'static str {
+        match self.kind {
+            MediaKind::Audio => "audio",
+            MediaKind::Video => "video",
+            MediaKind::Image => "image",
+            MediaKind::Application => "application",
+            MediaKind::Text => "text",
+            MediaKind::Message => "message",
+            MediaKind::Other => "other",
         }
     }
 

@@ -12,7 +12,9 @@ use crate::time::Timestamp;
 
 mod description;
 pub mod flow;
+mod holders;
 mod session;
+mod store;
 mod stream;
 mod table;
 mod witness;

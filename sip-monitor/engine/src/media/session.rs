@@ -7,7 +7,7 @@ use std::sync::Arc;
 use smallvec::SmallVec;
 
 use crate::call::CallKey;
-use crate::media::table::Place;
+use crate::media::holders::Place;
 use crate::media::{Description, MediaTable, SdpContext, SdpRole};
 use crate::record::{MediaRecord, Side};
 use crate::sdp::{MediaKind, Sdp};
@@ -26,8 +26,7 @@ pub struct MediaSession {
     pub(super) key: Option<CallKey>,
     pub(super) legs: SmallVec<[Leg; 1]>,
     pub(super) confirmed_at: Option<Timestamp>,
-    pub(super) ended_at: Option<Timestamp>,
-    pub(super) adopted: bool,
+    ended_at: Option<Timestamp>,
 }
 
 /// The session as one hop saw it.
@@ -98,7 +97,12 @@ impl MediaSession {
     /// Takes an SDP that is no retransmission. Its caller tells offer from answer.
     pub fn handle_sdp(&mut self, table: &mut MediaTable, key: CallKey, context: &SdpContext<'_>, sdp: &Sdp<'_>) {
         self.key = Some(key);
-        let lines: Lines = sdp.media().take(MAX_LINES).map(|m| Arc::new(Description::from_sdp(&m))).collect();
+        let describe = |media| {
+            let mut line = Description::from_sdp(&media);
+            line.codecs = table.share_codecs(&line.codecs);
+            Arc::new(line)
+        };
+        let lines: Lines = sdp.media().take(MAX_LINES).map(describe).collect();
         hold_endpoints(table, key, context, &lines);
         let hop = match context.from {
             Side::Caller => (context.src, context.dst),
@@ -158,7 +162,6 @@ impl MediaSession {
 
     /// The call was already up when the monitor first saw it, at `at`: what it renegotiates from here on is known.
     pub fn adopted(&mut self, at: Timestamp) {
-        self.adopted = true;
         self.confirmed_at.get_or_insert(at);
     }
 
@@ -298,7 +301,7 @@ impl Line {
             (false, false) => "inactive",
         };
         MediaRecord {
-            kind: self.caller.kind_name.to_string(),
+            kind: self.caller.kind_name().to_owned(),
             caller: self.caller.endpoint.map(|e| e.to_string()),
             callee: self.callee.endpoint.map(|e| e.to_string()),
             direction: direction.to_owned(),
@@ -324,7 +327,7 @@ fn offered_record(d: &Description, from: Side) -> MediaRecord {
         (false, false) => "inactive",
     };
     MediaRecord {
-        kind: d.kind_name.to_string(),
+        kind: d.kind_name().to_owned(),
         caller,
         callee,
         direction: direction.to_owned(),

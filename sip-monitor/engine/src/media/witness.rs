@@ -3,8 +3,9 @@
 use core::net::SocketAddr;
 use core::time::Duration;
 
-use crate::packet::{Direction, IcmpKind};
+use crate::packet::{Direction, IcmpKind, Packet};
 use crate::record::Side;
+use crate::rtp::RtcpPacket;
 use crate::time::Timestamp;
 
 /// An ICMP error this long after the last one begins a new run: Linux sends one a second to each source at least.
@@ -41,6 +42,18 @@ impl Refusal {
         *self = Self { count, first_at, ..*next };
     }
 
+    /// Whether this host itself refused.
+    #[must_use]
+    pub fn is_by_this_host(&self) -> bool {
+        self.direction == Direction::Out
+    }
+
+    /// Whether the error comes from the network on the way rather than from its end.
+    #[must_use]
+    pub const fn is_of_network(&self) -> bool {
+        matches!(self.kind, IcmpKind::TimeExceeded | IcmpKind::NetUnreachable)
+    }
+
     /// For how long after `since` errors came again and again: a port opened late gives only a short run of them.
     #[must_use]
     pub fn span_since(&self, since: Timestamp) -> Duration {
@@ -73,4 +86,45 @@ pub struct RtcpSource {
     pub bye: bool,
     /// Lowest TTL or hop limit of its packets.
     pub ttl_min: u8,
+}
+
+impl RtcpSource {
+    /// A sender at its first packet.
+    #[must_use]
+    pub fn new(at: Timestamp, packet: &Packet<'_>, ssrc: u32, from: Option<Side>) -> Self {
+        Self {
+            src: packet.src,
+            dst: packet.dst,
+            ssrc,
+            from,
+            direction: packet.direction,
+            first_at: at,
+            last_at: at,
+            sent_packets: None,
+            sent_grew_at: None,
+            bye: false,
+            ttl_min: packet.ttl,
+        }
+    }
+
+    /// Takes one packet of a compound of it.
+    pub fn update(&mut self, at: Timestamp, packet: &Packet<'_>, part: &RtcpPacket<'_>) {
+        self.last_at = at;
+        self.ttl_min = self.ttl_min.min(packet.ttl);
+        match part {
+            RtcpPacket::SenderReport { info, .. } => {
+                if self.sent_packets.unwrap_or(0) != info.packets {
+                    self.sent_grew_at = Some(at);
+                }
+                self.sent_packets = Some(info.packets);
+            }
+            RtcpPacket::Bye { .. } => self.bye = true,
+            RtcpPacket::ReceiverReport { .. }
+            | RtcpPacket::SourceDescription { .. }
+            | RtcpPacket::App { .. }
+            | RtcpPacket::Feedback { .. }
+            | RtcpPacket::ExtendedReport { .. }
+            | RtcpPacket::Other { .. } => {}
+        }
+    }
 }

@@ -60,7 +60,7 @@ impl<'a> Sdp<'a> {
             match parse_line(line) {
                 Some((b'c', value)) => {
                     let address = parse_connection(value);
-                    sdp.junk_lines = sdp.junk_lines.saturating_add(u16::from(!has_ip(address)));
+                    sdp.junk_lines = sdp.junk_lines.saturating_add(u16::from(address.is_none()));
                     sdp.address = sdp.address.or(address);
                 }
                 Some((b'a', value)) => sdp.direction = sdp.direction.or(Direction::parse(value)),
@@ -75,7 +75,7 @@ impl<'a> Sdp<'a> {
         for line in Lines(media_lines) {
             let junk = match parse_line(line) {
                 Some((b'm', value)) => MediaLine::parse(value).is_none(),
-                Some((b'c', value)) => !has_ip(parse_connection(value)),
+                Some((b'c', value)) => parse_connection(value).is_none(),
                 Some(_) => false,
                 None => true,
             };
@@ -149,7 +149,7 @@ impl<'a> Sdp<'a> {
         self.attributes().any(|(name, _)| name == b"ice-lite")
     }
 
-    /// Lines that are no `x=` line, m-lines that cannot be read and c= lines without an address.
+    /// Lines that are no `x=` line, m-lines that cannot be read and c= lines with neither address nor name.
     #[must_use]
     pub fn junk_lines(&self) -> u16 {
         self.junk_lines
@@ -158,10 +158,6 @@ impl<'a> Sdp<'a> {
     fn session_value(&self, kind: u8) -> Option<&'a [u8]> {
         Lines(self.session_lines).filter_map(parse_line).find(|(written, _)| *written == kind).map(|(_, value)| value)
     }
-}
-
-fn has_ip(address: Option<SdpAddress<'_>>) -> bool {
-    address.is_some_and(|address| address.ip().is_some())
 }
 
 /// The session's lines and, from the first m-line on, those of the media.

@@ -119,6 +119,16 @@ fn an_m_line_that_cannot_be_read_keeps_its_place() {
 }
 
 #[test]
+fn a_name_may_stand_where_an_address_does() {
+    let text = PHONE.replace("IP4 198.51.100.7", "IP4 media.example.com");
+    let sdp = read(&text);
+    assert_eq!((sdp.address(), sdp.junk_lines()), (Some(SdpAddress::Name(b"media.example.com")), 0));
+    assert_eq!(sdp.media().next().unwrap().rtp_endpoint(), None);
+    let text = PHONE.replace("IN IP4 198.51.100.7", "IN IP4");
+    assert_eq!((read(&text).address(), read(&text).junk_lines()), (None, 1));
+}
+
+#[test]
 fn what_has_no_line_is_no_sdp() {
     for text in ["", "\r\n", "hello", "<sdp/>", "v 0"] {
         assert!(Sdp::parse(text.as_bytes()).is_err(), "{text}");

@@ -22,14 +22,14 @@ macro_rules! headers {
             }
 
             /// Bits of those that may stand only once (RFC 3261 20, table 2: not a comma-separated list).
-            pub(super) const SINGLE: u128 = 0 $($(| headers!(@bit $variant $single))?)+;
+            pub(super) const SINGLE: u64 = 0 $($(| headers!(@bit $variant $single))?)+;
 
             pub(super) const fn from_compact(letter: u8) -> Self {
                 match letter.to_ascii_lowercase() { $($($compact => Self::$variant,)?)+ _ => Self::Other }
             }
         }
     };
-    (@bit $variant:ident single) => { (1u128 << HeaderName::$variant as u8) };
+    (@bit $variant:ident single) => { (1u64 << HeaderName::$variant as u8) };
 }
 
 headers! {
@@ -98,82 +98,68 @@ headers! {
     MimeVersion = "MIME-Version", single;
 }
 
-const _: () = assert!(HeaderName::ALL.len() < 128);
+const _: () = assert!(HeaderName::ALL.len() < 64);
+
+/// Where a name stands in [`NAMES`]: by its length and its first and last letter without their case. The factors were found
+/// by trying; two names in one slot do not compile.
+const fn slot(length: usize, first: u8, last: u8) -> usize {
+    (length * 2 + (first | 0x20) as usize * 47 + (last | 0x20) as usize * 36) % 256
+}
+
+/// Equal without regard to case. Most names are written as the RFC does, so those are compared first: up to 16 letters as two
+/// overlapping words, without a call.
+fn is_same(known: &[u8], name: &[u8]) -> bool {
+    if known.len() != name.len() {
+        return false;
+    }
+    let as_written = match name.len() {
+        4..8 => known.first_chunk::<4>() == name.first_chunk() && known.last_chunk::<4>() == name.last_chunk(),
+        8..=16 => known.first_chunk::<8>() == name.first_chunk() && known.last_chunk::<8>() == name.last_chunk(),
+        _ => false,
+    };
+    as_written || known.eq_ignore_ascii_case(name)
+}
+
+/// Every long form at its slot.
+#[allow(clippy::indexing_slicing, reason = "evaluated by the compiler")]
+const NAMES: [(&[u8], HeaderName); 256] = {
+    let mut names: [(&[u8], HeaderName); 256] = [(b"", HeaderName::Other); 256];
+    let mut index = 0;
+    while index < HeaderName::ALL.len() {
+        let name = HeaderName::ALL[index].as_str().as_bytes();
+        let slot = slot(name.len(), name[0], name[name.len() - 1]);
+        names[slot] = (name, HeaderName::ALL[index]);
+        index += 1;
+    }
+    names
+};
+
+/// Names that stand at their slot: all of them, where none was overwritten by another.
+const fn placed() -> usize {
+    let (mut slots, mut count) = (NAMES.as_slice(), 0);
+    while let [(name, _), rest @ ..] = slots {
+        count += !name.is_empty() as usize;
+        slots = rest;
+    }
+    count
+}
+
+static TABLE: [(&[u8], HeaderName); 256] = NAMES;
+
+const _: () = assert!(placed() == HeaderName::ALL.len(), "two header names in one slot: choose other factors");
 
 impl HeaderName {
     /// Names a header from its bytes.
     #[must_use]
     pub fn from_bytes(name: &[u8]) -> Self {
-        if let [letter] = name {
-            return Self::from_compact(*letter);
+        match name {
+            [] => Self::Other,
+            [letter] => Self::from_compact(*letter),
+            [first, .., last] => match TABLE.get(slot(name.len(), *first, *last)) {
+                Some((known, header)) if is_same(known, name) => *header,
+                _ => Self::Other,
+            },
         }
-        // By length and first letter at most two candidates are left for the comparison.
-        let first = name.first().map_or(0, u8::to_ascii_lowercase);
-        let candidates: &[Self] = match (name.len(), first) {
-            (2, b't') => &[Self::To],
-            (3, b'v') => &[Self::Via],
-            (4, b'f') => &[Self::From],
-            (4, b'c') => &[Self::CSeq],
-            (4, b'r') => &[Self::RAck, Self::RSeq],
-            (4, b'p') => &[Self::Path],
-            (4, b'd') => &[Self::Date],
-            (4, b'j') => &[Self::Join],
-            (5, b'a') => &[Self::Allow],
-            (5, b'r') => &[Self::Route],
-            (5, b'e') => &[Self::Event],
-            (6, b'a') => &[Self::Accept],
-            (6, b's') => &[Self::Server],
-            (6, b'r') => &[Self::Reason],
-            (6, b'm') => &[Self::MinSe],
-            (7, b'c') => &[Self::CallId, Self::Contact],
-            (7, b'e') => &[Self::Expires],
-            (7, b'r') => &[Self::Require],
-            (7, b'w') => &[Self::Warning],
-            (7, b'p') => &[Self::Privacy],
-            (7, b's') => &[Self::Subject],
-            (8, b'r') => &[Self::ReferTo, Self::Replaces],
-            (8, b'i') => &[Self::Identity],
-            (8, b's') => &[Self::SipEtag],
-            (9, b's') => &[Self::Supported],
-            (9, b'r') => &[Self::ReferSub],
-            (9, b'd') => &[Self::Diversion],
-            (9, b't') => &[Self::Timestamp],
-            (10, b'u') => &[Self::UserAgent],
-            (10, b's') => &[Self::SessionId],
-            (11, b'u') => &[Self::Unsupported],
-            (11, b'm') => &[Self::MinExpires],
-            (11, b'r') => &[Self::RetryAfter, Self::ReferredBy],
-            (12, b'm') => &[Self::MaxForwards, Self::MimeVersion],
-            (12, b'c') => &[Self::ContentType],
-            (12, b'r') => &[Self::RecordRoute],
-            (12, b'a') => &[Self::AllowEvents],
-            (12, b'h') => &[Self::HistoryInfo],
-            (12, b's') => &[Self::SipIfMatch],
-            (12, b'o') => &[Self::Organization],
-            (13, b'p') => &[Self::ProxyRequire],
-            (13, b'a') => &[Self::Authorization],
-            (13, b's') => &[Self::ServiceRoute],
-            (14, b'c') => &[Self::ContentLength],
-            (14, b'a') => &[Self::AcceptContact],
-            (14, b'r') => &[Self::RejectContact],
-            (15, b's') => &[Self::SessionExpires],
-            (15, b'r') => &[Self::RemotePartyId],
-            (16, b'w') => &[Self::WwwAuthenticate],
-            (16, b'c') => &[Self::ContentEncoding],
-            (18, b'p') => &[Self::ProxyAuthenticate],
-            (18, b's') => &[Self::SubscriptionState],
-            (19, b'p') => &[Self::ProxyAuthorization, Self::PAssertedIdentity],
-            (19, b'a') => &[Self::AuthenticationInfo],
-            (19, b'r') => &[Self::RequestDisposition],
-            (19, b'c') => &[Self::ContentDisposition],
-            (20, b'p') => &[Self::PPreferredIdentity],
-            _ => &[],
-        };
-        candidates
-            .iter()
-            .copied()
-            .find(|known| known.as_str().as_bytes().eq_ignore_ascii_case(name))
-            .unwrap_or(Self::Other)
     }
 
     /// Whether a second header of this name is a fault.
@@ -182,8 +168,8 @@ impl HeaderName {
         Self::SINGLE & self.bit() != 0
     }
 
-    pub(super) const fn bit(self) -> u128 {
-        1u128 << self as u8
+    pub(super) const fn bit(self) -> u64 {
+        1u64 << self as u8
     }
 }
 

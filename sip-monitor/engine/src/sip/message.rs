@@ -3,7 +3,7 @@
 use memchr::memchr;
 use smallvec::SmallVec;
 
-use super::scan::{is_lws, is_token, split_at_byte, trim};
+use super::scan::{is_token, split_at_byte, trim_end, trim_start};
 use super::{Fault, FaultSet, HeaderName, Method, StartLine};
 
 /// Why bytes are no SIP message.
@@ -33,7 +33,7 @@ pub struct Message<'a> {
     pub(super) bytes: &'a [u8],
     pub(super) start_line: StartLine<'a>,
     pub(super) headers: SmallVec<[HeaderLine; 24]>,
-    pub(super) present: u128,
+    pub(super) present: u64,
     pub(super) body_start: u32,
     pub(super) faults: FaultSet,
 }
@@ -42,11 +42,22 @@ impl<'a> Message<'a> {
     /// Header lines looked at; more of them are skipped ([`Fault::TooManyHeaders`]).
     pub const MAX_HEADERS: usize = 1024;
 
+    // Inlined so that the table is filled where the caller keeps it, and not copied there.
     /// Reads one datagram, or one message cut out of a stream by [`super::frame`]. Leading CRLF are skipped.
     ///
     /// # Errors
     /// [`NotSip`], where there is no start line. Everything else that is wrong is a [`Fault`] of the message.
+    #[inline]
     pub fn parse(bytes: &'a [u8]) -> Result<Self, NotSip> {
+        let bytes = bytes.get(..u32::MAX as usize).unwrap_or(bytes);
+        let (start_line, faults, next) = Self::read_start_line(bytes)?;
+        let mut message = Self { bytes, start_line, headers: SmallVec::new(), present: 0, body_start: 0, faults };
+        message.read_headers(next);
+        Ok(message)
+    }
+
+    /// The start line, its faults, and where the headers begin.
+    fn read_start_line(bytes: &'a [u8]) -> Result<(StartLine<'a>, FaultSet, usize), NotSip> {
         let start = bytes.iter().position(|byte| !matches!(byte, b'\r' | b'\n')).unwrap_or(bytes.len());
         let mut faults = FaultSet::EMPTY;
         let first = Line::unfolded(bytes, start);
@@ -57,17 +68,16 @@ impl<'a> Message<'a> {
                 _ => NotSip::StartLine,
             });
         };
-        faults = faults | first.faults();
-        let mut message = Self { bytes, start_line, headers: SmallVec::new(), present: 0, body_start: 0, faults };
-        message.read_headers(first.next);
-        Ok(message)
+        Ok((start_line, faults | first.faults(), first.next))
     }
 
     /// Fills the table from `from` to the empty line, and finds where the body begins.
     fn read_headers(&mut self, mut from: usize) {
         loop {
             let line = Line::at(self.bytes, from);
-            self.faults = self.faults | line.faults();
+            if line.end != LineEnd::CrLf {
+                self.faults = self.faults | line.faults();
+            }
             if !line.text.is_empty() {
                 self.read_header(from, line.text);
             }
@@ -89,29 +99,28 @@ impl<'a> Message<'a> {
             self.faults.insert(Fault::HeaderLine);
             return;
         };
-        let (name, value) = split_at_byte(line, colon);
-        let written = trim(name);
-        let (name_start, Ok(name_len)) = (start + leading_lws(name), u16::try_from(written.len())) else {
+        let (before, behind) = split_at_byte(line, colon);
+        let (unindented, value) = (trim_start(before), trim_start(behind));
+        let (indent, written) = (before.len() - unindented.len(), trim_end(unindented));
+        let Ok(name_len) = u16::try_from(written.len()) else {
             self.faults.insert(Fault::HeaderLine);
             return;
         };
         let name = HeaderName::from_bytes(written);
-        let indented = name_start != start;
-        let name_ok = name != HeaderName::Other || is_token(written);
-        if indented || !name_ok {
+        if indent != 0 || (name == HeaderName::Other && !is_token(written)) {
             self.faults.insert(Fault::HeaderLine);
         }
         if self.present & name.bit() != 0 && name.is_single() {
             self.faults.insert(Fault::DuplicateHeader);
         }
         self.present |= name.bit();
-        let value_start = start + colon + 1 + leading_lws(value);
+        let value_start = start + line.len() - value.len();
         self.headers.push(HeaderLine {
             name,
             name_len,
-            name_start: offset(name_start),
+            name_start: offset(start + indent),
             value_start: offset(value_start),
-            value_end: offset(value_start + trim(value).len()),
+            value_end: offset(value_start + trim_end(value).len()),
         });
     }
 
@@ -247,11 +256,8 @@ impl<'a> Line<'a> {
     }
 }
 
-fn leading_lws(bytes: &[u8]) -> usize {
-    bytes.iter().take_while(|byte| is_lws(**byte)).count()
-}
-
-/// Positions are kept in 32 bits: no datagram and no message cut from a stream comes near.
-fn offset(position: usize) -> u32 {
-    u32::try_from(position).unwrap_or(u32::MAX)
+/// Positions are kept in 32 bits, to which [`Message::parse`] cuts what it is given.
+#[allow(clippy::cast_possible_truncation)]
+const fn offset(position: usize) -> u32 {
+    position as u32
 }

@@ -41,10 +41,23 @@ impl<'a> Host<'a> {
     }
 }
 
+/// A dotted quad as `std` reads it: four numbers up to 255 without leading zeros.
 fn ipv4(bytes: &[u8]) -> Option<Ipv4Addr> {
-    // Most names end in a letter: they need not be tried.
-    bytes.last().filter(|last| last.is_ascii_digit())?;
-    core::str::from_utf8(bytes).ok()?.parse().ok()
+    let (mut address, mut dots, mut octet, mut digits) = (0u32, 0, 0u32, 0);
+    for byte in bytes {
+        match byte {
+            b'0'..=b'9' if digits == 0 || (octet != 0 && digits < 3) => {
+                octet = octet * 10 + u32::from(byte & 0x0f);
+                digits += 1;
+            }
+            b'.' if digits > 0 && dots < 3 && octet <= 255 => {
+                address = address << 8 | octet;
+                (dots, octet, digits) = (dots + 1, 0, 0);
+            }
+            _ => return None,
+        }
+    }
+    (dots == 3 && digits > 0 && octet <= 255).then(|| Ipv4Addr::from_bits(address << 8 | octet))
 }
 
 fn ipv6(bytes: &[u8]) -> Option<Ipv6Addr> {
@@ -275,6 +288,26 @@ mod tests {
         assert_eq!((read.host, read.fault), (Some(Host::Ipv6("2001:db8::10".parse().unwrap())), Some(Fault::Host)));
         assert_eq!(uri(b"sip:user@[2001:db8:::192.0.2.1]").fault, Some(Fault::Host));
         assert_eq!(uri(b"sip:u@[::ffff:192.0.2.2]").host.unwrap().ip(), "::ffff:192.0.2.2".parse().ok());
+    }
+
+    #[test]
+    fn dotted_quads_are_those_of_std() {
+        for text in [
+            "0.0.0.0",
+            "255.255.255.255",
+            "1.2.3.4",
+            "01.2.3.4",
+            "1.2.3",
+            "1.2.3.4.5",
+            "256.1.1.1",
+            "1..2.3",
+            "1.2.3.",
+            "",
+            "1.2.3.a",
+            "00.0.0.0",
+        ] {
+            assert_eq!(ipv4(text.as_bytes()), text.parse().ok(), "{text}");
+        }
     }
 
     #[test]

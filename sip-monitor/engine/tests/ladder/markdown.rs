@@ -6,13 +6,16 @@ use std::path::{Path, PathBuf};
 use super::Result;
 use super::host::Hosts;
 
+/// Lines of a file with their numbers.
+pub type Lines = Vec<(usize, String)>;
+
 /// One `##` section.
 #[derive(Clone, Debug)]
 pub struct Scenario {
     /// File, and line of the heading.
     pub place: String,
-    /// Name of the file without its ending: the code it is about.
-    pub stem: String,
+    /// The code it is about: the name of the file up to its first dot.
+    pub code: String,
     /// The heading.
     pub title: String,
     /// What it shows.
@@ -23,12 +26,12 @@ pub struct Scenario {
     pub hosts: Hosts,
     /// Settings that differ from the defaults.
     pub settings: Vec<(String, String)>,
-    /// Lines of its ladder with their numbers.
-    pub ladder: Vec<(usize, String)>,
-    /// Lines of the alerts expected with their numbers.
-    pub alerts: Vec<(usize, String)>,
+    /// Lines of its ladder.
+    pub ladder: Lines,
+    /// Lines of the alerts expected.
+    pub alerts: Lines,
     /// Ladders that `use NAME` stands for.
-    pub parts: BTreeMap<String, Vec<(usize, String)>>,
+    pub parts: BTreeMap<String, Lines>,
     /// Message bodies that `body=NAME` stands for.
     pub bodies: BTreeMap<String, String>,
 }
@@ -52,18 +55,18 @@ pub fn scenarios() -> Vec<Scenario> {
     let mut all = Vec::new();
     for path in paths {
         let text = std::fs::read_to_string(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
-        let stem = path.file_stem().expect("a file").to_string_lossy().into_owned();
-        all.extend(parse(&stem, &text).unwrap_or_else(|e| panic!("{e}")));
+        let name = path.file_stem().expect("a file").to_string_lossy().into_owned();
+        all.extend(parse(&name, &text).unwrap_or_else(|e| panic!("{e}")));
     }
     all
 }
 
 /// The scenarios of one file. What stands before its first heading holds for all of them.
-pub fn parse(stem: &str, text: &str) -> Result<Vec<Scenario>> {
+pub fn parse(name: &str, text: &str) -> Result<Vec<Scenario>> {
     let mut all: Vec<Scenario> = Vec::new();
     let mut prelude = Scenario {
-        place: format!("{stem}.md:1"),
-        stem: stem.to_owned(),
+        place: format!("{name}.md:1"),
+        code: name.split('.').next().unwrap_or_default().to_owned(),
         title: String::new(),
         kind: Kind::Quiet,
         likes: Vec::new(),
@@ -74,19 +77,19 @@ pub fn parse(stem: &str, text: &str) -> Result<Vec<Scenario>> {
         parts: BTreeMap::new(),
         bodies: BTreeMap::new(),
     };
-    let mut block: Option<(String, usize, Vec<(usize, String)>)> = None;
+    let mut block: Option<(String, usize, Lines)> = None;
     for (number, line) in (1..).zip(text.lines()) {
         match &mut block {
             Some((info, at, lines)) if line.trim_end() == "```" => {
                 let target = all.last_mut().unwrap_or(&mut prelude);
-                target.take_block(info, std::mem::take(lines)).map_err(|e| format!("{stem}.md:{at}: {e}"))?;
+                target.take_block(info, std::mem::take(lines)).map_err(|e| format!("{name}.md:{at}: {e}"))?;
                 block = None;
             }
             Some((_, _, lines)) => lines.push((number, line.to_owned())),
             None if line.starts_with("```") => block = Some((line[3..].trim().to_owned(), number, Vec::new())),
             None => {
                 if let Some(title) = line.strip_prefix("## ") {
-                    let place = format!("{stem}.md:{number}");
+                    let place = format!("{name}.md:{number}");
                     let kind = match title.split([' ', ':']).next() {
                         Some("fires") => Kind::Fires,
                         Some("quiet") => Kind::Quiet,
@@ -99,13 +102,13 @@ pub fn parse(stem: &str, text: &str) -> Result<Vec<Scenario>> {
         }
     }
     if let Some((info, at, _)) = block {
-        return Err(format!("{stem}.md:{at}: the block `{info}` has no end"));
+        return Err(format!("{name}.md:{at}: the block `{info}` has no end"));
     }
     Ok(all)
 }
 
 impl Scenario {
-    fn take_block(&mut self, info: &str, lines: Vec<(usize, String)>) -> Result<()> {
+    fn take_block(&mut self, info: &str, lines: Lines) -> Result<()> {
         let (kind, name) = info.split_once(' ').map_or((info, ""), |(kind, name)| (kind, name.trim()));
         let meant = lines.iter().filter(|(_, line)| !line.trim().is_empty() && !line.trim_start().starts_with('#'));
         match (kind, name) {

@@ -6,8 +6,12 @@
 //!
 //! How it is seen: the kernel programs and the reassembly count what they could not hand on.
 //!
-//! Usual causes: a ring too small for the traffic, too little CPU for the reader, more RTP streams than the flow map
-//! holds, a flood of IP fragments.
+//! - `ring-full`: records did not fit into their ring buffer. The ring is too small for the traffic, or the reader gets too
+//!   little CPU. `signalling_ring_full` and `media_ring_full` say which ring.
+//! - `map-full`: the flow map could not take a new RTP stream, or evicted one: more streams than it holds.
+//! - `fragments-evicted`: IP fragments were given up before their datagram was whole: a flood of them, or a limit too low.
+//!
+//! References: RFC 3550 A.1 and A.3 (what counts as lost on the network must be counted apart from this).
 
 use crate::diagnosis::{
     Asks, Cause, Confidence, Diagnosis, Fault, Finding, HostFacts, Layer, Severity, UNKNOWN, Value,
@@ -35,7 +39,7 @@ pub const DIAGNOSIS: Diagnosis = Diagnosis {
             remedy: "Raise the limit of fragments, and look for a flood of them",
         },
     ],
-    refs: &[],
+    refs: &["RFC 3550 A.3"],
     takes_over: &[],
     asks: Asks::Host(judge),
 };

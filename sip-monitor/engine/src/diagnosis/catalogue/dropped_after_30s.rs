@@ -194,7 +194,9 @@ impl Case<'_> {
         let flow = flows.iter().find_map(|flows| {
             let (missing, other) = (flows.towards(deaf), flows.towards(deaf.other()));
             let absent = missing.state == FlowState::Absent && missing.sight > Sight::None;
-            (absent && other.state == FlowState::Flowing && other.packets > 0).then_some(missing)
+            // Media that was due anew later (a re-INVITE, the end of a hold) was there before.
+            let since_the_answer = missing.due_since <= self.answered_at + SLACK;
+            (absent && since_the_answer && other.state == FlowState::Flowing && other.packets > 0).then_some(missing)
         })?;
         Some(Finding {
             rests_on_absence_since: Some(flow.due_since),

@@ -1,18 +1,9 @@
-//! Audio that is due and does not flow: which direction, since when, and why. What `blocked-rtp` (both directions) and
-//! `one-way-audio` (one) have in common.
+//! Why audio is missing: the causes in the order they are tried, each with its evidence, its fault and what to do.
 
-use core::time::Duration;
-
-use crate::diagnosis::{CallFacts, Cause, Confidence, Fault, Finding, Severity, UNKNOWN, Value};
-use crate::media::flow::{AudioFlows, Flow, FlowState, LOW_TTL, Sight, Travel, is_of_network, is_refused_here};
+use super::{Case, Extent, STEADY, icmp_name, name};
+use crate::diagnosis::{Cause, Confidence, Fault, UNKNOWN};
+use crate::media::flow::{Flow, FlowState, LOW_TTL, Travel};
 use crate::packet::IcmpKind;
-use crate::record::Side;
-use crate::time::Timestamp;
-
-/// Positive proof is told this early, as information: ICMP errors that refuse the media again and again.
-const EARLY: Duration = Duration::from_secs(1);
-/// The other direction counts as flowing, and as going on after this one stopped, when it has done so for this long.
-const STEADY: Duration = Duration::from_secs(2);
 
 /// Every cause, in the order they are tried. The kernel's drop reasons and the far end's RTCP have their place in it:
 /// `socket-overflow` and `rp-filter` after `no-listener`, `remote-not-receiving` after `remote-unreachable`.
@@ -64,131 +55,19 @@ pub const CAUSES: &[Cause] = &[
     },
 ];
 
-/// How much of the audio is missing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Extent {
-    /// Both directions.
-    Both,
-    /// Exactly one.
-    One,
-}
-
-/// The finding about a call whose audio is missing to that extent.
-pub fn find(facts: &CallFacts<'_>, extent: Extent) -> Option<Finding> {
-    let now = facts.call.media.ended_at().map_or(facts.now, |ended| ended.min(facts.now));
-    let flows = facts.call.media.flows(facts.media, facts.config, now);
-    flows.iter().find_map(|audio| {
-        let case = Case::of(audio, extent)?;
-        let severity = case.severity(facts, now)?;
-        Some(case.finding(facts, now, severity))
-    })
-}
-
-/// What is missing on one hop.
-struct Case<'a> {
-    audio: &'a AudioFlows,
-    /// The direction that is missing; of two the one that tells more.
-    missing: &'a Flow,
-    /// The opposite direction.
-    other: &'a Flow,
-    extent: Extent,
+/// Why, about which direction.
+pub(super) struct Verdict<'a> {
+    pub flow: &'a Flow,
+    pub cause: &'static str,
+    pub fault: Option<Fault>,
+    pub confidence: Confidence,
+    pub why: String,
+    pub remedy: String,
 }
 
 impl<'a> Case<'a> {
-    fn of(audio: &'a AudioFlows, extent: Extent) -> Option<Self> {
-        let (a, b) = (&audio.to_caller, &audio.to_callee);
-        let (missing, other) = match (extent, a.is_missing(), b.is_missing()) {
-            (Extent::Both, true, true) => {
-                if rank(b) < rank(a) {
-                    (b, a)
-                } else {
-                    (a, b)
-                }
-            }
-            (Extent::One, true, false) => (a, b),
-            (Extent::One, false, true) => (b, a),
-            (Extent::Both, ..) | (Extent::One, ..) => return None,
-        };
-        let case = Self { audio, missing, other, extent };
-        (case.is_seen() && (extent == Extent::Both || case.other_flows())).then_some(case)
-    }
-
-    /// Whether what is missing would have been seen. ICMP that refuses it is seen as it is.
-    fn is_seen(&self) -> bool {
-        let seen = |flow: &Flow| flow.sight > Sight::None || flow.state == FlowState::Refused;
-        seen(self.missing) && (self.extent == Extent::One || seen(self.other))
-    }
-
-    /// Whether the other direction really flows: steadily, and on after this one stopped.
-    fn other_flows(&self) -> bool {
-        let (Some(burst_at), Some(last_at)) = (self.other.burst_at, self.other.last_at) else { return false };
-        let steady = last_at.since(burst_at.max(self.other.due_since)) >= STEADY;
-        let goes_on = match self.missing.state {
-            FlowState::Stopped(at) => last_at.since(at) >= STEADY,
-            FlowState::Flowing
-            | FlowState::Starting
-            | FlowState::Absent
-            | FlowState::Refused
-            | FlowState::Undeliverable => true,
-        };
-        steady && goes_on && self.other.state == FlowState::Flowing
-    }
-
-    fn missing_flows(&self) -> impl Iterator<Item = &'a Flow> {
-        let other = (self.extent == Extent::Both).then_some(self.other);
-        core::iter::once(self.missing).chain(other)
-    }
-
-    /// Since when all of what is missing has been due, or has been gone.
-    fn since(&self) -> Timestamp {
-        self.missing_flows().map(missing_since).max().unwrap_or(self.missing.due_since)
-    }
-
-    /// The severity where a threshold has passed.
-    fn severity(&self, facts: &CallFacts<'_>, now: Timestamp) -> Option<Severity> {
-        let thresholds = &facts.config.thresholds;
-        let positive = self.missing_flows().any(Flow::has_positive_evidence);
-        let threshold = if positive { thresholds.media_refused } else { thresholds.media_absent };
-        let is_over = |flow: &Flow| match flow.state {
-            // The time of a stop was waited for where the fact was made.
-            FlowState::Stopped(_) => true,
-            FlowState::Flowing
-            | FlowState::Starting
-            | FlowState::Absent
-            | FlowState::Refused
-            | FlowState::Undeliverable => now.since(flow.due_since) >= threshold,
-        };
-        if self.missing_flows().all(is_over) {
-            return Some(Severity::Critical);
-        }
-        let refused = self.missing_flows().any(|f| f.state == FlowState::Refused);
-        let waited = self.missing_flows().all(|f| now.since(f.due_since) >= EARLY);
-        (refused && waited).then_some(Severity::Info)
-    }
-
-    fn finding(&self, facts: &CallFacts<'_>, now: Timestamp, severity: Severity) -> Finding {
-        let verdict = self.verdict();
-        let sure = self.missing_flows().all(|f| f.sight == Sight::Full || f.state == FlowState::Refused);
-        let confidence = if facts.call.adopted || !sure { Confidence::Possible } else { verdict.confidence };
-        let proven = verdict.confidence == Confidence::Certain;
-        let who = match self.extent {
-            Extent::Both => "No audio in either direction".to_owned(),
-            Extent::One => format!("The {} cannot hear the {}", name(self.missing.to), name(self.missing.from())),
-        };
-        Finding {
-            rests_on_absence_since: (!proven).then(|| self.since()),
-            fault: verdict.fault,
-            summary: format!("{who}: {}", verdict.why),
-            remedy: verdict.remedy,
-            evidence: self.evidence(verdict.flow, now),
-            peer: Some(self.audio.peer),
-            deaf: (self.extent == Extent::One).then_some(self.missing.to),
-            ..Finding::new(verdict.cause, severity, confidence)
-        }
-    }
-
     /// The first cause that the evidence shows, in the order of [`CAUSES`].
-    fn verdict(&self) -> Verdict<'a> {
+    pub(super) fn verdict(&self) -> Verdict<'a> {
         let missing: Vec<&Flow> = self.missing_flows().collect();
         let first = |test: &dyn Fn(&Flow) -> bool| missing.iter().copied().find(|f| test(f));
         let nothing_came =
@@ -197,7 +76,7 @@ impl<'a> Case<'a> {
             first(&|f| {
                 f.state == FlowState::Refused
                     && f.refusal.is_some_and(|r| {
-                        is_refused_here(&r) == here && prohibited.is_none_or(|p| (r.kind == IcmpKind::Prohibited) == p)
+                        r.is_by_this_host() == here && prohibited.is_none_or(|p| (r.kind == IcmpKind::Prohibited) == p)
                     })
             })
         };
@@ -241,7 +120,8 @@ impl<'a> Case<'a> {
         }
     }
 
-    fn peer_ttl(&self, flow: &Flow) -> Option<u8> {
+    /// The lowest TTL that packets of who should send it came with.
+    pub(super) fn peer_ttl(&self, flow: &Flow) -> Option<u8> {
         let rtcp = flow.sender_rtcp.as_ref().map(|r| r.ttl_min);
         flow.lowest_ttl.into_iter().chain(rtcp).min()
     }
@@ -338,47 +218,6 @@ impl<'a> Case<'a> {
     fn last(&self) -> &'a Flow {
         if self.other.last_at > self.missing.last_at { self.other } else { self.missing }
     }
-
-    fn evidence(&self, flow: &Flow, now: Timestamp) -> Vec<(&'static str, Value)> {
-        let mut evidence: Vec<(&'static str, Value)> = vec![
-            ("expected_at", flow.endpoint.into()),
-            ("expected_by", name(flow.to).into()),
-            ("packets_to_caller", self.audio.to_caller.packets.into()),
-            ("packets_to_callee", self.audio.to_callee.packets.into()),
-            ("due_for_ms", millis(now.since(flow.due_since)).into()),
-        ];
-        let mut add = |key, value: Option<Value>| evidence.extend(value.map(|v| (key, v)));
-        add("stray_packets", (flow.strays > 0).then(|| flow.strays.into()));
-        add("last_packet_at", flow.last_at.map(|at| at.to_string().into()));
-        add("sdp_address", flow.private_address.map(|a| a.to_string().into()));
-        if let Some(refusal) = &flow.refusal {
-            let (icmp_type, icmp_code) = refusal.icmp;
-            add("icmp", Some(icmp_name(refusal.kind).into()));
-            add("icmp_type_code", Some(format!("{icmp_type}/{icmp_code}").into()));
-            add("icmp_from", Some(refusal.reporter.ip().to_string().into()));
-            add("icmp_count", Some(refusal.count.into()));
-            add("icmp_quotes", Some(format!("{} -> {}", refusal.src, refusal.dst).into()));
-        }
-        if let Some(elsewhere) = &flow.elsewhere {
-            add("seen_from", Some(elsewhere.src.into()));
-            add("seen_at", Some(elsewhere.dst.into()));
-            add("seen_packets", Some(elsewhere.packets.into()));
-        }
-        add("ttl_min", self.peer_ttl(flow).map(|ttl| u64::from(ttl).into()));
-        let claimed = flow.sender_rtcp.as_ref().and_then(|r| r.sent_packets);
-        add("rtcp_sent_packets", claimed.map(Value::from));
-        evidence
-    }
-}
-
-/// Why, about which direction.
-struct Verdict<'a> {
-    flow: &'a Flow,
-    cause: &'static str,
-    fault: Option<Fault>,
-    confidence: Confidence,
-    why: String,
-    remedy: String,
 }
 
 fn private_address(flow: &Flow) -> Verdict<'_> {
@@ -455,7 +294,7 @@ fn remote_unreachable(flow: &Flow) -> Verdict<'_> {
     let (count, kind, reporter) =
         flow.refusal.map_or((0, IcmpKind::Other, String::new()), |r| (r.count, r.kind, r.reporter.ip().to_string()));
     let fault = match flow.travel {
-        Travel::Out | Travel::Within if !is_of_network(kind) => Some(Fault::Remote),
+        Travel::Out | Travel::Within if !flow.refusal.is_some_and(|r| r.is_of_network()) => Some(Fault::Remote),
         Travel::Out | Travel::Within | Travel::In | Travel::Past => Some(Fault::Network),
     };
     Verdict {
@@ -478,50 +317,4 @@ fn remote_unreachable(flow: &Flow) -> Verdict<'_> {
             ),
         },
     }
-}
-
-/// Since when media is missing.
-fn missing_since(flow: &Flow) -> Timestamp {
-    match flow.state {
-        FlowState::Stopped(at) => at,
-        FlowState::Flowing
-        | FlowState::Starting
-        | FlowState::Absent
-        | FlowState::Refused
-        | FlowState::Undeliverable => flow.due_since,
-    }
-}
-
-/// Of two missing directions the one that tells more stands first.
-fn rank(flow: &Flow) -> u8 {
-    match flow.state {
-        FlowState::Refused => 0,
-        FlowState::Undeliverable => 1,
-        FlowState::Absent => 2,
-        FlowState::Stopped(_) => 3,
-        FlowState::Flowing | FlowState::Starting => 4,
-    }
-}
-
-const fn name(side: Side) -> &'static str {
-    match side {
-        Side::Caller => "caller",
-        Side::Callee => "callee",
-    }
-}
-
-const fn icmp_name(kind: IcmpKind) -> &'static str {
-    match kind {
-        IcmpKind::PortUnreachable => "port unreachable",
-        IcmpKind::HostUnreachable => "host unreachable",
-        IcmpKind::NetUnreachable => "network unreachable",
-        IcmpKind::Prohibited => "administratively prohibited",
-        IcmpKind::TimeExceeded => "time exceeded",
-        IcmpKind::TooBig => "packet too big",
-        IcmpKind::Other => "error",
-    }
-}
-
-fn millis(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
