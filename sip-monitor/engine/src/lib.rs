@@ -256,9 +256,11 @@ impl Engine {
     }
 
     fn note_media(&mut self, key: Option<CallKey>) {
-        if let Some(key) = key {
-            self.after(key, &[Event::Media]);
+        let Some(key) = key else { return };
+        if let Some(call) = self.calls.get_mut(key) {
+            call.clock.media = None;
         }
+        self.after(key, &[Event::Media]);
     }
 
     fn handle_icmp(&mut self, now: Timestamp, packet: &Packet<'_>, error: &IcmpError) {

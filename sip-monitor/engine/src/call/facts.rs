@@ -104,6 +104,8 @@ pub(crate) struct CallClock {
     pub due: Timestamp,
     /// The entry in the queue that counts; all others of this call are stale.
     pub armed: Timestamp,
+    /// When media is to be looked at by time alone, as of the last look; `None` where that is to be asked anew.
+    pub media: Option<Timestamp>,
 }
 
 /// The BYE or CANCEL that ended a call.

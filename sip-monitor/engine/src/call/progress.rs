@@ -64,7 +64,7 @@ impl Call {
             session_interval_s: None,
             registration: None,
             media,
-            clock: CallClock { due: Timestamp::MAX, armed: Timestamp::MAX },
+            clock: CallClock { due: Timestamp::MAX, armed: Timestamp::MAX, media: None },
         }
     }
 
@@ -172,6 +172,7 @@ impl Call {
         if self.ended_at.is_none() {
             self.ended_at = Some(at);
             self.media.ended(at);
+            self.clock.media = None;
             for answer in &mut self.answers {
                 answer.given_up_at.get_or_insert(at);
             }
@@ -211,6 +212,7 @@ impl Call {
             call_id: self.call_id.as_str(),
         };
         self.media.handle_sdp(ctx.media, self.key, &context, &sdp);
+        self.clock.media = None;
         if self.answered_at.is_some() || self.adopted {
             self.note_hold(ctx, seen.at);
         }

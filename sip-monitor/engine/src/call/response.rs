@@ -160,6 +160,7 @@ impl Call {
                 self.set_state(ctx, seen.at, CallState::Confirmed);
                 let id = self.dialog_id(ctx, seen);
                 self.media.confirmed(seen.at, id);
+                self.clock.media = None;
             }
         }
         if first && !(reliable_answer && early_exchange) {
@@ -320,6 +321,7 @@ impl Call {
         if in_dialog {
             if has_offer && let Some(offerer) = requester {
                 self.media.offer_rejected(seen.at, offerer, seen.src, seen.dst);
+                self.clock.media = None;
             }
             return;
         }
@@ -359,6 +361,7 @@ impl Call {
                 let Some(requester) = requester else { return };
                 if code >= 300 && had_offer {
                     self.media.offer_rejected(seen.at, requester, seen.src, seen.dst);
+                    self.clock.media = None;
                 } else if (200..300).contains(&code) {
                     if seen.kind == MethodKind::Update {
                         self.refresh_target(ctx, seen, Some(requester.other()), dialog);
