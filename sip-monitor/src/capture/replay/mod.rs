@@ -70,8 +70,8 @@ pub struct Options {
     pub max_streams: u32,
 }
 
-/// Replays capture files and hands every output to `emit`, in order. Files that lie apart in time are captures of their
-/// own: each has its own local addresses, and nothing is concluded from the time between them.
+/// Replays capture files and hands every output to `emit`, in order. Files that lie apart in time, or have no host in
+/// common, are captures of their own: each has its own local addresses, and nothing is concluded from the time between.
 ///
 /// # Errors
 /// What `emit` returns; it ends the replay.
@@ -86,7 +86,7 @@ pub fn replay<E>(
         summary.warnings.extend(file.warnings.iter().map(|w| format!("{name}: {w}")));
         summary.files.push(name);
     }
-    for capture in timeline::captures(files) {
+    for capture in timeline::captures(files, &options.sip_ports) {
         replay_one(&Timeline::new(capture), options, &mut summary, &mut emit)?;
     }
     Ok(summary)

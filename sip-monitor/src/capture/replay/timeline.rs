@@ -1,5 +1,7 @@
 //! Frames of several files in the order of time, and which files belong together.
 
+use std::collections::BTreeSet;
+use std::net::IpAddr;
 use std::time::Duration;
 
 use sip_monitor_engine::Timestamp;
@@ -12,28 +14,53 @@ use super::survey::Survey;
 /// once, or after the silence of a quiet host.
 const APART: Duration = Duration::from_secs(60);
 
-/// Splits files into captures: those that overlap or follow each other closely are one, and what is open at its end is
-/// open, not silent for the years up to the next.
-#[must_use]
-pub fn captures(mut files: Vec<CaptureFile>) -> Vec<Vec<CaptureFile>> {
-    // Frames of one file need not be in order.
-    let span = |f: &CaptureFile| {
-        let times = || f.frames.iter().map(|frame| frame.time_ns);
-        (times().min().unwrap_or(i64::MIN), times().max().unwrap_or(i64::MIN))
-    };
-    files.sort_by_key(|f| span(f).0);
-    let mut out: Vec<Vec<CaptureFile>> = Vec::new();
-    let mut end = i64::MIN;
-    for file in files {
-        let (first, last) = span(&file);
-        let is_apart = Timestamp::from_unix_ns(first).since(Timestamp::from_unix_ns(end)) > APART && end != i64::MIN;
-        match out.last_mut() {
-            Some(capture) if !is_apart => capture.push(file),
-            _ => out.push(vec![file]),
-        }
-        end = end.max(last);
+/// Files of one capture.
+#[derive(Debug, Default)]
+struct Capture {
+    files: Vec<CaptureFile>,
+    hosts: BTreeSet<IpAddr>,
+    first: Timestamp,
+    last: Timestamp,
+}
+
+impl Capture {
+    /// Whether `other` is a part of it: about the same time, and a host in common where any is known.
+    fn takes(&self, other: &Self) -> bool {
+        let near = other.first.since(self.last) <= APART && self.first.since(other.last) <= APART;
+        near && (self.hosts.is_empty() || other.hosts.is_empty() || !self.hosts.is_disjoint(&other.hosts))
     }
-    out
+
+    fn of(file: CaptureFile, sip_ports: &[u16]) -> Self {
+        // Frames of one file need not be in order.
+        let times = || file.frames.iter().map(|frame| Timestamp::from_unix_ns(frame.time_ns));
+        let (first, last) = (times().min().unwrap_or_default(), times().max().unwrap_or_default());
+        let timeline = Timeline::new(vec![file]);
+        let hosts = timeline.survey(sip_ports).hosts.into_keys().collect();
+        Self { files: timeline.files, hosts, first, last }
+    }
+}
+
+/// Splits files into captures: those of about the same time and of the same hosts are one. What is open at the end of a
+/// capture is open, not silent for the years up to the next.
+#[must_use]
+pub fn captures(files: Vec<CaptureFile>, sip_ports: &[u16]) -> Vec<Vec<CaptureFile>> {
+    if files.len() < 2 {
+        return vec![files];
+    }
+    let mut parts: Vec<Capture> = files.into_iter().map(|file| Capture::of(file, sip_ports)).collect();
+    parts.sort_by_key(|part| part.first);
+    let mut out: Vec<Capture> = Vec::new();
+    for part in parts {
+        match out.iter_mut().rfind(|capture| capture.takes(&part)) {
+            Some(capture) => {
+                capture.last = capture.last.max(part.last);
+                capture.hosts.extend(part.hosts);
+                capture.files.extend(part.files);
+            }
+            None => out.push(part),
+        }
+    }
+    out.into_iter().map(|capture| capture.files).collect()
 }
 
 /// Frames of several files in the order of time, equal times in the order of the files and within them.
@@ -127,39 +154,55 @@ impl Timeline {
 
 #[cfg(test)]
 mod tests {
-    use super::super::file::Hint;
+    use super::super::file::{Hint, Interface};
     use super::*;
 
-    fn file(seconds: &[i64]) -> CaptureFile {
+    /// A SIP request between two hosts at each of these seconds, as raw IP.
+    fn file(host: u8, seconds: &[i64]) -> CaptureFile {
+        let sip = b"OPTIONS sip:a@b SIP/2.0\r\n\r\n";
+        let mut packet =
+            vec![0x45, 0, 0, 28 + sip.len() as u8, 0, 0, 0, 0, 64, 17, 0, 0, 192, 0, 2, host, 203, 0, 113, host];
+        packet.extend([0x13, 0xc4, 0x13, 0xc4, 0, 8 + sip.len() as u8, 0, 0]);
+        packet.extend(sip);
+        let len = packet.len() as u32;
         let frame = |s: &i64| Frame {
             time_ns: s * 1_000_000_000,
             start: 0,
-            len: 0,
+            len,
             interface: 0,
             hint: Hint::Unknown,
             cut: false,
         };
-        CaptureFile { frames: seconds.iter().map(frame).collect(), ..CaptureFile::default() }
+        CaptureFile {
+            bytes: packet,
+            frames: seconds.iter().map(frame).collect(),
+            interfaces: vec![Interface { name: String::new(), link_type: 101 }],
+            ..CaptureFile::default()
+        }
     }
 
     fn shape(files: Vec<CaptureFile>) -> Vec<usize> {
-        captures(files).iter().map(Vec::len).collect()
+        captures(files, &[5060]).iter().map(Vec::len).collect()
     }
 
     #[test]
     fn parts_of_one_capture_stay_together_in_any_order() {
-        assert_eq!(shape(vec![file(&[110, 200]), file(&[0, 100]), file(&[50, 90])]), [3]);
+        assert_eq!(shape(vec![file(1, &[110, 200]), file(1, &[1, 100]), file(1, &[50, 90])]), [3]);
     }
 
     #[test]
     fn captures_of_other_days_are_captures_of_their_own() {
-        assert_eq!(shape(vec![file(&[0, 10]), file(&[86_400]), file(&[5, 30])]), [2, 1]);
+        assert_eq!(shape(vec![file(1, &[1, 10]), file(1, &[86_400]), file(1, &[5, 30])]), [2, 1]);
     }
 
     #[test]
-    fn a_file_without_frames_joins_another() {
-        assert_eq!(shape(vec![file(&[]), file(&[1_000])]), [2]);
-        assert_eq!(shape(vec![file(&[])]), [1]);
-        assert_eq!(shape(vec![]), [0; 0]);
+    fn captures_of_other_hosts_are_captures_of_their_own() {
+        assert_eq!(shape(vec![file(1, &[1, 10]), file(2, &[5, 86_400]), file(1, &[20])]), [2, 1]);
+    }
+
+    #[test]
+    fn one_file_is_one_capture_whatever_it_holds() {
+        assert_eq!(shape(vec![file(1, &[])]), [1]);
+        assert_eq!(shape(vec![file(1, &[1, 1_000_000])]), [1]);
     }
 }
