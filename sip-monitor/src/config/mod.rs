@@ -130,15 +130,27 @@ pub struct Limits {
     pub dialogs_per_call: usize,
     /// Open alerts at a time.
     pub alerts: usize,
+    /// TCP connections between SIP ports at a time.
+    pub connections: usize,
+    /// Unfinished messages held of all TCP connections together.
+    pub stream: Bytes,
     /// Longest Call-ID, tag, branch or URI that is kept.
     pub text: Bytes,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        let engine::Limits { calls, streams, transactions_per_call, dialogs_per_call, alerts, text_bytes } =
-            engine::Limits::default();
-        Self { calls, streams, transactions_per_call, dialogs_per_call, alerts, text: Bytes(text_bytes as u64) }
+        let limits = engine::Limits::default();
+        Self {
+            calls: limits.calls,
+            streams: limits.streams,
+            transactions_per_call: limits.transactions_per_call,
+            dialogs_per_call: limits.dialogs_per_call,
+            alerts: limits.alerts,
+            connections: limits.connections,
+            stream: Bytes(limits.stream_bytes as u64),
+            text: Bytes(limits.text_bytes as u64),
+        }
     }
 }
 
@@ -259,6 +271,8 @@ impl Config {
                 transactions_per_call: self.limits.transactions_per_call,
                 dialogs_per_call: self.limits.dialogs_per_call,
                 alerts: self.limits.alerts,
+                connections: self.limits.connections,
+                stream_bytes: usize::try_from(self.limits.stream.0).unwrap_or(usize::MAX),
                 text_bytes: usize::try_from(self.limits.text.0).unwrap_or(usize::MAX),
             },
             privacy: self.privacy.into(),
