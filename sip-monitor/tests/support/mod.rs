@@ -5,7 +5,7 @@ pub mod frames;
 
 use aya::{
     Ebpf, TestRun,
-    maps::{Array, MapData, PerCpuArray, RingBuf},
+    maps::{Array, HashMap, MapData, PerCpuArray, RingBuf},
     programs::{Program, TestRunOptions},
 };
 use sip_monitor::capture::{
@@ -13,7 +13,7 @@ use sip_monitor::capture::{
     object::{self, LoadOptions},
     record::Record,
 };
-use sip_monitor_common::{Counter, limits};
+use sip_monitor_common::{Counter, StreamKey, StreamRecord, limits};
 
 /// Which program a frame goes through.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -121,5 +121,33 @@ impl Kernel {
             }
         }
         sum
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+#[repr(transparent)]
+struct Key(StreamKey);
+// SAFETY: `repr(C)` integers without padding.
+unsafe impl aya::Pod for Key {}
+
+#[derive(Clone, Copy)]
+#[repr(transparent)]
+struct Value(StreamRecord);
+// SAFETY: `repr(C)` integers without padding.
+unsafe impl aya::Pod for Value {}
+
+impl Kernel {
+    /// Every stream in the map.
+    pub fn streams(&self) -> Vec<StreamRecord> {
+        let map: HashMap<&MapData, Key, Value> =
+            HashMap::try_from(self.ebpf.map(limits::MAP_STREAMS).unwrap()).unwrap();
+        map.iter().map(|entry| entry.expect("an entry").1.0).collect()
+    }
+
+    /// Takes a stream out of the map.
+    pub fn forget(&mut self, key: &StreamKey) {
+        let mut map: HashMap<&mut MapData, Key, Value> =
+            HashMap::try_from(self.ebpf.map_mut(limits::MAP_STREAMS).unwrap()).unwrap();
+        map.remove(&Key(*key)).expect("the stream is there");
     }
 }
