@@ -45,7 +45,9 @@ fn compare(kernel: &mut Kernel, name: &str, program: Program_, frames: &Frames) 
         if frame.len() < 14 || (program != Program_::XdpIngress && frame.len() > LONGEST_FOR_TC) {
             continue;
         }
-        kernel.run(program, *time_ns, frame);
+        if !kernel.run(program, *time_ns, frame) {
+            continue;
+        }
         real.extend(kernel.drain());
         soft.handle_ethernet(*time_ns, IFINDEX, direction, frame, &mut twin);
     }
