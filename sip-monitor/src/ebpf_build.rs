@@ -162,8 +162,10 @@ impl Candidate {
             // aya-ebpf needs the unstable asm_experimental_arch, and so does -Zbuild-std.
             env.push(("RUSTC_BOOTSTRAP", "1".into()));
         }
+        // bpf-linker must not be of an older LLVM: set-up reads this.
+        let llvm = version.lines().find_map(|line| line.strip_prefix("LLVM version: ")).unwrap_or("unknown");
         Ok(Toolchain {
-            description: format!("{} ({})", self.name, version.lines().next().unwrap_or_default()),
+            description: format!("{} ({}, LLVM {llvm})", self.name, version.lines().next().unwrap_or_default()),
             cargo: self.cargo.clone(),
             env,
             build_std: !prebuilt,

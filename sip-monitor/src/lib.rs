@@ -2,3 +2,12 @@
 //! logic is in `sip-monitor-engine`; nothing here knows what SIP is beyond which bytes to hand over.
 
 pub mod capture;
+pub mod check;
+pub mod cli;
+pub mod clock;
+pub mod config;
+pub mod demo;
+pub mod explain;
+pub mod run;
+pub mod schema;
+pub mod sink;

@@ -9,6 +9,8 @@ use core::time::Duration;
 pub struct EngineConfig {
     /// Addresses of this host.
     pub local: Vec<IpAddr>,
+    /// What the capture can be expected to show of media.
+    pub media_sight: MediaSight,
     /// RFC 3261's timers.
     pub timers: SipTimers,
     /// When conditions fire.
@@ -29,6 +31,7 @@ impl Default for EngineConfig {
     fn default() -> Self {
         Self {
             local: Vec::new(),
+            media_sight: MediaSight::default(),
             timers: SipTimers::default(),
             thresholds: Thresholds::default(),
             limits: Limits::default(),
@@ -144,4 +147,20 @@ pub enum Privacy {
     Hash,
     /// As sent.
     Plain,
+}
+
+/// What the capture can be expected to show of this host's media: absence proves something only where presence could
+/// have been seen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum MediaSight {
+    /// Media is not captured: no RTP programs attached, or a file that holds nothing but signalling (no UDP that is not SIP
+    /// and no ICMP error quoting such). No verdict about missing media.
+    Unseen,
+    /// A file whose local addresses were guessed and that holds UDP besides SIP: media of a call counts as missing only
+    /// where other packets between the same hosts, or other media of the host, were seen.
+    Guessed,
+    /// Live with the RTP programs attached, or a file with `--local` told that holds UDP besides SIP: all media to and
+    /// from a local address is seen.
+    #[default]
+    Full,
 }

@@ -8,28 +8,62 @@
 pub mod alert;
 pub mod call;
 pub mod config;
+pub mod counters;
 pub mod diagnosis;
 pub mod dialog;
+pub mod event;
 pub mod media;
 pub mod packet;
+pub mod peer;
+pub mod privacy;
 pub mod record;
+pub mod registration;
 pub mod rtp;
 pub mod sdp;
+mod seen;
+mod signalling;
 pub mod sip;
+#[cfg(test)]
+mod testing;
+pub mod text;
 pub mod time;
+pub mod timer;
 pub mod transaction;
 
+use core::time::Duration;
 use std::collections::VecDeque;
 
+use foldhash::fast::RandomState;
+
+use alert::AlertBook;
+use call::{Call, CallKey, CallTable, Context};
 pub use config::EngineConfig;
+use counters::Counters;
+use diagnosis::{CallFacts, CaptureFacts, HostFacts};
+use event::{Event, Events};
+use media::MediaTable;
 pub use packet::Packet;
+use packet::{Body, CaptureLoss, IcmpError};
+use peer::FlowIndex;
+use privacy::Redactor;
 pub use record::Output;
 pub use time::Timestamp;
+use timer::TimerQueue;
 
 /// All state, for one owner.
 #[derive(Debug)]
 pub struct Engine {
     config: EngineConfig,
+    redactor: Redactor,
+    hasher: RandomState,
+    now: Timestamp,
+    calls: CallTable,
+    timers: TimerQueue,
+    flows: FlowIndex,
+    media: MediaTable,
+    alerts: AlertBook,
+    capture: CaptureFacts,
+    counters: Counters,
     outputs: VecDeque<Output>,
 }
 
@@ -37,7 +71,21 @@ impl Engine {
     /// An engine that has seen nothing.
     #[must_use]
     pub fn new(config: EngineConfig) -> Self {
-        Self { config, outputs: VecDeque::new() }
+        let hasher = RandomState::default();
+        Self {
+            redactor: Redactor::new(config.privacy),
+            hasher: hasher.clone(),
+            now: Timestamp::ZERO,
+            calls: CallTable::new(config.limits.calls, config.limits.text_bytes, hasher),
+            timers: TimerQueue::default(),
+            flows: FlowIndex::default(),
+            media: MediaTable::new(&config),
+            alerts: AlertBook::new(&config),
+            capture: CaptureFacts::default(),
+            counters: Counters::default(),
+            outputs: VecDeque::new(),
+            config,
+        }
     }
 
     /// The settings in force.
@@ -46,16 +94,76 @@ impl Engine {
         &self.config
     }
 
-    /// Takes one packet. Timers due before `now` run first; time does not go backwards here: an earlier `now` counts as the latest seen.
-    pub fn handle_packet(&mut self, _now: Timestamp, _packet: &Packet<'_>) {}
+    /// Puts other settings in force, from the next packet on: thresholds, privacy, what to emit, local addresses, names.
+    /// `timers` and `limits` stay as they were at the start.
+    pub fn set_config(&mut self, config: EngineConfig) {
+        self.config = EngineConfig { timers: self.config.timers, limits: self.config.limits, ..config };
+        self.redactor = Redactor::new(self.config.privacy);
+        self.media.set_config(&self.config);
+        self.alerts.set_config(&self.config);
+    }
+
+    /// What was taken, and what could not be used or kept.
+    #[must_use]
+    pub fn counters(&self) -> &Counters {
+        &self.counters
+    }
+
+    /// What was told so far.
+    #[must_use]
+    pub fn alert_counters(&self) -> &alert::AlertCounters {
+        self.alerts.counters()
+    }
+
+    /// Calls and other sessions known now.
+    #[must_use]
+    pub fn calls(&self) -> &CallTable {
+        &self.calls
+    }
+
+    /// Streams known now.
+    #[must_use]
+    pub fn media(&self) -> &MediaTable {
+        &self.media
+    }
+
+    /// Takes one packet. Timers due before `now` run first; time does not go backwards here: an earlier `now` counts as
+    /// the latest seen.
+    pub fn handle_packet(&mut self, now: Timestamp, packet: &Packet<'_>) {
+        self.counters.packets += 1;
+        if now < self.now {
+            self.counters.out_of_order += 1;
+        }
+        let now = self.advance(now);
+        match packet.body {
+            Body::Udp(payload) => self.handle_datagram(now, packet, payload),
+            Body::Tcp(_) => self.counters.tcp_segments_unread += 1,
+            Body::Rtcp(payload) => {
+                self.counters.rtcp += 1;
+                let key = self.media.handle_rtcp(now, packet, payload);
+                self.note_media(key);
+            }
+            Body::Icmp(error) => self.handle_icmp(now, packet, &error),
+            Body::Stream(stream) => {
+                self.counters.stream_reports += 1;
+                let key = self.media.handle_stream(now, stream);
+                self.note_media(key);
+            }
+            Body::CaptureLoss(loss) => self.handle_capture_loss(now, loss),
+        }
+        self.drain_streams();
+    }
 
     /// Runs the timers due at `now`.
-    pub fn handle_timeout(&mut self, _now: Timestamp) {}
+    pub fn handle_timeout(&mut self, now: Timestamp) {
+        self.advance(now);
+        self.drain_streams();
+    }
 
     /// When [`Engine::handle_timeout`] should be called next.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Timestamp> {
-        None
+        [self.timers.next_at(), self.media.poll_timeout(), self.alerts.poll_timeout()].into_iter().flatten().min()
     }
 
     /// The next thing to tell.
@@ -64,5 +172,150 @@ impl Engine {
     }
 
     /// The capture is over at `now`: writes the records of what is still up. Judges nothing that the capture did not show.
-    pub fn finish(&mut self, _now: Timestamp) {}
+    pub fn finish(&mut self, now: Timestamp) {
+        self.advance(now);
+        for key in self.calls.keys_by_age() {
+            self.free_call(key);
+        }
+        self.media.finish(self.now);
+        self.drain_streams();
+    }
+
+    /// Runs every timer up to `now`, each at its own time, so that what it tells does not depend on when it was asked.
+    fn advance(&mut self, now: Timestamp) -> Timestamp {
+        while let Some(at) = self.poll_timeout().filter(|at| *at <= now) {
+            self.now = self.now.max(at);
+            while let Some((armed, key)) = self.timers.pop(self.now) {
+                self.wake_call(armed, key);
+            }
+            if self.media.poll_timeout().is_some_and(|at| at <= self.now) {
+                self.media.handle_timeout(self.now);
+            }
+            if self.alerts.poll_timeout().is_some_and(|at| at <= self.now) {
+                self.alerts.handle_timeout(self.now, &mut self.outputs);
+            }
+            // Who asks to be woken at a time that has just been handled would be asked for ever.
+            if self.poll_timeout().is_some_and(|next| next <= at) {
+                debug_assert!(false, "a timer stays due after it was handled");
+                break;
+            }
+        }
+        self.now = self.now.max(now);
+        self.now
+    }
+
+    fn wake_call(&mut self, armed: Timestamp, key: CallKey) {
+        let now = self.now;
+        let Some(call) = self.calls.get_mut(key).filter(|call| call.clock.armed == armed) else { return };
+        call.clock.armed = Timestamp::MAX;
+        if call.clock.due > now {
+            return self.timers.arm(call);
+        }
+        let mut ctx = Context {
+            config: &self.config,
+            media: &mut self.media,
+            counters: &mut self.counters,
+            hasher: &self.hasher,
+            events: Events::new(),
+            repeated: false,
+        };
+        let over = call.run_timers(&mut ctx, now);
+        let events = ctx.events;
+        self.after(key, &events);
+        if over {
+            self.counters.idle += u64::from(self.calls.get(key).is_some_and(Call::is_idle));
+            self.free_call(key);
+        }
+    }
+
+    /// What follows from what happened to a call: a judgement if it can matter, and its next timer.
+    fn after(&mut self, key: CallKey, events: &[Event]) {
+        let repetitions = self.config.thresholds.no_ack_retransmissions;
+        if events.iter().any(|event| event.can_matter(repetitions)) {
+            self.judge(key);
+        }
+        let Some(call) = self.calls.get_mut(key) else { return };
+        // Whatever claims to be due now has just been looked at: it may not keep the engine from going on.
+        let due = call.next_due(self.now, &self.config, &self.media);
+        call.clock.due = due.max(self.now + Duration::from_millis(1));
+        self.timers.arm(call);
+    }
+
+    fn judge(&mut self, key: CallKey) {
+        let Some(call) = self.calls.get(key).filter(|call| call.is_call()) else { return };
+        self.counters.judgements += 1;
+        let facts = CallFacts {
+            now: self.now,
+            config: &self.config,
+            identity: call.identity(),
+            call,
+            media: &self.media,
+            capture: &self.capture,
+        };
+        self.alerts.judge_call(key, &facts, &mut self.outputs);
+    }
+
+    fn note_media(&mut self, key: Option<CallKey>) {
+        let Some(key) = key else { return };
+        if let Some(call) = self.calls.get_mut(key) {
+            call.clock.media = None;
+        }
+        self.after(key, &[Event::Media]);
+    }
+
+    fn handle_icmp(&mut self, now: Timestamp, packet: &Packet<'_>, error: &IcmpError) {
+        let concerned = self.flows.recent(error.quoted_src, error.quoted_dst, now);
+        if concerned.is_empty() {
+            self.counters.icmp_other += 1;
+            let key = self.media.handle_icmp(now, packet, error);
+            return self.note_media(key);
+        }
+        self.counters.icmp_signalling += 1;
+        for key in concerned {
+            if let Some(call) = self.calls.get_mut(key) {
+                call.handle_icmp(now, packet, error);
+                self.after(key, &[Event::Icmp]);
+            }
+        }
+    }
+
+    fn handle_capture_loss(&mut self, now: Timestamp, loss: CaptureLoss) {
+        if loss.total() == 0 {
+            return;
+        }
+        let lost = &mut self.capture.lost;
+        lost.signalling_ring_full += loss.signalling_ring_full;
+        lost.media_ring_full += loss.media_ring_full;
+        lost.map_full += loss.map_full;
+        lost.fragments_evicted += loss.fragments_evicted;
+        lost.unreadable += loss.unreadable;
+        self.capture.first_lost_at.get_or_insert(now);
+        self.capture.last_lost_at = Some(now);
+        let facts = HostFacts { now, config: &self.config, capture: &self.capture };
+        self.alerts.judge_host(&facts, &mut self.outputs);
+    }
+
+    /// Writes what is to be written of a call and forgets it.
+    fn free_call(&mut self, key: CallKey) {
+        let Some(call) = self.calls.remove(key) else { return };
+        let call: &Call = &call;
+        if self.config.emit.calls && call.is_call() {
+            self.outputs.push_back(Output::Call(Box::new(call.record(&self.redactor))));
+        }
+        if self.config.emit.registrations
+            && let Some(record) = call.registration_record(&self.redactor)
+        {
+            self.outputs.push_back(Output::Registration(Box::new(record)));
+        }
+        self.alerts.forget_call(key);
+        self.media.release(key);
+    }
+
+    fn drain_streams(&mut self) {
+        while let Some(record) = self.media.poll_record() {
+            if self.config.emit.streams {
+                self.outputs.push_back(Output::Stream(Box::new(record)));
+            }
+        }
+    }
 }

@@ -60,7 +60,8 @@ pub struct CallRecord {
     pub from: String,
     /// URI of the To header of the first INVITE; its number masked by default.
     pub to: String,
-    /// Methods seen, each with how many distinct requests of it (retransmissions and relayed copies not counted).
+    /// Methods seen, each with how many requests of it: every copy on every hop and every retransmission, as they were
+    /// seen (a packet captured twice counts once). Distinct requests are the `transactions`.
     pub methods: BTreeMap<String, u32>,
     /// Each transaction on each hop, in the order they began.
     pub transactions: Vec<TransactionRecord>,

@@ -11,6 +11,7 @@ pub mod netif;
 pub mod object;
 mod qdisc;
 pub mod record;
+pub mod replay;
 pub mod ring;
 pub mod softkernel;
 mod stream;

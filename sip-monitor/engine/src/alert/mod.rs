@@ -1,7 +1,14 @@
 //! From findings to alerts: identity, firing / update / resolved, one alert per peer and window.
 
+pub mod book;
+pub mod id;
+mod line;
+mod open;
+mod verdict;
+
 use std::collections::BTreeMap;
 
+pub use book::{AlertBook, AlertCounters};
 use schemars::JsonSchema;
 use serde::Serialize;
 

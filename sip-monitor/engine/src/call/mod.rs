@@ -1,4 +1,32 @@
 //! What a person calls a call: everything under one Call-ID. Facts without opinion.
+//!
+//! [`facts`] says what is known, [`request`], [`response`] and [`ack`] take messages in, [`progress`] moves the state,
+//! [`due`] runs the timers, [`record`] writes the result. [`table`] holds all calls of the engine.
+
+mod ack;
+mod due;
+mod facts;
+mod hop;
+mod progress;
+mod record;
+mod registrar;
+mod request;
+mod response;
+mod table;
+#[cfg(test)]
+mod tests;
+
+use foldhash::fast::RandomState;
+
+use crate::config::EngineConfig;
+use crate::counters::Counters;
+use crate::event::Events;
+use crate::media::MediaTable;
+
+pub(crate) use facts::CallClock;
+pub use facts::{Call, Hangup, IcmpSeen, ReasonSeen, Refer, SessionKind};
+pub use hop::{Hop, HopView};
+pub use table::CallTable;
 
 /// Identity of a call inside the engine: a slot and how often it was used, so that a stale key finds nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -9,6 +37,20 @@ pub struct CallKey {
     pub generation: u32,
 }
 
-/// A call.
-#[derive(Debug)]
-pub struct Call {}
+/// What a call needs of the engine while it takes a message.
+pub(crate) struct Context<'e> {
+    pub config: &'e EngineConfig,
+    pub media: &'e mut MediaTable,
+    pub counters: &'e mut Counters,
+    pub hasher: &'e RandomState,
+    pub events: Events,
+    /// The message is one that was seen before: sent again, or captured twice.
+    pub repeated: bool,
+}
+
+impl Context<'_> {
+    /// Longest text kept.
+    pub(crate) fn text_limit(&self) -> usize {
+        self.config.limits.text_bytes
+    }
+}

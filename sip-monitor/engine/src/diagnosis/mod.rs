@@ -1,7 +1,11 @@
 //! Verdicts. A diagnosis is one file in `catalogue/`: its documentation, one `const`, one pure function from facts to a
 //! [`Finding`]. It holds no state: what must be remembered is a fact and belongs to the call, stream or peer it is about.
+//!
+//! To add one: write the file, write its scenario (`tests/scenarios/CODE.md`, each cause with one case that fires and one
+//! look-alike that stays quiet), run `cargo xtask codegen`.
 
 pub mod catalogue;
+mod missing_media;
 
 use std::borrow::Cow;
 
@@ -11,6 +15,7 @@ use serde::Serialize;
 use crate::call::Call;
 use crate::config::EngineConfig;
 use crate::media::MediaTable;
+use crate::record::{CallState, Side};
 use crate::time::Timestamp;
 
 /// Which layer a condition belongs to.
@@ -84,6 +89,30 @@ pub struct Diagnosis {
     pub refs: &'static [&'static str],
     /// When it is worth asking.
     pub asks: Asks,
+    /// Codes that say less about the same thing: where this one fires for a call, they do not (ground rule 7: the
+    /// specific code takes the finding over from the general one).
+    pub takes_over: &'static [&'static str],
+}
+
+impl Diagnosis {
+    /// The doc comment at the head of its catalogue file: what the user notices, evidence, usual causes, remedy, references.
+    #[must_use]
+    pub fn doc(&self) -> String {
+        catalogue::source(self.code).map(head_comment).unwrap_or_default()
+    }
+
+    /// The cause of that name.
+    #[must_use]
+    pub fn cause(&self, name: &str) -> Option<&'static Cause> {
+        self.causes.iter().find(|c| c.name == name)
+    }
+}
+
+/// The text of the `//!` lines at the head of a source file.
+fn head_comment(source: &str) -> String {
+    let lines = source.lines().map_while(|line| line.strip_prefix("//!"));
+    let text: Vec<&str> = lines.map(|line| line.strip_prefix(' ').unwrap_or(line)).collect();
+    text.join("\n")
 }
 
 /// A cause of a condition and what to do about it.
@@ -112,12 +141,41 @@ pub struct CallFacts<'a> {
     pub now: Timestamp,
     /// Settings.
     pub config: &'a EngineConfig,
+    /// Who the call is, as an alert names it.
+    pub identity: CallIdentity<'a>,
     /// The call with its transactions, dialogs and negotiated media.
     pub call: &'a Call,
     /// Streams, for those joined to the call.
     pub media: &'a MediaTable,
     /// What the monitor missed.
     pub capture: &'a CaptureFacts,
+}
+
+/// What names a call in an alert, as sent: masking is done where the alert is made.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct CallIdentity<'a> {
+    /// Call-ID header value.
+    pub call_id: &'a str,
+    /// URI of the From header of the first INVITE.
+    pub from: &'a str,
+    /// URI of the To header of the first INVITE.
+    pub to: &'a str,
+    /// Tag of the caller.
+    pub from_tag: Option<&'a str>,
+    /// Tag of the callee in the dialog that matters most: the confirmed one, else the last.
+    pub to_tag: Option<&'a str>,
+    /// CSeq number of the initial INVITE.
+    pub cseq: Option<u32>,
+    /// State now.
+    pub state: CallState,
+    /// First 2xx to the initial INVITE.
+    pub answered_at: Option<Timestamp>,
+    /// BYE, final refusal, or time-out.
+    pub ended_at: Option<Timestamp>,
+    /// Interface of its first message ([`crate::packet::Packet::link`]).
+    pub link: Option<u16>,
+    /// `udp`, `tcp`, `tls`, `ws` or `wss`.
+    pub transport: &'static str,
 }
 
 /// What a diagnosis about the host may look at.
@@ -149,15 +207,20 @@ impl CaptureFacts {
     }
 }
 
-/// The verdict of one diagnosis about one subject.
+/// The verdict of one diagnosis about one subject. Texts and evidence carry values as sent; they are masked later.
+///
+/// Write it as `Finding { summary: ..., ..Finding::new("contact-private", Severity::Warning, Confidence::Likely) }`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Finding {
-    /// Name of the cause, or `unknown`.
+    /// Name of the cause, or [`UNKNOWN`].
     pub cause: &'static str,
     /// Severity before weakening: a finding that is only `possible` leaves as `info`.
     pub severity: Severity,
-    /// Confidence.
+    /// Confidence before weakening.
     pub confidence: Confidence,
+    /// Where the verdict rests on something not having been seen: since when it was looked for. If the monitor lost packets
+    /// since then, the verdict leaves as `possible`.
+    pub rests_on_absence_since: Option<Timestamp>,
     /// Where the fault is; left out where nothing tells.
     pub fault: Option<Fault>,
     /// One true sentence.
@@ -169,9 +232,47 @@ pub struct Finding {
     /// The peer it is about: `None` where there is none.
     pub peer: Option<core::net::SocketAddr>,
     /// Who cannot hear whom, for one-way conditions: the side that does not hear.
-    pub deaf: Option<crate::record::Side>,
+    pub deaf: Option<Side>,
+    /// The request concerned, where it is not the initial INVITE.
+    pub request: Option<RequestName>,
+    /// Tag of the callee in the dialog concerned, where it is not the call's main one.
+    pub to_tag: Option<String>,
     /// Codes of alerts of the same call that this one explains or is explained by.
     pub links: Vec<&'static str>,
+}
+
+/// Cause of a finding whose reason the evidence does not tell.
+pub const UNKNOWN: &str = "unknown";
+
+impl Finding {
+    /// A finding that says nothing but its cause yet.
+    #[must_use]
+    pub const fn new(cause: &'static str, severity: Severity, confidence: Confidence) -> Self {
+        Self {
+            cause,
+            severity,
+            confidence,
+            rests_on_absence_since: None,
+            fault: None,
+            summary: String::new(),
+            remedy: String::new(),
+            evidence: Vec::new(),
+            peer: None,
+            deaf: None,
+            request: None,
+            to_tag: None,
+            links: Vec::new(),
+        }
+    }
+}
+
+/// Names a request within a dialog.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RequestName {
+    /// CSeq number.
+    pub cseq: u32,
+    /// Method.
+    pub method: Cow<'static, str>,
 }
 
 /// A value of evidence.

@@ -1,6 +1,41 @@
-//! All diagnoses, registered by `cargo xtask codegen`.
+//! All diagnoses. Written by `cargo xtask codegen` from the files beside it: do not edit.
 
 use super::Diagnosis;
 
-/// Every diagnosis, by code.
-pub const ALL: &[&Diagnosis] = &[];
+pub mod blocked_rtp;
+pub mod capture_loss;
+pub mod dropped_after_30s;
+pub mod no_ack;
+pub mod one_way_audio;
+
+/// Every diagnosis, sorted by code.
+#[rustfmt::skip]
+pub const ALL: &[&Diagnosis] = &[
+    &blocked_rtp::DIAGNOSIS,
+    &capture_loss::DIAGNOSIS,
+    &dropped_after_30s::DIAGNOSIS,
+    &no_ack::DIAGNOSIS,
+    &one_way_audio::DIAGNOSIS,
+];
+
+/// The files they stand in, in the same order.
+#[rustfmt::skip]
+const SOURCES: &[&str] = &[
+    include_str!("blocked_rtp.rs"),
+    include_str!("capture_loss.rs"),
+    include_str!("dropped_after_30s.rs"),
+    include_str!("no_ack.rs"),
+    include_str!("one_way_audio.rs"),
+];
+
+/// The diagnosis of that code.
+#[must_use]
+pub fn find(code: &str) -> Option<&'static Diagnosis> {
+    ALL.iter().copied().find(|d| d.code == code)
+}
+
+/// The source file of the diagnosis of that code.
+pub(super) fn source(code: &str) -> Option<&'static str> {
+    let index = ALL.iter().position(|d| d.code == code)?;
+    SOURCES.get(index).copied()
+}

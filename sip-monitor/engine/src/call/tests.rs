@@ -1,0 +1,374 @@
+//! Calls, message by message.
+
+use crate::packet::IcmpKind;
+use crate::record::{CallState, Side};
+use crate::testing::{A, B, P, Rig, Sip, at};
+use crate::transaction::{MethodKind, TimerLetter};
+
+#[test]
+fn a_call_is_invited_answered_and_ended() {
+    let mut rig = Rig::new();
+    rig.answered_call();
+    let bye = Sip::request("BYE", 2).to_tag("b");
+    rig.send(30_000, A, B, &bye);
+    rig.send(30_010, B, A, &bye.response(200));
+    let record = rig.finish(31_000).remove(0);
+    assert_eq!(record.state, CallState::Disconnected);
+    assert_eq!(
+        (record.invited_at, record.answered_at, record.ended_at),
+        (Some(at(0)), Some(at(2000)), Some(at(30_000)))
+    );
+    assert_eq!((record.post_dial_delay_ms, record.duration_ms), (Some(100.0), Some(28_000.0)));
+    assert_eq!((record.final_code, record.ended_by), (Some(200), Some(Side::Caller)));
+    let states: Vec<_> = record.state_history.iter().map(|s| s.state).collect();
+    assert_eq!(states, [CallState::Calling, CallState::Ringing, CallState::Confirmed, CallState::Disconnected]);
+    let methods: Vec<_> = record.methods.iter().map(|(m, n)| (m.as_str(), *n)).collect();
+    assert_eq!(methods, [("ACK", 1), ("BYE", 1), ("INVITE", 1)]);
+    let codes: Vec<_> =
+        record.transactions.iter().map(|t| t.responses.iter().map(|r| r.code).collect::<Vec<_>>()).collect();
+    assert_eq!(codes, [vec![100, 180, 200], vec![200]]);
+}
+
+#[test]
+fn a_healthy_call_is_judged_once_for_its_signalling() {
+    let mut rig = Rig::with(|config| config.media_sight = crate::config::MediaSight::Unseen);
+    rig.answered_call();
+    assert_eq!(rig.engine.counters().judgements, 0);
+    rig.send(2500, A, B, &Sip::request("BYE", 2).to_tag("b"));
+    assert_eq!(rig.engine.counters().judgements, 1);
+}
+
+#[test]
+fn the_callee_hangs_up_by_its_tags_not_by_its_address() {
+    let mut rig = Rig::new();
+    rig.answered_call();
+    rig.send(9000, B, A, &Sip::request("BYE", 1).from_callee("b").branch("z9hG4bK-callee-bye"));
+    let record = rig.finish(9100).remove(0);
+    assert_eq!(record.ended_by, Some(Side::Callee));
+}
+
+#[test]
+fn a_bye_repeated_is_one_transaction_with_retransmissions() {
+    let mut rig = Rig::new();
+    rig.answered_call();
+    let bye = Sip::request("BYE", 2).to_tag("b");
+    for ms in [30_000, 30_500, 31_500, 33_500] {
+        rig.send(ms, A, B, &bye);
+    }
+    rig.engine.handle_timeout(at(70_000));
+    let record = rig.finish(70_000).remove(0);
+    let bye = record.transactions.last().unwrap();
+    assert_eq!((bye.request_retransmissions, bye.timed_out.as_deref()), (3, Some("F")));
+    assert_eq!(record.methods["BYE"], 4, "each request as it was seen");
+}
+
+#[test]
+fn the_same_packet_captured_twice_is_one_packet() {
+    let mut rig = Rig::new();
+    let invite = Sip::request("INVITE", 1);
+    rig.send_as(0, A, B, &invite, 7);
+    rig.send_as(1, A, B, &invite, 7);
+    let call = rig.call("call-1");
+    assert_eq!(call.transactions[0].sent.count(), 1);
+    assert_eq!(call.methods[MethodKind::Invite as usize], 1);
+    assert_eq!(rig.engine.counters().captured_twice, 1);
+}
+
+#[test]
+fn an_invite_with_credentials_goes_on_with_the_same_call() {
+    let mut rig = Rig::new();
+    let first = Sip::request("INVITE", 1);
+    rig.send(0, A, B, &first);
+    rig.send(5, B, A, &first.response(401).to_tag("x"));
+    rig.send(6, A, B, &Sip::request("ACK", 1).to_tag("x").branch("z9hG4bK-INVITE-1"));
+    assert_eq!(rig.call("call-1").state, CallState::Calling);
+    let second = Sip::request("INVITE", 2).header("Authorization: Digest username=\"a\"");
+    rig.send(10, A, B, &second);
+    rig.send(500, B, A, &second.response(200).to_tag("b"));
+    let record = rig.finish(600).remove(0);
+    assert_eq!((record.state, record.final_code), (CallState::Confirmed, Some(200)));
+    assert_eq!(record.invited_at, Some(at(0)));
+    assert_eq!(record.dialogs.len(), 1, "the 401 made no dialog");
+}
+
+#[test]
+fn an_unanswered_challenge_is_a_failure_when_64_t1_have_passed() {
+    let mut rig = Rig::new();
+    let invite = Sip::request("INVITE", 1);
+    rig.send(0, A, B, &invite);
+    rig.send(5, B, A, &invite.response(401).to_tag("x"));
+    rig.send(6, A, B, &Sip::request("ACK", 1).to_tag("x").branch("z9hG4bK-INVITE-1"));
+    rig.engine.handle_timeout(at(32_004));
+    assert_eq!(rig.call("call-1").state, CallState::Calling);
+    rig.engine.handle_timeout(at(32_005));
+    assert_eq!(rig.call("call-1").state, CallState::Failed);
+    assert_eq!(rig.call("call-1").ended_at, Some(at(5)));
+}
+
+#[test]
+fn a_cancelled_call_has_failed_and_the_caller_ended_it() {
+    let mut rig = Rig::new();
+    let invite = Sip::request("INVITE", 1);
+    rig.send(0, A, B, &invite);
+    rig.send(100, B, A, &invite.response(180).to_tag("b"));
+    let cancel = Sip::request("CANCEL", 1).branch("z9hG4bK-INVITE-1");
+    rig.send(5000, A, B, &cancel);
+    rig.send(5001, B, A, &cancel.response(200));
+    rig.send(5002, B, A, &invite.response(487).to_tag("b"));
+    rig.send(5003, A, B, &Sip::request("ACK", 1).to_tag("b").branch("z9hG4bK-INVITE-1"));
+    let record = rig.finish(6000).remove(0);
+    assert_eq!((record.state, record.final_code, record.ended_by), (CallState::Failed, Some(487), Some(Side::Caller)));
+    assert_eq!(record.ended_at, Some(at(5002)));
+    assert_eq!(record.dialogs[0].state, "terminated");
+}
+
+#[test]
+fn an_invite_that_nobody_answers_times_out_by_timer_b() {
+    let mut rig = Rig::new();
+    rig.send(0, A, B, &Sip::request("INVITE", 1));
+    rig.engine.handle_timeout(at(31_999));
+    assert_eq!(rig.call("call-1").state, CallState::Calling);
+    rig.engine.handle_timeout(at(32_000));
+    let call = rig.call("call-1");
+    assert_eq!((call.state, call.ended_at), (CallState::Timeout, Some(at(32_000))));
+    assert_eq!(call.transactions[0].timed_out, Some(TimerLetter::B));
+}
+
+#[test]
+fn a_forked_invite_makes_a_dialog_for_each_answerer() {
+    let mut rig = Rig::new();
+    let invite = Sip::request("INVITE", 1);
+    rig.send(0, A, B, &invite);
+    rig.send(100, B, A, &invite.response(180).to_tag("b1"));
+    rig.send(110, B, A, &invite.response(180).to_tag("b2"));
+    rig.send(900, B, A, &invite.response(200).to_tag("b1"));
+    rig.send(910, B, A, &invite.response(200).to_tag("b2"));
+    rig.send(950, A, B, &Sip::request("ACK", 1).to_tag("b1").branch("z9hG4bK-k1"));
+    rig.send(960, A, B, &Sip::request("ACK", 1).to_tag("b2").branch("z9hG4bK-k2"));
+    rig.send(970, A, B, &Sip::request("BYE", 2).to_tag("b2"));
+    let call = rig.call("call-1");
+    assert_eq!((call.dialogs.len(), call.answers.len()), (2, 2));
+    assert!(call.answers.iter().all(|a| a.is_acknowledged() && a.retransmissions() == 0));
+    assert_eq!(call.state, CallState::Confirmed, "the BYE ended one branch, not the call");
+}
+
+#[test]
+fn both_hops_of_a_proxy_are_one_answer_seen_twice() {
+    let mut rig = Rig::with(|config| config.local = vec!["192.0.2.1".parse().unwrap()]);
+    let invite = Sip::request("INVITE", 1);
+    let relayed = invite.clone().via("SIP/2.0/UDP 192.0.2.1:5060;branch=z9hG4bK-proxy");
+    rig.send(0, A, P, &invite);
+    rig.send(1, P, B, &relayed);
+    rig.send(500, B, P, &relayed.response(200).to_tag("b").header("Record-Route: <sip:192.0.2.1;lr>"));
+    rig.send(501, P, A, &invite.response(200).to_tag("b").header("Record-Route: <sip:192.0.2.1;lr>"));
+    let call = rig.call("call-1");
+    assert_eq!((call.transactions.len(), call.answers.len(), call.answers[0].hops.len()), (2, 1, 2));
+    assert!(call.answers[0].hops.iter().all(|hop| hop.via_mismatch.is_none() && hop.expected_dst.is_none()));
+    assert_eq!(call.dialogs[0].route_set[0].as_str(), "sip:192.0.2.1;lr");
+    assert_eq!(call.answered_at, Some(at(500)));
+}
+
+#[test]
+fn an_ack_to_a_refusal_belongs_to_the_invites_transaction() {
+    let mut rig = Rig::new();
+    let invite = Sip::request("INVITE", 1);
+    rig.send(0, A, B, &invite);
+    rig.send(100, B, A, &invite.response(486).to_tag("b"));
+    rig.send(110, A, B, &Sip::request("ACK", 1).to_tag("b").branch("z9hG4bK-INVITE-1"));
+    let call = rig.call("call-1");
+    assert!(call.transactions[0].ack.is_some() && call.answers.is_empty());
+    assert_eq!((call.state, call.final_code), (CallState::Failed, Some(486)));
+}
+
+#[test]
+fn an_ack_with_another_tag_or_cseq_is_odd_and_acknowledges_nothing() {
+    for (ack, tags, cseq) in
+        [(Sip::request("ACK", 1).to_tag("other"), false, true), (Sip::request("ACK", 2).to_tag("b"), true, false)]
+    {
+        let mut rig = Rig::new();
+        let invite = Sip::request("INVITE", 1);
+        rig.send(0, A, B, &invite);
+        rig.send(100, B, A, &invite.response(200).to_tag("b"));
+        rig.send(150, A, B, &ack.branch("z9hG4bK-ack"));
+        let answer = &rig.call("call-1").answers[0];
+        let odd = answer.acks[0].odd.as_ref().unwrap();
+        assert_eq!((odd.tags_match, odd.cseq_matches), (tags, cseq));
+        assert!(!answer.is_acknowledged());
+    }
+}
+
+#[test]
+fn branches_without_the_magic_cookie_still_match_their_responses() {
+    let mut rig = Rig::new();
+    let invite = Sip::request("INVITE", 1).branch("1");
+    rig.send(0, A, B, &invite);
+    rig.send(100, B, A, &invite.response(200).to_tag("b"));
+    let bye = Sip::request("BYE", 2).to_tag("b").branch("1");
+    rig.send(900, A, B, &bye);
+    rig.send(910, B, A, &bye.response(200).to_tag("b"));
+    let call = rig.call("call-1");
+    assert_eq!(call.transactions.len(), 2, "a stack that never changes its branch");
+    assert!(call.transactions.iter().all(|t| t.responses[0].code == 200));
+}
+
+#[test]
+fn a_call_joined_in_the_middle_is_adopted() {
+    let mut rig = Rig::new();
+    rig.send(0, A, B, &Sip::request("BYE", 7).to_tag("b"));
+    let record = rig.finish(1).remove(0);
+    assert!(record.adopted && record.invited_at.is_none());
+    assert_eq!(record.state, CallState::Disconnected);
+}
+
+#[test]
+fn late_messages_find_their_call_and_make_no_new_one() {
+    let mut rig = Rig::new();
+    rig.answered_call();
+    let bye = Sip::request("BYE", 2).to_tag("b");
+    rig.send(30_000, A, B, &bye);
+    rig.send(30_001, B, A, &bye.response(200));
+    rig.send(61_500, A, B, &bye);
+    assert_eq!(rig.engine.counters().sessions, 1);
+    rig.engine.handle_timeout(at(61_500 + 37_000));
+    assert!(rig.engine.calls().is_empty());
+}
+
+#[test]
+fn a_transfer_that_came_up_is_told() {
+    let mut rig = Rig::new();
+    rig.answered_call();
+    let refer = Sip::request("REFER", 2).to_tag("b").header("Refer-To: <sip:carol@example.org>");
+    rig.send(5000, A, B, &refer);
+    rig.send(5010, B, A, &refer.response(202).to_tag("b"));
+    let notify = Sip::request("NOTIFY", 1).from_callee("b").header("Event: refer").branch("z9hG4bK-n");
+    rig.send(6000, B, A, &notify.body("message/sipfrag", "SIP/2.0 200 OK\r\n"));
+    let call = rig.call("call-1");
+    assert_eq!((call.refers[0].code, call.refers[0].notified), (Some(202), Some((at(6000), 200))));
+    assert_eq!(call.state, CallState::Transferred);
+}
+
+#[test]
+fn icmp_errors_are_joined_to_the_call_whose_message_they_quote() {
+    let mut rig = Rig::new();
+    rig.answered_call();
+    rig.send(5000, B, A, &Sip::request("BYE", 1).from_callee("b"));
+    rig.icmp(5002, "198.51.100.10:0", IcmpKind::PortUnreachable, B, A);
+    rig.icmp(5502, "198.51.100.10:0", IcmpKind::PortUnreachable, B, A);
+    let call = rig.call("call-1");
+    assert_eq!((call.icmp.len(), call.icmp[0].seen.count()), (1, 2));
+    assert_eq!(rig.engine.counters().icmp_signalling, 2);
+}
+
+#[test]
+fn a_flood_of_call_ids_evicts_calls_that_were_never_answered() {
+    let mut rig = Rig::with(|config| config.limits.calls = 100);
+    rig.answered_call();
+    for n in 0..10_000 {
+        rig.send(3000, A, B, &Sip::request("INVITE", 1).call_id(&format!("flood-{n}")));
+    }
+    assert_eq!(rig.engine.calls().len(), 100);
+    assert_eq!(rig.call("call-1").state, CallState::Confirmed);
+    assert_eq!(rig.engine.counters().evicted, 10_000 - 99);
+}
+
+#[test]
+fn where_every_call_is_up_a_new_one_is_refused_and_counted() {
+    let mut rig = Rig::with(|config| config.limits.calls = 1);
+    rig.answered_call();
+    rig.send(3000, A, B, &Sip::request("INVITE", 1).call_id("two"));
+    assert_eq!(rig.engine.counters().refused, 1);
+    assert!(rig.engine.calls().find(b"two").is_none());
+}
+
+#[test]
+fn call_ids_of_10_kb_are_kept_in_part_and_told_apart() {
+    let mut rig = Rig::new();
+    for last in ["1", "2"] {
+        let call_id = "x".repeat(10_000) + last;
+        rig.send(0, A, B, &Sip::request("INVITE", 1).call_id(&call_id));
+        rig.send(600, A, B, &Sip::request("INVITE", 1).call_id(&call_id));
+    }
+    assert_eq!(rig.engine.calls().len(), 2);
+    rig.finish(1000);
+    assert!(rig.engine.calls().is_empty());
+}
+
+#[test]
+fn a_long_call_keeps_its_setup_and_forgets_old_transactions() {
+    let mut rig = Rig::new();
+    rig.answered_call();
+    for n in 2..500 {
+        let options = Sip::request("OPTIONS", n).to_tag("b");
+        rig.send(3000 + i64::from(n) * 1000, A, B, &options);
+        rig.send(3001 + i64::from(n) * 1000, B, A, &options.response(200).to_tag("b"));
+    }
+    let call = rig.call("call-1");
+    assert_eq!(call.transactions.len(), 64);
+    assert_eq!(call.transactions[0].method, MethodKind::Invite);
+    assert!(rig.engine.counters().transactions_dropped > 400);
+}
+
+#[test]
+fn time_does_not_go_backwards() {
+    let mut rig = Rig::new();
+    rig.send(1000, A, B, &Sip::request("INVITE", 1));
+    rig.send(0, B, A, &Sip::request("INVITE", 1).response(100));
+    assert_eq!(rig.call("call-1").transactions[0].responses[0].sent.first(), at(1000));
+    assert_eq!(rig.engine.counters().out_of_order, 1);
+}
+
+#[test]
+fn a_registration_tells_what_was_granted() {
+    let mut rig = Rig::new();
+    let register =
+        |n: u32| Sip::request("REGISTER", n).header("Contact: <sip:alice@198.51.100.10>").header("Expires: 3600");
+    rig.send(0, A, B, &register(1));
+    rig.send(5, B, A, &register(1).response(401).to_tag("r"));
+    rig.send(10, A, B, &register(2).header("Authorization: Digest username=\"a\""));
+    rig.send(15, B, A, &register(2).response(200).to_tag("r").header("Contact: <sip:alice@198.51.100.10>;expires=60"));
+    rig.engine.finish(at(100));
+    let records: Vec<_> = rig.outputs();
+    let [crate::Output::Registration(record)] = records.as_slice() else { panic!("{records:?}") };
+    assert_eq!(
+        (record.state.as_str(), record.expires_s, record.requests, record.final_code),
+        ("registered", Some(60), 2, Some(200))
+    );
+    assert_eq!(record.source, A);
+}
+
+#[test]
+fn a_proxy_that_uses_another_tag_further_on_ends_the_call_with_the_callers_dialog() {
+    let mut rig = Rig::new();
+    let invite = Sip::request("INVITE", 1);
+    let relayed = invite.clone().via("SIP/2.0/UDP 192.0.2.1:5060;branch=z9hG4bK-proxy");
+    rig.send(0, A, P, &invite);
+    rig.send(1, P, B, &relayed);
+    rig.send(500, B, P, &relayed.response(200).to_tag("b2"));
+    rig.send(501, P, A, &invite.response(200).to_tag("b1"));
+    rig.send(9000, A, P, &Sip::request("BYE", 2).to_tag("b1"));
+    assert_eq!(rig.call("call-1").ended_at, Some(at(9000)));
+}
+
+#[test]
+fn an_answer_without_to_tag_still_answers() {
+    let mut rig = Rig::new();
+    let invite = Sip::request("INVITE", 1);
+    rig.send(0, A, B, &invite);
+    rig.send(500, B, A, &invite.response(200));
+    rig.send(510, A, B, &Sip::request("ACK", 1).branch("z9hG4bK-ack"));
+    rig.send(900, A, B, &Sip::request("BYE", 2));
+    let record = rig.finish(1000).remove(0);
+    assert_eq!((record.final_code, record.state, record.ended_at), (Some(200), CallState::Disconnected, Some(at(900))));
+}
+
+#[test]
+fn a_user_who_types_a_password_for_a_minute_goes_on_with_the_same_call() {
+    let mut rig = Rig::new();
+    let invite = Sip::request("INVITE", 1);
+    rig.send(0, A, B, &invite);
+    rig.send(5, B, A, &invite.response(407).to_tag("x"));
+    rig.send(6, A, B, &Sip::request("ACK", 1).to_tag("x").branch("z9hG4bK-INVITE-1"));
+    rig.send(60_000, A, B, &Sip::request("INVITE", 2));
+    assert_eq!(rig.engine.counters().sessions, 1);
+    assert_eq!((rig.call("call-1").state, rig.call("call-1").ended_at), (CallState::Calling, None));
+}

@@ -1,0 +1,320 @@
+//! Why audio is missing: the causes in the order they are tried, each with its evidence, its fault and what to do.
+
+use super::{Case, Extent, STEADY, icmp_name, name};
+use crate::diagnosis::{Cause, Confidence, Fault, UNKNOWN};
+use crate::media::flow::{Flow, FlowState, LOW_TTL, Travel};
+use crate::packet::IcmpKind;
+
+/// Every cause, in the order they are tried. The kernel's drop reasons and the far end's RTCP have their place in it:
+/// `socket-overflow` and `rp-filter` after `no-listener`, `remote-not-receiving` after `remote-unreachable`.
+pub const CAUSES: &[Cause] = &[
+    Cause {
+        name: "sdp-private-address",
+        evidence: "the SDP asks for media at a private address, the signalling went between public ones, and nothing came",
+        remedy: "Advertise a public media address: external media address of the PBX, STUN or ICE on the phone, or a media relay",
+    },
+    Cause {
+        name: "local-firewall",
+        evidence: "this host itself answers the arriving RTP with ICMP administratively prohibited",
+        remedy: "Allow the RTP port range in this host's firewall, inbound UDP",
+    },
+    Cause {
+        name: "no-listener",
+        evidence: "this host itself answers the arriving RTP with ICMP port unreachable: no process has the port open",
+        remedy: "Find out why the media process does not listen on the port its SDP announced",
+    },
+    Cause {
+        name: "wrong-port",
+        evidence: "RTP between the two goes to another port or address than the SDP of the receiver announced",
+        remedy: "Look for a middlebox or SIP ALG that rewrites SDP, or for a sender that ignores the latest SDP",
+    },
+    Cause {
+        name: "remote-unreachable",
+        evidence: "ICMP errors refuse the RTP sent, again and again",
+        remedy: "Ask the far end to open its RTP port range and to check the address in its SDP; on time exceeded look for a routing loop",
+    },
+    Cause {
+        name: "low-ttl",
+        evidence: "the far end's packets arrived with a TTL of 10 or less, and then none did",
+        remedy: "Ask the far end to send RTP with a TTL of 64 or more",
+    },
+    Cause {
+        name: "never-sent",
+        evidence: "this host sends no RTP at all",
+        remedy: "Check the media process of this host: codec, device, bridge, RTP port range",
+    },
+    Cause {
+        name: "never-arrived",
+        evidence: "this host sends RTP and none comes back",
+        remedy: "Open the RTP port range towards this host in every firewall on the way, and ask the far end whether it sends",
+    },
+    Cause {
+        name: "stopped",
+        evidence: "RTP flowed and then none came for 10 s, with the call up and not held",
+        remedy: "Look at what happened on the path and at both ends at that moment",
+    },
+];
+
+/// Why, about which direction.
+pub(super) struct Verdict<'a> {
+    pub flow: &'a Flow,
+    pub cause: &'static str,
+    pub fault: Option<Fault>,
+    pub confidence: Confidence,
+    pub why: String,
+    pub remedy: String,
+}
+
+impl<'a> Case<'a> {
+    /// The first cause that the evidence shows, in the order of [`CAUSES`].
+    pub(super) fn verdict(&self) -> Verdict<'a> {
+        let missing: Vec<&Flow> = self.missing_flows().collect();
+        let first = |test: &dyn Fn(&Flow) -> bool| missing.iter().copied().find(|f| test(f));
+        let nothing_came =
+            |f: &Flow| matches!(f.state, FlowState::Absent | FlowState::Refused | FlowState::Undeliverable);
+        let refused_by = |here: bool, prohibited: Option<bool>| {
+            first(&|f| {
+                f.state == FlowState::Refused
+                    && f.refusal.is_some_and(|r| {
+                        r.is_by_this_host() == here && prohibited.is_none_or(|p| (r.kind == IcmpKind::Prohibited) == p)
+                    })
+            })
+        };
+        if let Some(flow) = first(&|f| f.private_address.is_some() && nothing_came(f)) {
+            return private_address(flow);
+        }
+        if let Some(flow) = refused_by(true, Some(true)) {
+            return refused_here(flow, "local-firewall");
+        }
+        if let Some(flow) = refused_by(true, Some(false)) {
+            return refused_here(flow, "no-listener");
+        }
+        if let Some(flow) = first(&|f| f.elsewhere.is_some() && f.state == FlowState::Absent) {
+            return wrong_port(flow);
+        }
+        if let Some(flow) = refused_by(false, None) {
+            return remote_unreachable(flow);
+        }
+        let low = |f: &Flow| f.travel == Travel::In && self.peer_ttl(f).is_some_and(|ttl| ttl <= LOW_TTL);
+        if let Some(flow) = first(&low) {
+            return self.low_ttl(flow);
+        }
+        let sends_nothing = |f: &Flow| f.state == FlowState::Absent && matches!(f.travel, Travel::Out | Travel::Within);
+        if let Some(flow) = first(&sends_nothing) {
+            return self.never_sent(flow);
+        }
+        if let Some(flow) = first(&|f| f.state == FlowState::Absent && f.travel == Travel::In) {
+            return self.never_arrived(flow);
+        }
+        if let Some(flow) = first(&|f| matches!(f.state, FlowState::Stopped(_))) {
+            return self.stopped(flow);
+        }
+        let flow = self.missing;
+        Verdict {
+            flow,
+            cause: UNKNOWN,
+            fault: None,
+            confidence: Confidence::Likely,
+            why: format!("no RTP passes from the {} to {}", name(flow.from()), flow.endpoint),
+            remedy: "Compare with a capture taken at the side that should send".to_owned(),
+        }
+    }
+
+    /// The lowest TTL that packets of who should send it came with.
+    pub(super) fn peer_ttl(&self, flow: &Flow) -> Option<u8> {
+        let rtcp = flow.sender_rtcp.as_ref().map(|r| r.ttl_min);
+        flow.lowest_ttl.into_iter().chain(rtcp).min()
+    }
+
+    fn low_ttl(&self, flow: &'a Flow) -> Verdict<'a> {
+        let ttl = self.peer_ttl(flow).unwrap_or_default();
+        Verdict {
+            flow,
+            cause: "low-ttl",
+            fault: Some(Fault::Remote),
+            confidence: Confidence::Likely,
+            why: format!("packets of the {} came with a TTL of {ttl}, and then none came", name(flow.from())),
+            remedy: format!(
+                "Have the {} send RTP with a TTL of 64 or more: {ttl} is used up by a route slightly longer",
+                name(flow.from())
+            ),
+        }
+    }
+
+    fn never_sent(&self, flow: &'a Flow) -> Verdict<'a> {
+        let (sender, few) = (name(flow.from()), flow.strays);
+        let how_much = match few {
+            0 => "no RTP".to_owned(),
+            1 => "1 packet and no more".to_owned(),
+            n => format!("{n} stray packets and no stream"),
+        };
+        let both = self.extent == Extent::Both && self.other.state == FlowState::Absent && self.other.packets == 0;
+        let also = if both { ", and none arrives either" } else { "" };
+        Verdict {
+            flow,
+            cause: "never-sent",
+            fault: Some(Fault::Local),
+            confidence: Confidence::Likely,
+            why: format!("this host ({sender}) sends {how_much} to {}{also}", flow.endpoint),
+            remedy: format!(
+                "Find out why nothing is sent from here to {}: codec, audio device, bridge, media process; if it waits for the \
+                 other side's first packet, let it send first",
+                flow.endpoint
+            ),
+        }
+    }
+
+    fn never_arrived(&self, flow: &'a Flow) -> Verdict<'a> {
+        let claims = flow.sender_rtcp.as_ref().and_then(|r| r.sent_packets).filter(|n| *n > 0);
+        let (fault, told) = match claims {
+            Some(n) => (Fault::Network, format!(", though its RTCP says that it sent {n} packets")),
+            None => (Fault::Remote, String::new()),
+        };
+        let sent = self.audio.towards(flow.from()).packets;
+        Verdict {
+            flow,
+            cause: "never-arrived",
+            fault: Some(fault),
+            confidence: Confidence::Likely,
+            why: format!("no RTP arrives at {}, {sent} packets were sent the other way{told}", flow.endpoint),
+            remedy: format!(
+                "Open UDP {} (and the rest of the RTP port range) towards this host in every firewall and NAT on the way, and \
+                 ask the peer whether it sends to {}",
+                flow.endpoint.port(),
+                flow.endpoint
+            ),
+        }
+    }
+
+    fn stopped(&self, flow: &'a Flow) -> Verdict<'a> {
+        let still_claims = flow.sender_rtcp.as_ref().and_then(|r| r.sent_grew_at);
+        let FlowState::Stopped(at) = flow.state else { return self.never_arrived(flow) };
+        let fault = match (self.extent, flow.travel) {
+            (_, Travel::In) if still_claims.is_some_and(|t| t.since(at) > STEADY) => Some(Fault::Network),
+            (Extent::One, Travel::In) => Some(Fault::Remote),
+            (Extent::One, Travel::Out | Travel::Within) => Some(Fault::Local),
+            (Extent::Both, _) | (Extent::One, Travel::Past) => None,
+        };
+        let what = match self.extent {
+            Extent::Both => {
+                format!("RTP stopped at {at} in both directions, the last from the {}", name(self.last().from()))
+            }
+            Extent::One => format!("RTP from the {} to {} stopped at {at}", name(flow.from()), flow.endpoint),
+        };
+        Verdict {
+            flow,
+            cause: "stopped",
+            fault,
+            confidence: Confidence::Likely,
+            why: format!("{what}, with the call up and not held"),
+            remedy:
+                "Look at what happened at that moment on the path and at both ends: route change, firewall state lost, \
+                     process restarted, audio device gone"
+                    .to_owned(),
+        }
+    }
+
+    /// The direction that went on for longer.
+    fn last(&self) -> &'a Flow {
+        if self.other.last_at > self.missing.last_at { self.other } else { self.missing }
+    }
+}
+
+fn private_address(flow: &Flow) -> Verdict<'_> {
+    let address = flow.private_address.map_or_else(|| flow.endpoint.ip().to_string(), |a| a.to_string());
+    let (fault, whose) = match flow.travel {
+        Travel::In | Travel::Within => (Fault::Local, "this host".to_owned()),
+        Travel::Out | Travel::Past => (Fault::Remote, format!("the {}", name(flow.to))),
+    };
+    Verdict {
+        flow,
+        cause: "sdp-private-address",
+        fault: Some(fault),
+        confidence: Confidence::Likely,
+        why: format!("the SDP of the {} asks for media at the private address {}", name(flow.to), flow.endpoint),
+        remedy: format!(
+            "Have {whose} put a publicly routable address instead of {address} into its SDP (external media address, STUN or ICE, or a media relay)"
+        ),
+    }
+}
+
+fn refused_here<'a>(flow: &'a Flow, cause: &'static str) -> Verdict<'a> {
+    let count = flow.refusal.map_or(0, |r| r.count);
+    let port = flow.endpoint.port();
+    let (what, remedy) = if cause == "local-firewall" {
+        (
+            "administratively prohibited",
+            format!("Allow inbound UDP {port} and the rest of the RTP port range in this host's firewall"),
+        )
+    } else {
+        (
+            "port unreachable",
+            format!(
+                "No process of this host listens on UDP {port}: check the media process and the port its SDP announced"
+            ),
+        )
+    };
+    Verdict {
+        flow,
+        cause,
+        fault: Some(Fault::Local),
+        confidence: Confidence::Certain,
+        why: format!("RTP arrives for {} and this host itself refuses it, {count} times ICMP {what}", flow.endpoint),
+        remedy,
+    }
+}
+
+fn wrong_port(flow: &Flow) -> Verdict<'_> {
+    let fault = match flow.travel {
+        Travel::In => Some(Fault::Remote),
+        Travel::Out | Travel::Within => Some(Fault::Local),
+        Travel::Past => None,
+    };
+    let seen = flow.elsewhere.map_or(flow.endpoint, |e| e.dst);
+    Verdict {
+        flow,
+        cause: "wrong-port",
+        fault,
+        confidence: Confidence::Certain,
+        why: format!(
+            "RTP of the {} goes to {seen}, the SDP of the {} said {}",
+            name(flow.from()),
+            name(flow.to),
+            flow.endpoint
+        ),
+        remedy: format!(
+            "Find out why the {} sends to {seen} instead of {}: a SIP ALG or proxy that rewrites SDP, or an SDP that it ignored",
+            name(flow.from()),
+            flow.endpoint
+        ),
+    }
+}
+
+fn remote_unreachable(flow: &Flow) -> Verdict<'_> {
+    let (count, kind, reporter) =
+        flow.refusal.map_or((0, IcmpKind::Other, String::new()), |r| (r.count, r.kind, r.reporter.ip().to_string()));
+    let fault = match flow.travel {
+        Travel::Out | Travel::Within if !flow.refusal.is_some_and(|r| r.is_of_network()) => Some(Fault::Remote),
+        Travel::Out | Travel::Within | Travel::In | Travel::Past => Some(Fault::Network),
+    };
+    Verdict {
+        flow,
+        cause: "remote-unreachable",
+        fault,
+        confidence: Confidence::Certain,
+        why: format!("RTP to {} is refused, {count} times ICMP {} from {reporter}", flow.endpoint, icmp_name(kind)),
+        remedy: match kind {
+            IcmpKind::TimeExceeded => format!("Look for a routing loop on the way to {}", flow.endpoint.ip()),
+            IcmpKind::PortUnreachable
+            | IcmpKind::HostUnreachable
+            | IcmpKind::NetUnreachable
+            | IcmpKind::Prohibited
+            | IcmpKind::TooBig
+            | IcmpKind::Other => format!(
+                "Ask the operator of {} to open UDP {} (its RTP port range), and check that its SDP names the address it can be reached at",
+                flow.endpoint.ip(),
+                flow.endpoint.port()
+            ),
+        },
+    }
+}

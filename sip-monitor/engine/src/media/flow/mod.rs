@@ -1,0 +1,170 @@
+//! Whether media flows: what SDP agreed on, what the streams show and what ICMP and RTCP say, as one fact for each
+//! direction of a call's audio. No opinion: a flow that is missing may be no fault, and whose fault it is, others say.
+
+mod due;
+mod seen;
+mod sight;
+
+use core::net::{IpAddr, SocketAddr};
+use core::time::Duration;
+
+use crate::media::{Refusal, RtcpSource};
+use crate::record::Side;
+use crate::time::Timestamp;
+
+/// A stream just seen is given this long to show that it goes on before its absence is spoken of: the capture reports a
+/// stream at its first packets and then once a second.
+const SETTLE: Duration = Duration::from_secs(2);
+/// Packets that arrive with so few hops left are about to be lost on any longer way.
+pub const LOW_TTL: u8 = 10;
+
+/// Both directions of the audio on one hop of a call, where both must flow.
+#[derive(Clone, Debug)]
+pub struct AudioFlows {
+    /// Towards the caller.
+    pub to_caller: Flow,
+    /// Towards the callee.
+    pub to_callee: Flow,
+    /// The signalling peer of this hop: the end that is not this host.
+    pub peer: SocketAddr,
+}
+
+/// Media towards one side.
+#[derive(Clone, Debug)]
+pub struct Flow {
+    /// Who should hear it.
+    pub to: Side,
+    /// Which way it goes, as seen from this host.
+    pub travel: Travel,
+    /// How far its absence can be trusted.
+    pub sight: Sight,
+    /// Since when it has been due.
+    pub due_since: Timestamp,
+    /// Where it should arrive, by the SDP of who should hear it.
+    pub endpoint: SocketAddr,
+    /// Where it should come from, by the SDP of who should send it.
+    pub origin: SocketAddr,
+    /// What becomes of it.
+    pub state: FlowState,
+    /// Packets of streams that went where they should.
+    pub packets: u64,
+    /// Packets that were seen there and make no stream (no two in sequence).
+    pub strays: u64,
+    /// Last packet of either.
+    pub last_at: Option<Timestamp>,
+    /// When the present burst of it began.
+    pub burst_at: Option<Timestamp>,
+    /// It is to go to a private address though the signalling went between public ones.
+    pub private_address: Option<IpAddr>,
+    /// ICMP errors that quote it.
+    pub refusal: Option<Refusal>,
+    /// A stream between the two that goes to where SDP did not say.
+    pub elsewhere: Option<Elsewhere>,
+    /// RTCP of who should send it.
+    pub sender_rtcp: Option<RtcpSource>,
+    /// Lowest TTL or hop limit its packets were seen with.
+    pub lowest_ttl: Option<u8>,
+}
+
+/// Which way media goes, as seen from this host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Travel {
+    /// To this host.
+    In,
+    /// From this host.
+    Out,
+    /// From this host to itself.
+    Within,
+    /// Between others.
+    Past,
+}
+
+/// How far the absence of packets can be trusted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Sight {
+    /// They could have passed without being seen.
+    None,
+    /// They would probably have been seen.
+    Partial,
+    /// They would have been seen.
+    Full,
+}
+
+/// What becomes of media in one direction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FlowState {
+    /// It flows, or paused too lately to say, or is silent on purpose.
+    Flowing,
+    /// A few packets just came: too early to say.
+    Starting,
+    /// None since it became due.
+    Absent,
+    /// It is sent, and refused.
+    Refused,
+    /// It is sent to a private address that nothing ever came from.
+    Undeliverable,
+    /// It flowed until then.
+    Stopped(Timestamp),
+}
+
+impl FlowState {
+    /// When it stopped, where it flowed before.
+    #[must_use]
+    pub const fn stopped_at(self) -> Option<Timestamp> {
+        match self {
+            Self::Stopped(at) => Some(at),
+            Self::Flowing | Self::Starting | Self::Absent | Self::Refused | Self::Undeliverable => None,
+        }
+    }
+}
+
+/// A stream that goes to where SDP did not say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Elsewhere {
+    /// Where it comes from.
+    pub src: SocketAddr,
+    /// Where it goes.
+    pub dst: SocketAddr,
+    /// Its packets.
+    pub packets: u64,
+    /// Its last packet.
+    pub last_at: Timestamp,
+}
+
+impl Flow {
+    /// Whether it does not flow.
+    #[must_use]
+    pub const fn is_missing(&self) -> bool {
+        match self.state {
+            FlowState::Flowing | FlowState::Starting => false,
+            FlowState::Absent | FlowState::Refused | FlowState::Undeliverable | FlowState::Stopped(_) => true,
+        }
+    }
+
+    /// Whether something besides absence shows that it does not arrive.
+    #[must_use]
+    pub const fn has_positive_evidence(&self) -> bool {
+        match self.state {
+            FlowState::Refused | FlowState::Undeliverable => true,
+            FlowState::Absent => self.private_address.is_some() || self.elsewhere.is_some(),
+            FlowState::Flowing | FlowState::Starting | FlowState::Stopped(_) => false,
+        }
+    }
+
+    /// Who should send it.
+    #[must_use]
+    pub const fn from(&self) -> Side {
+        self.to.other()
+    }
+}
+
+impl AudioFlows {
+    /// Media towards a side.
+    #[must_use]
+    pub const fn towards(&self, to: Side) -> &Flow {
+        match to {
+            Side::Caller => &self.to_caller,
+            Side::Callee => &self.to_callee,
+        }
+    }
+}

@@ -1,0 +1,160 @@
+//! What the streams towards one side show, and what refuses them.
+
+use core::net::{IpAddr, SocketAddr};
+use core::time::Duration;
+
+use smallvec::SmallVec;
+
+use crate::media::flow::due::View;
+use crate::media::flow::{Flow, FlowState, SETTLE, Travel};
+use crate::media::{MediaTable, Refusal, RtcpSource, Stream};
+use crate::time::Timestamp;
+
+/// ICMP errors must go on for so long before they say more than that a port was opened late.
+pub(super) const REFUSED_FOR: Duration = Duration::from_secs(1);
+/// An error belongs to the packets sent up to this much later: senders of ICMP limit themselves to one a second.
+pub(super) const ICMP_INTERVAL: Duration = Duration::from_secs(2);
+/// RTCP comes every 5 s or so (RFC 3550 6.2); three intervals without it and its sender is gone.
+pub(super) const RTCP_ALIVE: Duration = Duration::from_secs(15);
+/// A sender report may come one interval after the packets it counts.
+const RTCP_INTERVAL: Duration = Duration::from_secs(7);
+
+/// What the streams towards one side show.
+#[derive(Default)]
+pub(super) struct Seen {
+    pub packets: u64,
+    pub strays: u64,
+    pub last_at: Option<Timestamp>,
+    pub stray_at: Option<Timestamp>,
+    pub burst_at: Option<Timestamp>,
+    pub lowest_ttl: Option<u8>,
+    comfort_noise: bool,
+    paths: SmallVec<[Path; 2]>,
+}
+
+/// One 5-tuple without protocol, and what became of its packets.
+struct Path {
+    src: SocketAddr,
+    dst: SocketAddr,
+    last_at: Timestamp,
+    refusal: Option<Refusal>,
+}
+
+impl Seen {
+    pub fn collect(view: &View<'_>) -> Self {
+        let (table, receiver, sender) = (view.table, view.receiver, view.sender);
+        let mut seen = Self::default();
+        for endpoint in receiver.all() {
+            for stream in table.streams_to(endpoint).filter(|s| !receiver.has(s.counters.key.src)) {
+                // A learned address is one of many ports of a NAT or a media server: only what comes from the other
+                // side counts there.
+                let known = sender.has(stream.counters.key.src) || stream.call() == Some(view.key);
+                if known || receiver.announced.contains(&endpoint) {
+                    seen.add(stream, view.since);
+                }
+            }
+        }
+        if view.ice {
+            // ICE settles on addresses that SDP may never tell (RFC 8445 7.2.5.3).
+            for stream in sender.announced.iter().flat_map(|e| table.streams_from(*e)) {
+                if stream.call() == Some(view.key) && !receiver.has(stream.counters.key.dst) {
+                    seen.add(stream, view.since);
+                }
+            }
+        }
+        for refusal in table.refusals(view.key) {
+            if receiver.has(refusal.dst) && sender.has_host(refusal.src.ip()) {
+                seen.refuse(refusal);
+            }
+        }
+        seen
+    }
+
+    fn refuse(&mut self, refusal: &Refusal) {
+        let (src, dst, last_at) = (refusal.src, refusal.dst, refusal.last_at);
+        match self.paths.iter_mut().find(|p| (p.src, p.dst) == (src, dst)) {
+            Some(path) => path.refusal = Some(*refusal),
+            None => self.paths.push(Path { src, dst, last_at, refusal: Some(*refusal) }),
+        }
+    }
+
+    /// Counts a stream. One that ended before media became due on these terms tells nothing but its TTL.
+    fn add(&mut self, stream: &Stream, since: Timestamp) {
+        let c = &stream.counters;
+        self.lowest_ttl = Some(self.lowest_ttl.map_or(c.ttl_min, |ttl| ttl.min(c.ttl_min)));
+        if c.last_at < since {
+            return;
+        }
+        if !c.in_sequence {
+            self.strays += c.packets;
+            self.stray_at = self.stray_at.max(Some(c.last_at));
+            return;
+        }
+        self.packets += c.packets;
+        if self.last_at.is_none_or(|at| c.last_at > at) {
+            self.last_at = Some(c.last_at);
+            self.comfort_noise = stream.ended_in_comfort_noise();
+        }
+        self.burst_at = self.burst_at.max(Some(stream.burst_at));
+        let path = self.paths.iter_mut().find(|p| (p.src, p.dst) == (c.key.src, c.key.dst));
+        match path {
+            Some(path) => path.last_at = path.last_at.max(c.last_at),
+            None => self.paths.push(Path { src: c.key.src, dst: c.key.dst, last_at: c.last_at, refusal: None }),
+        }
+    }
+
+    /// The run of ICMP errors that says most: the one on the path used last.
+    pub fn refusal(&self, since: Timestamp) -> Option<Refusal> {
+        self.paths.iter().filter_map(|p| p.refusal).filter(|r| r.last_at >= since).max_by_key(|r| (r.last_at, r.count))
+    }
+
+    pub fn state(&self, flow: &Flow, view: &View<'_>) -> FlowState {
+        let now = view.now;
+        let Some(last_at) = self.last_at else {
+            let just_now = self.stray_at.is_some_and(|at| now.since(at) < SETTLE);
+            return match (just_now, &flow.refusal) {
+                (true, _) => FlowState::Starting,
+                (false, Some(refusal)) if refusal.span_since(flow.due_since) >= REFUSED_FOR => FlowState::Refused,
+                (false, _) => FlowState::Absent,
+            };
+        };
+        let used: SmallVec<[&Path; 2]> = self.paths.iter().filter(|p| last_at.since(p.last_at) < SETTLE).collect();
+        if !used.is_empty() && used.iter().all(|p| p.is_refused(flow.due_since)) {
+            return FlowState::Refused;
+        }
+        if now.since(last_at) >= view.config.thresholds.media_stopped {
+            let silent = self.comfort_noise || is_silent_on_purpose(flow.sender_rtcp.as_ref(), last_at, now);
+            return if silent { FlowState::Flowing } else { FlowState::Stopped(last_at) };
+        }
+        if flow.travel == Travel::Out
+            && flow.private_address.is_some_and(|address| nobody_there(view.table, address, &used))
+        {
+            return FlowState::Undeliverable;
+        }
+        FlowState::Flowing
+    }
+}
+
+impl Path {
+    /// Whether its packets were refused again and again, up to the last ones.
+    fn is_refused(&self, since: Timestamp) -> bool {
+        self.refusal.is_some_and(|r| {
+            r.last_at >= since && r.span_since(since) >= REFUSED_FOR && self.last_at.since(r.last_at) <= ICMP_INTERVAL
+        })
+    }
+}
+
+/// Whether all that is sent goes to a private address from which nothing ever came.
+fn nobody_there(table: &MediaTable, address: IpAddr, used: &[&Path]) -> bool {
+    used.iter().all(|p| p.dst.ip() == address) && table.streams_from_host(address).next().is_none()
+}
+
+/// Whether the sender's RTCP goes on and does not claim that it sends: muted, or DTX (RFC 3550 6.4: an SR counts what was
+/// sent).
+fn is_silent_on_purpose(rtcp: Option<&RtcpSource>, last_at: Timestamp, now: Timestamp) -> bool {
+    rtcp.is_some_and(|r| {
+        now.since(r.last_at) <= RTCP_ALIVE
+            && r.last_at > last_at
+            && r.sent_grew_at.is_none_or(|t| t.since(last_at) <= RTCP_INTERVAL)
+    })
+}

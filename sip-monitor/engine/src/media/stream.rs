@@ -1,0 +1,229 @@
+//! One counted RTP stream, the call it belongs to and what its receiver says of it.
+
+use core::time::Duration;
+use std::sync::Arc;
+
+use crate::call::CallKey;
+use crate::media::CodecName;
+use crate::packet::{CLOCK_RATES_HZ, Direction, Jitter, StreamCounters};
+use crate::record::{Side, StreamRecord};
+use crate::rtp::{ReportBlock, static_payload};
+use crate::time::Timestamp;
+
+/// After such a silence a call is worth another look.
+const PAUSE: Duration = Duration::from_secs(2);
+/// After such a silence media counts as having begun anew. Longer than the pauses of silence suppression usually are.
+const RESTART: Duration = Duration::from_secs(10);
+/// Where nothing tells the clock rate: that of most telephone codecs (RFC 3551 6).
+const DEFAULT_CLOCK_RATE_HZ: u32 = 8_000;
+/// Shortest stream from whose timestamps a clock rate is estimated.
+const MIN_ESTIMATE_NS: u64 = 500_000_000;
+
+/// An RTP stream and whose it is.
+#[derive(Clone, Debug)]
+pub struct Stream {
+    /// What was counted, up to the last report.
+    pub counters: StreamCounters,
+    /// The call it was joined to.
+    pub owner: Option<Owner>,
+    /// When it began, or began anew after a silence of 10 s or more.
+    pub burst_at: Timestamp,
+    /// What its receiver said of it last, by RTCP.
+    pub reception: Option<Box<Reception>>,
+}
+
+/// The call a stream belongs to.
+#[derive(Clone, Debug)]
+pub struct Owner {
+    /// Its key. Stale once the call is freed.
+    pub call: CallKey,
+    /// Its Call-ID.
+    pub call_id: Arc<str>,
+    /// Who sends the stream; `None` where both sides announced its endpoint.
+    pub from: Option<Side>,
+    /// Codecs of who receives it, else of who sends it.
+    pub codecs: Arc<[CodecName]>,
+    /// The call is freed: the record is due when the stream ends.
+    pub released: bool,
+}
+
+/// What RTCP said of a stream.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Reception {
+    /// When the last report came.
+    pub at: Timestamp,
+    /// The report.
+    pub block: ReportBlock,
+    /// Since when its highest sequence number stands still.
+    pub frozen_since: Timestamp,
+    /// Reports so far.
+    pub reports: u32,
+}
+
+impl Stream {
+    /// A stream at its first report.
+    #[must_use]
+    pub fn new(counters: StreamCounters) -> Self {
+        Self { counters, owner: None, burst_at: counters.first_at, reception: None }
+    }
+
+    /// Takes the next report. Returns whether it began to count, or came back after a silence.
+    pub fn update(&mut self, counters: &StreamCounters) -> bool {
+        let silent = counters.last_at.since(self.counters.last_at);
+        let counts_now = counters.in_sequence && !self.counters.in_sequence;
+        if silent >= RESTART {
+            self.burst_at = counters.last_at;
+        }
+        self.counters = *counters;
+        counts_now || silent >= PAUSE
+    }
+
+    /// Takes what a receiver says of it.
+    pub fn handle_report(&mut self, at: Timestamp, block: ReportBlock) {
+        let (frozen_since, reports) = match &self.reception {
+            Some(r) if r.block.highest_sequence == block.highest_sequence => (r.frozen_since, r.reports),
+            Some(r) => (at, r.reports),
+            None => (at, 0),
+        };
+        self.reception = Some(Box::new(Reception { at, block, frozen_since, reports: reports.saturating_add(1) }));
+    }
+
+    /// The call it belongs to, while that is up.
+    #[must_use]
+    pub fn call(&self) -> Option<CallKey> {
+        self.owner.as_ref().filter(|o| !o.released).map(|o| o.call)
+    }
+
+    /// Payload types seen, ascending.
+    pub fn payload_types(&self) -> impl Iterator<Item = u8> + '_ {
+        let [low, high] = self.counters.payload_types;
+        let bits = u128::from(high) << 64 | u128::from(low);
+        (0_u8..128).filter(move |n| bits >> n & 1 == 1)
+    }
+
+    /// The codec that a payload type stands for in this stream: by SDP, else by RFC 3551.
+    fn codec(&self, payload_type: u8) -> Option<(&str, u32)> {
+        let negotiated = self.owner.as_ref().and_then(|o| o.codecs.iter().find(|c| c.payload_type == payload_type));
+        match negotiated {
+            Some(c) if c.clock_rate_hz != 0 => Some((&c.name, c.clock_rate_hz)),
+            _ => static_payload(payload_type).map(|f| (f.name, f.clock_rate_hz)),
+        }
+    }
+
+    /// Whether a payload type carries no voice of its own: comfort noise or telephone-event.
+    fn is_accessory(&self, payload_type: u8) -> bool {
+        self.codec(payload_type)
+            .is_some_and(|(name, _)| name.eq_ignore_ascii_case("CN") || name.eq_ignore_ascii_case("telephone-event"))
+    }
+
+    /// The payload type that the stream is mainly made of: the last one, unless that is comfort noise or telephone-event.
+    #[must_use]
+    pub fn main_payload_type(&self) -> u8 {
+        let last = self.counters.payload_type;
+        if self.is_accessory(last) {
+            self.payload_types().find(|n| !self.is_accessory(*n)).unwrap_or(last)
+        } else {
+            last
+        }
+    }
+
+    /// Whether its last packet was comfort noise: the silence after it is silence suppression (RFC 3389 5).
+    #[must_use]
+    pub fn ended_in_comfort_noise(&self) -> bool {
+        // 19 was comfort noise before RFC 3551 and is reserved for its sake (RFC 3551 6).
+        let last = self.counters.payload_type;
+        last == 19 || self.codec(last).is_some_and(|(name, _)| name.eq_ignore_ascii_case("CN"))
+    }
+
+    /// The clock rate: by SDP, else by RFC 3551, else the candidate nearest to what the timestamps advanced by.
+    #[must_use]
+    pub fn clock_rate_hz(&self) -> u32 {
+        self.codec(self.main_payload_type()).map_or_else(|| self.estimated_clock_rate_hz(), |(_, rate)| rate)
+    }
+
+    fn estimated_clock_rate_hz(&self) -> u32 {
+        let c = &self.counters;
+        let elapsed_ns = c.last_at.since(c.first_at).as_nanos();
+        if elapsed_ns < u128::from(MIN_ESTIMATE_NS) || c.rtp_timestamp_units == 0 {
+            return DEFAULT_CLOCK_RATE_HZ;
+        }
+        let measured = u128::from(c.rtp_timestamp_units) * 1_000_000_000 / elapsed_ns;
+        nearest_candidate(u32::try_from(measured).unwrap_or(u32::MAX)).0
+    }
+
+    /// Interarrival jitter at its clock rate.
+    #[must_use]
+    pub fn jitter(&self) -> Jitter {
+        let (_, slot) = nearest_candidate(self.clock_rate_hz());
+        self.counters.jitter.get(slot).copied().unwrap_or_default()
+    }
+
+    /// Whether it is worth a record: RTP beyond doubt, or at an endpoint that SDP announced.
+    #[must_use]
+    pub const fn is_worth_a_record(&self) -> bool {
+        self.counters.in_sequence || self.owner.is_some()
+    }
+
+    /// Its record.
+    #[must_use]
+    pub fn record(&self) -> StreamRecord {
+        let c = &self.counters;
+        let jitter = self.jitter();
+        StreamRecord {
+            schema: 1,
+            call_id: self.owner.as_ref().map(|o| o.call_id.to_string()),
+            from_side: self.owner.as_ref().and_then(|o| o.from),
+            src: c.key.src.to_string(),
+            dst: c.key.dst.to_string(),
+            ssrc: format!("0x{:08x}", c.key.ssrc),
+            direction: match c.key.direction {
+                Direction::In => "in",
+                Direction::Out => "out",
+                Direction::Transit => "transit",
+            }
+            .to_owned(),
+            payload_types: self.payload_types().collect(),
+            codec: self.codec(self.main_payload_type()).map(|(name, rate)| format!("{name}/{rate}")),
+            clock_rate_hz: self.clock_rate_hz(),
+            packets: c.packets,
+            bytes: c.bytes,
+            expected: c.expected,
+            lost: c.lost,
+            late: c.late,
+            duplicates: c.duplicates,
+            jitter_mean_ms: mean_ms(jitter),
+            jitter_max_ms: rounded_ms(jitter.max_ns.into()),
+            gap_max_ms: rounded_ms(c.gap_max_ns),
+            ttl_min: c.ttl_min,
+            ttl_max: c.ttl_max,
+            dscp: c.dscp,
+            first_at: c.first_at,
+            last_at: c.last_at,
+        }
+    }
+}
+
+/// The candidate rate nearest to `rate_hz` by ratio, and its slot.
+fn nearest_candidate(rate_hz: u32) -> (u32, usize) {
+    let distance = |candidate: u32| {
+        let (a, b) = (f64::from(candidate), f64::from(rate_hz.max(1)));
+        (a / b).max(b / a)
+    };
+    let mut best = (DEFAULT_CLOCK_RATE_HZ, 0);
+    for (slot, candidate) in CLOCK_RATES_HZ.into_iter().enumerate() {
+        if distance(candidate) < distance(best.0) {
+            best = (candidate, slot);
+        }
+    }
+    best
+}
+
+/// Microseconds are enough: what is finer is noise of the division.
+#[allow(clippy::cast_precision_loss)] // below 2^52 ns for 52 days
+fn rounded_ms(ns: u64) -> f64 {
+    (ns / 1_000) as f64 / 1e3
+}
+
+fn mean_ms(jitter: Jitter) -> f64 {
+    jitter.sum_ns.checked_div(jitter.samples).map_or(0.0, rounded_ms)
+}

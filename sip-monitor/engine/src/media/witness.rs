@@ -1,0 +1,130 @@
+//! What others say about the media of a call: ICMP errors that refuse it, RTCP that tells of it.
+
+use core::net::SocketAddr;
+use core::time::Duration;
+
+use crate::packet::{Direction, IcmpKind, Packet};
+use crate::record::Side;
+use crate::rtp::RtcpPacket;
+use crate::time::Timestamp;
+
+/// An ICMP error this long after the last one begins a new run: Linux sends one a second to each source at least.
+const RUN_GAP: Duration = Duration::from_secs(5);
+
+/// ICMP errors that quote one RTP flow, run by run: what was refused before a long silence says nothing of the present.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Refusal {
+    /// Sender of the packets that were refused.
+    pub src: SocketAddr,
+    /// Where they were to go.
+    pub dst: SocketAddr,
+    /// What the last error said.
+    pub kind: IcmpKind,
+    /// Type and code of the last error, as on the wire.
+    pub icmp: (u8, u8),
+    /// Who sent the last error.
+    pub reporter: SocketAddr,
+    /// Which way the errors went: `Out` is this host refusing.
+    pub direction: Direction,
+    /// Errors in this run.
+    pub count: u64,
+    /// First error of the run.
+    pub first_at: Timestamp,
+    /// Last error.
+    pub last_at: Timestamp,
+}
+
+impl Refusal {
+    /// Counts another error of the same flow.
+    pub fn repeat(&mut self, next: &Self) {
+        let goes_on = next.last_at.since(self.last_at) <= RUN_GAP;
+        let (count, first_at) = if goes_on { (self.count + 1, self.first_at) } else { (1, next.first_at) };
+        *self = Self { count, first_at, ..*next };
+    }
+
+    /// Whether this host itself refused.
+    #[must_use]
+    pub fn is_by_this_host(&self) -> bool {
+        self.direction == Direction::Out
+    }
+
+    /// Whether the error comes from the network on the way rather than from its end.
+    #[must_use]
+    pub const fn is_of_network(&self) -> bool {
+        matches!(self.kind, IcmpKind::TimeExceeded | IcmpKind::NetUnreachable)
+    }
+
+    /// For how long after `since` errors came again and again: a port opened late gives only a short run of them.
+    #[must_use]
+    pub fn span_since(&self, since: Timestamp) -> Duration {
+        self.last_at.since(self.first_at.max(since))
+    }
+}
+
+/// RTCP of one sender about a call.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct RtcpSource {
+    /// Source of the packets.
+    pub src: SocketAddr,
+    /// Their destination.
+    pub dst: SocketAddr,
+    /// SSRC of the sender.
+    pub ssrc: u32,
+    /// Which side sends it.
+    pub from: Option<Side>,
+    /// Which way it goes.
+    pub direction: Direction,
+    /// First compound.
+    pub first_at: Timestamp,
+    /// Last compound.
+    pub last_at: Timestamp,
+    /// RTP packets its last sender report claims to have sent; `None` while it only receives.
+    pub sent_packets: Option<u32>,
+    /// When that number was last seen to grow.
+    pub sent_grew_at: Option<Timestamp>,
+    /// It said goodbye.
+    pub bye: bool,
+    /// Lowest TTL or hop limit of its packets.
+    pub ttl_min: u8,
+}
+
+impl RtcpSource {
+    /// A sender at its first packet.
+    #[must_use]
+    pub fn new(at: Timestamp, packet: &Packet<'_>, ssrc: u32, from: Option<Side>) -> Self {
+        Self {
+            src: packet.src,
+            dst: packet.dst,
+            ssrc,
+            from,
+            direction: packet.direction,
+            first_at: at,
+            last_at: at,
+            sent_packets: None,
+            sent_grew_at: None,
+            bye: false,
+            ttl_min: packet.ttl,
+        }
+    }
+
+    /// Takes one packet of a compound of it.
+    pub fn update(&mut self, at: Timestamp, packet: &Packet<'_>, part: &RtcpPacket<'_>) {
+        self.last_at = at;
+        self.ttl_min = self.ttl_min.min(packet.ttl);
+        match part {
+            RtcpPacket::SenderReport { info, .. } => {
+                if self.sent_packets.unwrap_or(0) != info.packets {
+                    self.sent_grew_at = Some(at);
+                }
+                self.sent_packets = Some(info.packets);
+            }
+            RtcpPacket::Bye { .. } => self.bye = true,
+            RtcpPacket::ReceiverReport { .. }
+            | RtcpPacket::SourceDescription { .. }
+            | RtcpPacket::App { .. }
+            | RtcpPacket::Feedback { .. }
+            | RtcpPacket::ExtendedReport { .. }
+            | RtcpPacket::Other { .. } => {}
+        }
+    }
+}

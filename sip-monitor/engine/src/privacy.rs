@@ -1,0 +1,277 @@
+//! The one place where phone numbers and user parts are hidden: in alerts, records and logs alike.
+//!
+//! Addresses and host names stay: they are what an operator acts on. [`Privacy::Mask`] keeps the ends of a number, so
+//! that two numbers can be told apart and a prefix recognised. [`Privacy::Hash`] has no secret: it keeps numbers out of
+//! sight and lets equal ones be matched, but who can try all numbers can find one.
+
+use core::hash::Hasher;
+
+use siphasher::sip::SipHasher24;
+
+use crate::config::Privacy;
+
+/// Schemes whose URIs name a person.
+const SCHEMES: [&str; 3] = ["sips:", "sip:", "tel:"];
+
+/// Words after which a long number is an identifier of the protocol, not a telephone number.
+const IDENTIFIERS: [&str; 6] = ["tag", "cseq", "rseq", "ssrc", "branch", "call-id"];
+
+/// Digits in a row that make a telephone number where no `+` and no URI says so (E.164 ends at 15).
+const BARE_NUMBER_DIGITS: core::ops::RangeInclusive<usize> = 10..=15;
+
+/// Hides what [`Privacy`] asks to hide.
+#[derive(Clone, Copy, Debug)]
+pub struct Redactor {
+    privacy: Privacy,
+}
+
+impl Redactor {
+    /// One that follows the configuration.
+    #[must_use]
+    pub const fn new(privacy: Privacy) -> Self {
+        Self { privacy }
+    }
+
+    /// A URI as it stands in a header, with its user part hidden: `sip:+155******01@example.org;user=phone`.
+    #[must_use]
+    pub fn uri(&self, uri: &str) -> String {
+        if self.privacy == Privacy::Plain {
+            return uri.to_owned();
+        }
+        if SCHEMES.iter().any(|s| starts_with_ignoring_case(uri, s)) {
+            return self.text(uri);
+        }
+        match uri.split_once('@') {
+            Some((user, host)) => format!("{}@{host}", self.user(user)),
+            None => self.text(uri),
+        }
+    }
+
+    /// A user part or a telephone number that stands alone.
+    #[must_use]
+    pub fn user(&self, user: &str) -> String {
+        let (name, rest) = user.split_at(user.find([':', ';']).unwrap_or(user.len()));
+        // A password (RFC 3261 19.1.1) or telephone-subscriber parameters (RFC 3966) are never of use here.
+        let rest = if rest.is_empty() { "" } else { ";***" };
+        match self.privacy {
+            Privacy::Plain => user.to_owned(),
+            Privacy::Mask if name.eq_ignore_ascii_case("anonymous") => name.to_owned() + rest,
+            Privacy::Mask => mask(name) + rest,
+            Privacy::Hash => hash(name) + rest,
+        }
+    }
+
+    /// Any text: user parts of the URIs in it, display names before them and telephone numbers are hidden.
+    #[must_use]
+    pub fn text(&self, text: &str) -> String {
+        self.redact(text, true)
+    }
+
+    /// Any text in which a long bare number is an identifier (a tag, a branch): only URIs and `+` numbers are hidden.
+    #[must_use]
+    pub fn identifier(&self, text: &str) -> String {
+        self.redact(text, false)
+    }
+
+    fn redact(&self, text: &str, bare_numbers: bool) -> String {
+        if self.privacy == Privacy::Plain {
+            return text.to_owned();
+        }
+        let mut out = String::with_capacity(text.len());
+        let mut rest = text;
+        while let Some(first) = rest.chars().next() {
+            let at_word_start = !out.ends_with(|c: char| c.is_alphanumeric());
+            let taken = if at_word_start { self.take(rest, &out, bare_numbers) } else { None };
+            if let Some((length, hidden)) = taken {
+                out.push_str(&hidden);
+                rest = &rest[length..];
+            } else {
+                out.push(first);
+                rest = &rest[first.len_utf8()..];
+            }
+        }
+        out
+    }
+
+    /// What stands at the start of `rest` and must be hidden: its length and what replaces it.
+    fn take(&self, rest: &str, before: &str, bare_numbers: bool) -> Option<(usize, String)> {
+        self.take_uri(rest).or_else(|| take_display_name(rest)).or_else(|| self.take_number(rest, before, bare_numbers))
+    }
+
+    fn take_uri(&self, rest: &str) -> Option<(usize, String)> {
+        let scheme = SCHEMES.iter().find(|s| starts_with_ignoring_case(rest, s))?;
+        let (scheme, tail) = rest.split_at(scheme.len());
+        let end = tail.find(|c: char| c.is_whitespace() || matches!(c, '<' | '>' | '"' | '\'')).unwrap_or(tail.len());
+        let body = &tail[..end];
+        let user_end =
+            if scheme.eq_ignore_ascii_case("tel:") { body.find([';', ',']).unwrap_or(end) } else { body.find('@')? };
+        Some((scheme.len() + user_end, format!("{scheme}{}", self.user(&body[..user_end]))))
+    }
+
+    fn take_number(&self, rest: &str, before: &str, bare_numbers: bool) -> Option<(usize, String)> {
+        let end = number_end(rest);
+        let number = &rest[..end];
+        let digits = number.bytes().filter(u8::is_ascii_digit).count();
+        let hidden = if number.starts_with('+') {
+            digits >= 5
+        } else {
+            let previous = before.trim_end_matches([' ', ':', '=']).to_ascii_lowercase();
+            // Part of an address, a version, a parameter or a longer word: no telephone number.
+            let stands_alone = before.is_empty() || before.ends_with([' ', '"', '\'', '<', '(', '[', ',']);
+            let ends = !rest[end..]
+                .starts_with(|c: char| c.is_alphanumeric() || matches!(c, '.' | ':' | '-' | '_' | '@'))
+                || rest[end..].starts_with(". ")
+                || &rest[end..] == ".";
+            let plain = number.bytes().all(|b| b.is_ascii_digit());
+            bare_numbers
+                && plain
+                && stands_alone
+                && ends
+                && BARE_NUMBER_DIGITS.contains(&digits)
+                && !IDENTIFIERS.iter().any(|w| previous.ends_with(w))
+        };
+        hidden.then(|| (end, self.user(number)))
+    }
+}
+
+/// The end of the number at the start of `text`: digits, and after a `+` also the separators people write between them.
+fn number_end(text: &str) -> usize {
+    let international = text.starts_with('+');
+    let mut end = 0;
+    for (i, c) in text.char_indices() {
+        match c {
+            '0'..='9' => end = i + 1,
+            '+' if i == 0 => {}
+            '-' | '.' | ' ' | '(' | ')' if international => {}
+            _ => break,
+        }
+    }
+    end
+}
+
+/// A quoted display name right before `<sip:`.
+fn take_display_name(rest: &str) -> Option<(usize, String)> {
+    let name = rest.strip_prefix('"')?;
+    let end = name.find('"')?;
+    let after = name[end + 1..].trim_start().strip_prefix('<')?;
+    let names_a_person = SCHEMES.iter().any(|s| starts_with_ignoring_case(after, s));
+    (names_a_person && end > 0).then(|| (end + 2, "\"***\"".to_owned()))
+}
+
+/// Hides at least half of the characters in the middle, one star each. A leading `+` is no part of the count.
+fn mask(name: &str) -> String {
+    let (plus, name) = name.strip_prefix('+').map_or(("", name), |rest| ("+", rest));
+    let count = name.chars().count();
+    let is_number = name.bytes().all(|b| b.is_ascii_digit() || matches!(b, b'-' | b'.' | b'(' | b')' | b' '));
+    let shown = if is_number { (count / 2).min(6) } else { 1.min(count / 2) };
+    let at_the_end = (shown / 2).min(2);
+    let first = shown - at_the_end;
+    let masked = name.chars().enumerate().map(|(i, c)| if i < first || i >= count - at_the_end { c } else { '*' });
+    plus.chars().chain(masked).collect()
+}
+
+/// `h` and 16 hexadecimal digits, the same for the same number however it is punctuated.
+fn hash(name: &str) -> String {
+    let mut hasher = SipHasher24::new_with_keys(0x7369_702d_6d6f_6e69, 0x7072_6976_6163_7921);
+    for byte in name.bytes().filter(|b| !matches!(b, b'-' | b'.' | b'(' | b')' | b' ')) {
+        hasher.write_u8(byte.to_ascii_lowercase());
+    }
+    format!("h{:016x}", hasher.finish())
+}
+
+fn starts_with_ignoring_case(text: &str, prefix: &str) -> bool {
+    text.get(..prefix.len()).is_some_and(|head| head.eq_ignore_ascii_case(prefix))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MASK: Redactor = Redactor::new(Privacy::Mask);
+    const HASH: Redactor = Redactor::new(Privacy::Hash);
+
+    #[test]
+    fn the_middle_of_a_number_is_starred_and_its_length_kept() {
+        assert_eq!(MASK.uri("sip:+15551230001@example.org;user=phone"), "sip:+155******01@example.org;user=phone");
+        assert_eq!(MASK.uri("tel:+15551230001;phone-context=x"), "tel:+155******01;phone-context=x");
+        assert_eq!(MASK.uri("sip:1001@10.0.0.1"), "sip:1**1@10.0.0.1");
+        assert_eq!(MASK.uri("sip:100@10.0.0.1"), "sip:1**@10.0.0.1");
+    }
+
+    #[test]
+    fn at_least_half_of_every_user_part_is_hidden() {
+        for user in
+            ["1", "12", "123", "1234", "12345", "+15551230001", "+123456789012345", "a", "bob", "john.smith", "日本語"]
+        {
+            let masked = MASK.user(user);
+            let stars = masked.chars().filter(|c| *c == '*').count();
+            let count = user.trim_start_matches('+').chars().count();
+            assert!(stars * 2 >= count, "{user} became {masked}");
+            assert_eq!(masked.chars().count(), user.chars().count());
+        }
+    }
+
+    #[test]
+    fn a_password_and_user_parameters_vanish() {
+        assert_eq!(MASK.uri("sip:alice:secret@example.org"), "sip:a****;***@example.org");
+        assert_eq!(HASH.uri("sip:alice;isub=4711@example.org"), format!("sip:{};***@example.org", hash("alice")));
+    }
+
+    #[test]
+    fn anonymous_is_no_person() {
+        assert_eq!(MASK.uri("sip:anonymous@anonymous.invalid"), "sip:anonymous@anonymous.invalid");
+    }
+
+    #[test]
+    fn a_uri_without_user_part_or_scheme_stays_readable() {
+        assert_eq!(MASK.uri("sip:192.168.1.20:5060;lr"), "sip:192.168.1.20:5060;lr");
+        assert_eq!(MASK.uri("15551230001@example.org"), "155******01@example.org");
+        assert_eq!(MASK.uri(""), "");
+    }
+
+    #[test]
+    fn uris_numbers_and_display_names_inside_a_text_are_hidden_and_addresses_stay() {
+        assert_eq!(
+            MASK.text(
+                "its Contact is \"Bob Smith\" <sip:bob@192.168.1.20:5060;transport=udp>, sent from 198.51.100.4:5060"
+            ),
+            "its Contact is \"***\" <sip:b**@192.168.1.20:5060;transport=udp>, sent from 198.51.100.4:5060"
+        );
+        assert_eq!(
+            MASK.text("403 Caller ID +1 (555) 123-0001 not allowed"),
+            "403 Caller ID +1 (5**********01 not allowed"
+        );
+        assert_eq!(MASK.text("Number 15551230001 not allowed."), "Number 155******01 not allowed.");
+    }
+
+    #[test]
+    fn what_only_looks_like_a_number_stays() {
+        for text in [
+            "200 OK sent 11 times in 32 s, no ACK",
+            "2001:db8::1234567890",
+            "SSRC 0x1234567890ab, port 50600",
+            "the ACK has To tag 1928301774",
+            "CSeq 1826374859 INVITE",
+            "Via SIP/2.0/UDP 10.0.0.1;branch=12345678901",
+            "at 2026-11-20T10:15:42.123456Z",
+            "abc1234567890 and 1234567890abc",
+        ] {
+            assert_eq!(MASK.text(text), text);
+        }
+        assert_eq!(MASK.identifier("1928301774"), "1928301774");
+        assert_eq!(MASK.identifier("sip:1928301774@10.0.0.1"), "sip:192*****74@10.0.0.1");
+    }
+
+    #[test]
+    fn equal_numbers_have_equal_hashes_whatever_their_punctuation() {
+        assert_eq!(HASH.user("+1-555-123-0001"), HASH.user("+15551230001"));
+        assert_ne!(HASH.user("+15551230002"), HASH.user("+15551230001"));
+        assert!(!HASH.text("call sip:+15551230001@a.example").contains("5551230001"));
+    }
+
+    #[test]
+    fn plain_changes_nothing() {
+        let text = "\"Bob\" <sip:bob:pw@a.example> 15551230001";
+        assert_eq!(Redactor::new(Privacy::Plain).text(text), text);
+    }
+}

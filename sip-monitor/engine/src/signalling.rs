@@ -1,0 +1,147 @@
+//! From a datagram to the call it belongs to.
+
+use crate::Engine;
+use crate::call::{Call, Context, IcmpSeen, SessionKind};
+use crate::event::Events;
+use crate::packet::{IcmpError, Packet};
+use crate::record::{MessageRecord, Output};
+use crate::seen::Seen;
+use crate::sip::{Message, NotSip, StartLine};
+use crate::time::Timestamp;
+use crate::transaction::{MethodKind, Repeats, Sighting};
+
+/// ICMP errors of different kinds kept for one call.
+const ICMP_KEPT: usize = 8;
+
+impl Engine {
+    /// Takes a UDP payload from or to a SIP port, or one that looks like SIP.
+    pub(crate) fn handle_datagram(&mut self, now: Timestamp, packet: &Packet<'_>, payload: &[u8]) {
+        match Message::parse(payload) {
+            Ok(message) => self.handle_message(now, packet, "udp", &message),
+            Err(NotSip::Empty | NotSip::KeepAlive) => self.counters.keep_alives += 1,
+            Err(NotSip::StartLine) => self.counters.not_sip += 1,
+        }
+    }
+
+    fn handle_message(&mut self, now: Timestamp, packet: &Packet<'_>, transport: &'static str, message: &Message<'_>) {
+        if message.is_request() {
+            self.counters.requests += 1;
+        } else {
+            self.counters.responses += 1;
+        }
+        let repeated = match (Seen::new(now, packet, transport, message), message.call_id()) {
+            (Some(seen), Ok(call_id)) => self.handle_seen(&seen, call_id),
+            (None, _) => {
+                self.counters.without_method += 1;
+                false
+            }
+            (Some(_), Err(_)) => {
+                self.counters.without_call_id += 1;
+                false
+            }
+        };
+        if self.config.emit.messages {
+            let record = message_record(now, packet, transport, message, repeated);
+            self.outputs.push_back(Output::Message(Box::new(record)));
+        }
+    }
+
+    /// Returns whether the message was seen before.
+    fn handle_seen(&mut self, seen: &Seen<'_, '_>, call_id: &[u8]) -> bool {
+        let key = match self.calls.find(call_id) {
+            Some(key) => key,
+            None => {
+                match self.calls.victim() {
+                    Ok(None) => {}
+                    Ok(Some(victim)) => {
+                        self.counters.evicted += 1;
+                        self.free_call(victim);
+                    }
+                    Err(_) => {
+                        self.counters.refused += 1;
+                        return false;
+                    }
+                }
+                self.counters.sessions += 1;
+                let (hash, limit) = (self.calls.hash(call_id), self.config.limits.text_bytes);
+                let key = self.calls.insert(call_id, |key| Call::new(key, call_id, hash, seen, limit));
+                if self.calls.get(key).is_some_and(|call| call.adopted && call.kind == SessionKind::Invite) {
+                    self.counters.adopted += 1;
+                }
+                key
+            }
+        };
+        let Some(call) = self.calls.get_mut(key) else { return false };
+        let mut ctx = Context {
+            config: &self.config,
+            media: &mut self.media,
+            counters: &mut self.counters,
+            hasher: &self.hasher,
+            events: Events::new(),
+            repeated: false,
+        };
+        match seen.code {
+            None if seen.is_request() => call.handle_request(&mut ctx, seen),
+            code => call.handle_response(&mut ctx, seen, code.unwrap_or(0)),
+        }
+        let (events, repeated) = (ctx.events, ctx.repeated);
+        if may_be_refused(seen) {
+            self.flows.touch(seen.src, seen.dst, key, seen.at);
+        }
+        self.after(key, &events);
+        repeated
+    }
+}
+
+/// Messages whose loss matters and which an ICMP error may quote.
+fn may_be_refused(seen: &Seen<'_, '_>) -> bool {
+    seen.is_request() || (seen.kind == MethodKind::Invite && seen.code.is_some_and(|code| code >= 200))
+}
+
+impl Call {
+    /// Takes an ICMP error that quotes a message of this call.
+    pub(crate) fn handle_icmp(&mut self, now: Timestamp, packet: &Packet<'_>, error: &IcmpError) {
+        let same = |seen: &&mut IcmpSeen| {
+            seen.kind == error.kind && seen.quoted_src == error.quoted_src && seen.quoted_dst == error.quoted_dst
+        };
+        if let Some(known) = self.icmp.iter_mut().find(same) {
+            let _: Sighting = known.seen.see(now, packet.ip_id, core::time::Duration::ZERO);
+        } else if self.icmp.len() < ICMP_KEPT {
+            self.icmp.push(IcmpSeen {
+                kind: error.kind,
+                reporter: packet.src,
+                direction: packet.direction,
+                quoted_src: error.quoted_src,
+                quoted_dst: error.quoted_dst,
+                seen: Repeats::once(now, packet.ip_id),
+            });
+        }
+    }
+}
+
+fn message_record(
+    now: Timestamp,
+    packet: &Packet<'_>,
+    transport: &str,
+    message: &Message<'_>,
+    retransmission: bool,
+) -> MessageRecord {
+    let text = |bytes: &[u8]| crate::text::StoredText::new(bytes, 1024).as_str().to_owned();
+    let method = match message.start_line() {
+        StartLine::Request { method, .. } => Some(text(method.as_bytes())),
+        StartLine::Response { .. } => None,
+    };
+    MessageRecord {
+        schema: 1,
+        ts: now,
+        src: packet.src.to_string(),
+        dst: packet.dst.to_string(),
+        transport: transport.to_owned(),
+        method,
+        code: message.code(),
+        call_id: message.call_id().ok().map(text),
+        cseq: message.cseq().ok().map(|c| format!("{} {}", c.number, text(c.method.as_bytes()))),
+        faults: message.faults().iter().map(|fault| fault.name().to_owned()).collect(),
+        retransmission,
+    }
+}

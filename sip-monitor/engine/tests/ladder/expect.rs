@@ -1,0 +1,161 @@
+//! What a scenario expects, and how what came differs from it.
+
+use std::fmt::Write as _;
+
+use serde_json::Value;
+use sip_monitor_engine::alert::Alert;
+
+use super::Result;
+use super::field::nanoseconds;
+use super::markdown::{Kind, Scenario};
+use super::play::play;
+use super::script::BASE;
+
+/// How far a time may be off: it is written in milliseconds.
+const EXACT_NS: i64 = 1_000_000;
+/// How far a time after `~` may be off.
+const ABOUT_NS: i64 = 600_000_000;
+
+/// A line of an `alerts` block: `time code cause [severity] [confidence] [status] [key=value] [key~part]`.
+#[derive(Clone, Debug)]
+pub struct Expected {
+    text: String,
+    /// From the start of the ladder.
+    pub at_ns: i64,
+    tolerance_ns: i64,
+    /// Which condition.
+    pub code: String,
+    /// Why.
+    pub cause: String,
+    status: String,
+    severity: Option<String>,
+    confidence: Option<String>,
+    /// Paths into the line and what stands there; `true` where a part of it is enough.
+    fields: Vec<(String, String, bool)>,
+}
+
+impl Expected {
+    /// Reads a line.
+    pub fn parse(text: &str) -> Result<Self> {
+        let mut words = text.split_whitespace();
+        let mut word = |what| words.next().ok_or_else(|| format!("{text:?}: no {what}"));
+        let (time, code, cause) = (word("time")?, word("code")?, word("cause")?);
+        let (time, tolerance_ns) = time.strip_prefix('~').map_or((time, EXACT_NS), |time| (time, ABOUT_NS));
+        let mut expected = Self {
+            text: text.trim().to_owned(),
+            at_ns: nanoseconds(time)?,
+            tolerance_ns,
+            code: code.to_owned(),
+            cause: cause.to_owned(),
+            status: "firing".to_owned(),
+            severity: None,
+            confidence: None,
+            fields: Vec::new(),
+        };
+        for word in words {
+            match word {
+                "firing" | "update" | "resolved" => expected.status = word.to_owned(),
+                "info" | "warning" | "critical" => expected.severity = Some(word.to_owned()),
+                "possible" | "likely" | "certain" => expected.confidence = Some(word.to_owned()),
+                _ => {
+                    let at = word.find(['=', '~']).ok_or_else(|| format!("{text:?}: what is {word:?}?"))?;
+                    expected.fields.push((
+                        word[..at].to_owned(),
+                        word[at + 1..].to_owned(),
+                        word.as_bytes()[at] == b'~',
+                    ));
+                }
+            }
+        }
+        Ok(expected)
+    }
+
+    fn matches(&self, alert: &Alert) -> bool {
+        let line = serde_json::to_value(alert).expect("an alert is JSON");
+        let is = |key: &str, wanted: &str| line[key].as_str() == Some(wanted);
+        let off_ns = alert.ts.unix_ns() - BASE.unix_ns() - self.at_ns;
+        off_ns.abs() < self.tolerance_ns
+            && is("code", &self.code)
+            && is("cause", &self.cause)
+            && is("status", &self.status)
+            && self.severity.as_deref().is_none_or(|severity| is("severity", severity))
+            && self.confidence.as_deref().is_none_or(|confidence| is("confidence", confidence))
+            && self.fields.iter().all(|(path, wanted, is_part)| {
+                let found = lookup(&line, path);
+                if *is_part { found.contains(wanted.as_str()) } else { found == *wanted }
+            })
+    }
+}
+
+/// What stands at `peer.addr` or `evidence.sent`, as text; empty where there is nothing.
+fn lookup(line: &Value, path: &str) -> String {
+    let value = path.split('.').try_fold(line, |value, key| value.get(key));
+    match value {
+        None => String::new(),
+        Some(Value::String(text)) => text.clone(),
+        Some(other) => other.to_string(),
+    }
+}
+
+/// What a scenario expects.
+pub fn expected(scenario: &Scenario) -> Result<Vec<Expected>> {
+    let lines = scenario.alerts.iter();
+    let expected: Vec<Expected> = lines
+        .map(|(number, text)| Expected::parse(text).map_err(|e| format!("line {number}: {e}")))
+        .collect::<Result<_>>()?;
+    match (scenario.kind, expected.is_empty()) {
+        (Kind::Fires, true) => Err("it fires, but no `alerts` block says what".to_owned()),
+        (Kind::Quiet, false) => Err("it is quiet, but an `alerts` block says what fires".to_owned()),
+        _ => Ok(expected),
+    }
+}
+
+/// Plays a scenario: what it expects of each diagnosis, or how what came differs.
+pub fn judge(scenario: &Scenario) -> std::result::Result<Vec<Expected>, String> {
+    let fault = |e: String| format!("{} {}\n  {e}\n", scenario.place, scenario.title);
+    let expected = expected(scenario).map_err(fault)?;
+    let last_ns = expected.iter().map(|e| e.at_ns).max().unwrap_or(0);
+    let alerts = play(scenario, last_ns).map_err(fault)?;
+    let mut unmet: Vec<&Expected> = expected.iter().collect();
+    let mut surplus: Vec<&Alert> = Vec::new();
+    for alert in &alerts {
+        match unmet.iter().position(|e| e.matches(alert)) {
+            Some(at) => drop(unmet.remove(at)),
+            None => surplus.push(alert),
+        }
+    }
+    if unmet.is_empty() && surplus.is_empty() {
+        return Ok(expected);
+    }
+    Err(difference(scenario, &unmet, &surplus, &alerts))
+}
+
+/// What is missing (-) and what came instead (+), beside the ladder.
+fn difference(scenario: &Scenario, unmet: &[&Expected], surplus: &[&Alert], alerts: &[Alert]) -> String {
+    let mut text = format!("{} {}\n", scenario.place, scenario.title);
+    for (_, line) in &scenario.ladder {
+        let _ = writeln!(text, "    {line}");
+    }
+    for expected in unmet {
+        let _ = writeln!(text, "  - {}", expected.text);
+    }
+    for alert in alerts {
+        let line = serde_json::to_value(alert).expect("an alert is JSON");
+        let word = |key: &str| line[key].as_str().unwrap_or("-").to_owned();
+        let sign = if surplus.iter().any(|s| std::ptr::eq(*s, alert)) { '+' } else { ' ' };
+        let ms = (alert.ts.unix_ns() - BASE.unix_ns()) / 1_000_000;
+        let (code, cause, severity, confidence) = (word("code"), word("cause"), word("severity"), word("confidence"));
+        let _ = writeln!(
+            text,
+            "  {sign} {}.{:03} {code} {cause} {severity} {confidence} {}",
+            ms / 1_000,
+            ms % 1_000,
+            word("status")
+        );
+        if sign == '+' {
+            let _ = writeln!(text, "      {}", alert.summary);
+            let _ = writeln!(text, "      {line}");
+        }
+    }
+    text
+}

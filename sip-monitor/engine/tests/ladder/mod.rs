@@ -1,0 +1,28 @@
+//! Scenarios: Markdown files whose message ladders are played through the whole engine. `scenarios/README.md` says what
+//! can stand in them.
+
+#![allow(dead_code, reason = "each test target uses its part")]
+
+mod expect;
+mod field;
+mod host;
+mod line;
+mod markdown;
+mod message;
+mod play;
+mod rtcp;
+mod rtp;
+mod script;
+mod sdp;
+mod sip;
+
+#[allow(unused_imports, reason = "each test target uses its part")]
+pub use {
+    expect::judge,
+    markdown::{Kind, Scenario, scenarios},
+    play::outputs,
+    script::datagrams,
+};
+
+/// What is wrong with a scenario itself, with its place.
+pub type Result<T> = std::result::Result<T, String>;

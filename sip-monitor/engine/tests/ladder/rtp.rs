@@ -1,0 +1,253 @@
+//! RTP streams as the kernel side reports them: counters at the second packet in sequence, then once a second, at a new
+//! payload type, and once more when a sweep finds the stream quiet.
+
+use sip_monitor_engine::Timestamp;
+use sip_monitor_engine::packet::{CLOCK_RATES_HZ, Jitter, StreamCounters, StreamKey};
+
+use super::Result;
+use super::field::{Fields, nanoseconds};
+
+/// Options of an `RTP` line.
+pub const OPTIONS: [&str; 12] =
+    ["pt", "ptime", "ssrc", "lose", "pause", "ttl", "dscp", "constant", "jitter", "rate", "bytes", "link"];
+
+const SECOND_NS: i64 = 1_000_000_000;
+
+/// One packet of a stream, or the gap where one was lost.
+#[derive(Clone, Copy, Debug)]
+pub struct RtpPacket {
+    /// Arrival, from the start of the ladder.
+    pub at_ns: i64,
+    is_lost: bool,
+    payload_type: u8,
+    payload_bytes: u16,
+    timestamp_units: u32,
+    ttl: u8,
+    dscp: u8,
+    is_constant: bool,
+}
+
+/// The packets of one `RTP` line, from `start_ns` to `end_ns`.
+pub fn packets(start_ns: i64, end_ns: i64, fields: &Fields) -> Result<Vec<RtpPacket>> {
+    let ptime_ms: u32 = fields.number("ptime")?.unwrap_or(20);
+    let rate: u32 = fields.number("rate")?.unwrap_or(8_000);
+    let jitter_ns = fields.number::<i64>("jitter")?.unwrap_or(0) * 1_000_000;
+    let lost = Gap::parse(fields.option("lose"))?;
+    let pause = Gap::parse(fields.option("pause"))?;
+    let payload_type = fields.number("pt")?.unwrap_or(0);
+    let payload_bytes = fields.number("bytes")?.unwrap_or(if payload_type == 13 {
+        1
+    } else {
+        u16::try_from(ptime_ms * 8).unwrap_or(0)
+    });
+    let step_ns = i64::from(ptime_ms) * 1_000_000;
+    let mut packets = Vec::new();
+    let mut units = ptime_ms * rate / 1_000;
+    for n in 0..=((end_ns - start_ns) / step_ns.max(1)) {
+        let sent_ns = start_ns + n * step_ns;
+        if pause.holds(n, sent_ns) {
+            units += ptime_ms * rate / 1_000;
+            continue;
+        }
+        packets.push(RtpPacket {
+            at_ns: sent_ns + if n % 2 == 1 { jitter_ns } else { 0 },
+            is_lost: lost.holds(n, sent_ns),
+            payload_type,
+            payload_bytes,
+            timestamp_units: units,
+            ttl: fields.number("ttl")?.unwrap_or(58),
+            dscp: fields.number("dscp")?.unwrap_or(46),
+            is_constant: fields.option("constant").is_some(),
+        });
+        units = ptime_ms * rate / 1_000;
+    }
+    Ok(packets)
+}
+
+/// Which packets something happens to: `5%` (evenly) or `3.0..5.0` (in that time).
+enum Gap {
+    Never,
+    EachNth(i64),
+    Between(i64, i64),
+}
+
+impl Gap {
+    fn parse(text: Option<&str>) -> Result<Self> {
+        let Some(text) = text else { return Ok(Self::Never) };
+        if let Some(percent) =
+            text.strip_suffix('%').and_then(|p| p.parse::<i64>().ok()).filter(|p| (1..=100).contains(p))
+        {
+            return Ok(Self::EachNth(100 / percent));
+        }
+        let (from, to) = text.split_once("..").ok_or_else(|| format!("{text:?}: `5%` or `3.0..5.0`"))?;
+        Ok(Self::Between(nanoseconds(from)?, nanoseconds(to)?))
+    }
+
+    fn holds(&self, n: i64, at_ns: i64) -> bool {
+        match *self {
+            Self::Never => false,
+            Self::EachNth(nth) => n % nth == nth - 1,
+            Self::Between(from, to) => (from..to).contains(&at_ns),
+        }
+    }
+}
+
+/// The reports of one stream, in order of time. `end_ns` is the end of the capture, where what is left is reported.
+pub fn reports(key: StreamKey, base: Timestamp, packets: &[RtpPacket], end_ns: i64) -> Vec<(i64, StreamCounters)> {
+    let mut account = Account::new(key, base);
+    let mut reports = Vec::new();
+    let mut tick_ns = SECOND_NS;
+    for packet in packets.iter().filter(|p| p.at_ns <= end_ns) {
+        while tick_ns <= packet.at_ns {
+            reports.extend(account.sweep(tick_ns));
+            tick_ns += SECOND_NS;
+        }
+        reports.extend(account.take(packet));
+    }
+    while tick_ns <= end_ns {
+        reports.extend(account.sweep(tick_ns));
+        tick_ns += SECOND_NS;
+    }
+    if account.has_news() {
+        reports.push((end_ns, account.counters));
+    }
+    reports
+}
+
+/// Counters of a stream as they grow.
+struct Account {
+    base: Timestamp,
+    counters: StreamCounters,
+    last_ns: i64,
+    reported_ns: Option<i64>,
+    jitter_ns: [f64; CLOCK_RATES_HZ.len()],
+    lost_before: u16,
+    units_before: u32,
+}
+
+impl Account {
+    fn new(key: StreamKey, base: Timestamp) -> Self {
+        let counters = StreamCounters {
+            key,
+            first_at: base,
+            last_at: base,
+            in_sequence: false,
+            packets: 0,
+            bytes: 0,
+            expected: 0,
+            lost: 0,
+            late: 0,
+            duplicates: 0,
+            restarts: 0,
+            gap_max_ns: 0,
+            jitter: [Jitter::default(); CLOCK_RATES_HZ.len()],
+            first_rtp_timestamp: 0,
+            rtp_timestamp_units: 0,
+            payload_type: 0,
+            payload_types: [0; 2],
+            ttl_min: u8::MAX,
+            ttl_max: 0,
+            dscp: 0,
+            same_payload: 0,
+            payload_bytes: 0,
+            last_sequence: 0,
+        };
+        Self { base, counters, last_ns: 0, reported_ns: None, jitter_ns: [0.0; 6], lost_before: 0, units_before: 0 }
+    }
+
+    fn take(&mut self, packet: &RtpPacket) -> Option<(i64, StreamCounters)> {
+        self.units_before += packet.timestamp_units;
+        if packet.is_lost {
+            self.lost_before += 1;
+            return None;
+        }
+        let now = self.base + std::time::Duration::from_nanos(packet.at_ns.unsigned_abs());
+        let c = &mut self.counters;
+        if c.packets == 0 {
+            c.first_at = now;
+            c.last_sequence = 0;
+            c.expected = 1;
+        } else {
+            let gap_ns = packet.at_ns - self.last_ns;
+            c.gap_max_ns = c.gap_max_ns.max(gap_ns.unsigned_abs());
+            c.last_sequence = c.last_sequence.wrapping_add(1 + self.lost_before);
+            c.expected += 1 + u64::from(self.lost_before);
+            c.lost += u64::from(self.lost_before);
+            c.in_sequence |= self.lost_before == 0;
+            c.rtp_timestamp_units += u64::from(self.units_before);
+            for ((jitter, estimate), rate) in c.jitter.iter_mut().zip(&mut self.jitter_ns).zip(CLOCK_RATES_HZ) {
+                let wanted_ns = f64::from(self.units_before) * 1e9 / f64::from(rate);
+                *estimate += ((gap_ns as f64 - wanted_ns).abs() - *estimate) / 16.0;
+                jitter.last_ns = *estimate as u32;
+                jitter.max_ns = jitter.max_ns.max(jitter.last_ns);
+                jitter.sum_ns += u64::from(jitter.last_ns);
+                jitter.samples += 1;
+            }
+        }
+        self.lost_before = 0;
+        self.units_before = 0;
+        self.last_ns = packet.at_ns;
+        c.last_at = now;
+        c.packets += 1;
+        c.bytes += 12 + u64::from(packet.payload_bytes);
+        c.ttl_min = c.ttl_min.min(packet.ttl);
+        c.ttl_max = c.ttl_max.max(packet.ttl);
+        c.dscp = packet.dscp;
+        c.payload_type = packet.payload_type;
+        c.payload_bytes = packet.payload_bytes;
+        c.same_payload = if packet.is_constant { c.same_payload + 1 } else { 0 };
+        let word = &mut c.payload_types[usize::from(packet.payload_type / 64)];
+        let bit = 1 << (packet.payload_type % 64);
+        let is_new_type = *word & bit == 0;
+        *word |= bit;
+        let is_due = self.reported_ns.is_none_or(|at| is_new_type || packet.at_ns - at >= SECOND_NS);
+        (self.counters.in_sequence && is_due).then(|| self.report(packet.at_ns))
+    }
+
+    fn sweep(&mut self, now_ns: i64) -> Option<(i64, StreamCounters)> {
+        (self.has_news() && now_ns - self.last_ns >= SECOND_NS).then(|| self.report(now_ns))
+    }
+
+    fn has_news(&self) -> bool {
+        self.counters.packets > 0 && self.reported_ns.is_none_or(|at| at < self.last_ns)
+    }
+
+    fn report(&mut self, now_ns: i64) -> (i64, StreamCounters) {
+        self.reported_ns = Some(now_ns);
+        (now_ns, self.counters)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use sip_monitor_engine::packet::Direction;
+
+    fn key() -> StreamKey {
+        let (src, dst) = ("192.0.2.1:4000".parse().unwrap(), "192.0.2.2:5000".parse().unwrap());
+        StreamKey { src, dst, ssrc: 1, direction: Direction::In }
+    }
+
+    #[test]
+    fn a_stream_reports_at_its_second_packet_each_second_and_when_it_is_quiet() {
+        let fields = Fields::parse_with("ptime=20", &OPTIONS).unwrap();
+        let packets = packets(0, 2_500_000_000, &fields).unwrap();
+        let reports = reports(key(), Timestamp::ZERO, &packets, 5_000_000_000);
+        let times: Vec<i64> = reports.iter().map(|(at, _)| at / 1_000_000).collect();
+        assert_eq!(times, [20, 1_020, 2_020, 4_000]);
+        assert_eq!(reports.last().unwrap().1.packets, 126);
+    }
+
+    #[test]
+    fn lost_packets_are_expected_and_a_pause_is_not() {
+        let lossy = Fields::parse_with("lose=1.0..2.0", &OPTIONS).unwrap();
+        let last = |fields: &Fields| {
+            let packets = packets(0, 3_000_000_000, fields).unwrap();
+            reports(key(), Timestamp::ZERO, &packets, 9_000_000_000).last().unwrap().1
+        };
+        assert_eq!((last(&lossy).packets, last(&lossy).expected, last(&lossy).lost), (101, 151, 50));
+        let paused = Fields::parse_with("pause=1.0..2.0", &OPTIONS).unwrap();
+        assert_eq!((last(&paused).packets, last(&paused).expected, last(&paused).lost), (101, 101, 0));
+        assert_eq!(last(&paused).jitter[0].max_ns, 0, "timestamps go on in a pause");
+    }
+}

@@ -1,0 +1,77 @@
+//! What the daemon printed, sorted by the call it is about.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::time::Instant;
+
+use serde_json::Value;
+use sip_monitor::demo::daemon::Line;
+
+/// Code and cause.
+pub type Verdict = (String, String);
+
+/// Every line of one run.
+pub struct Alerts {
+    lines: Vec<(Instant, Value)>,
+}
+
+impl Alerts {
+    pub fn of(lines: Vec<Line>) -> Self {
+        let parse = |line: Line| {
+            (line.at, serde_json::from_str(&line.text).unwrap_or_else(|e| panic!("not JSON ({e}): {}", line.text)))
+        };
+        Self { lines: lines.into_iter().map(parse).collect() }
+    }
+
+    fn alerts(&self) -> impl Iterator<Item = &(Instant, Value)> {
+        self.lines.iter().filter(|(_, line)| line["type"] == "alert")
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.alerts().next().is_none()
+    }
+
+    /// Records of one type.
+    pub fn records(&self, kind: &str) -> Vec<&Value> {
+        self.lines.iter().map(|(_, line)| line).filter(|line| line["type"] == kind).collect()
+    }
+
+    /// The verdicts about calls whose Call-ID begins with `name`. A later line of one alert replaces the earlier.
+    pub fn about(&self, name: &str) -> BTreeSet<Verdict> {
+        self.verdicts(|call| call == name)
+    }
+
+    /// The verdicts about anything else than these calls.
+    pub fn about_others(&self, names: &[&str]) -> BTreeSet<Verdict> {
+        self.verdicts(|call| !names.contains(&call))
+    }
+
+    /// When the first alert about a call was printed.
+    pub fn first(&self, name: &str) -> Option<Instant> {
+        self.alerts().find(|(_, alert)| call_of(alert) == name).map(|(at, _)| *at)
+    }
+
+    fn verdicts(&self, wanted: impl Fn(&str) -> bool) -> BTreeSet<Verdict> {
+        let mut by_id: BTreeMap<String, Verdict> = BTreeMap::new();
+        for (_, alert) in self.alerts().filter(|(_, alert)| wanted(call_of(alert))) {
+            let text = |key: &str| alert[key].as_str().unwrap_or_default().to_owned();
+            by_id.insert(text("id"), (text("code"), text("cause")));
+        }
+        by_id.into_values().collect()
+    }
+}
+
+/// The part of the Call-ID before the `@`, as the tests give it.
+fn call_of(alert: &Value) -> &str {
+    let id = alert["call"]["call_id"].as_str().or_else(|| alert["calls"]["sample_call_ids"][0].as_str());
+    id.and_then(|id| id.split('@').next()).unwrap_or_default()
+}
+
+impl fmt::Display for Alerts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (_, alert) in self.alerts() {
+            writeln!(f, "  {alert}")?;
+        }
+        Ok(())
+    }
+}
