@@ -146,6 +146,6 @@ mod tests {
         l3[12] = 8;
         assert_eq!(by_protocol(&l3[..], 0x0800), Ok(NetworkLayer { offset: 0, vlan: 0 }));
         assert_eq!(by_protocol(&l3[..], 0x0806), Err(Counter::IgnoredNotIp));
-        assert_eq!(by_protocol(&l3[..], 0x86dd), Err(Counter::IgnoredNotIp));
+        assert_eq!(by_protocol(&l3[..], 0x86dd), Err(Counter::IgnoredMalformed));
     }
 }
