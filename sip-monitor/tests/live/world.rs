@@ -141,7 +141,8 @@ impl World {
     /// Starts the daemon on the host and waits until it is attached.
     pub fn daemon(&self, ingress: &str, emit: &str) -> Result<Daemon> {
         // `cargo xtask bench load` measures the optimised program instead of the one built for the tests.
-        let program = std::env::var_os("SIP_MONITOR_PROGRAM").map_or_else(|| env!("CARGO_BIN_EXE_sip-monitor").into(), PathBuf::from);
+        let program = std::env::var_os("SIP_MONITOR_PROGRAM")
+            .map_or_else(|| env!("CARGO_BIN_EXE_sip-monitor").into(), PathBuf::from);
         Daemon::start(
             &self.pair.monitored,
             &program,
