@@ -4,6 +4,8 @@
 //! `segments` the datagrams of a super-packet, `flows` the streams' map, `records` the rings, `counters` and `config`
 //! what user space reads and sets. Rules that replay shares stand in `sip-monitor-common`.
 //!
+//! Log statements (aya-log) stand only where something rare happens; at load they are removed unless debugging is asked for.
+//!
 //! Places kept: tunnels (IP in IP, GTP-U) are peeled between `observe` and `sip_monitor_common::classify`; the kernel's
 //! drop reasons get a program of their own beside these, in `drops`.
 //!
@@ -93,7 +95,7 @@ fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
     loop {}
 }
 
-/// Helpers for GPL-compatible programs only are used (bpf_ktime_get_boot_ns is not one of them, ringbuf_query is).
+/// Some of the helpers are for GPL-compatible programs only.
 #[cfg(target_arch = "bpf")]
 #[unsafe(link_section = "license")]
 #[unsafe(no_mangle)]

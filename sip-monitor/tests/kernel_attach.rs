@@ -4,6 +4,7 @@ mod support;
 
 use std::{
     net::UdpSocket,
+    os::fd::AsRawFd,
     process::Command,
     sync::mpsc,
     thread,
@@ -11,7 +12,12 @@ use std::{
 };
 
 use aya::programs::{SchedClassifier, TcAttachType};
-use sip_monitor::capture::live::{IngressMode, Live, LiveConfig, LiveError};
+use sip_monitor::capture::{
+    attach::{self, Attachment},
+    live::{IngressMode, Live, LiveConfig, LiveError},
+    netif,
+    object::{self, LoadOptions},
+};
 use sip_monitor_common::Counter;
 use sip_monitor_engine::packet::{Body, Direction};
 use support::{frames, may_run};
@@ -193,6 +199,36 @@ fn auto_takes_tc_on_a_veth() {
 }
 
 #[test]
+fn datagrams_of_a_super_packet_count_each_for_itself() {
+    const SOL_UDP: i32 = 17;
+    const UDP_SEGMENT: i32 = 103;
+    if !may_run() {
+        return;
+    }
+    let _wire = Wire::new();
+    let mut live = start(IngressMode::Auto);
+    let socket = UdpSocket::bind(("10.9.0.1", 40_000)).expect("bind");
+    let size: libc::c_int = 172;
+    // SAFETY: an integer of the length that is said.
+    let set = unsafe {
+        libc::setsockopt(socket.as_raw_fd(), SOL_UDP, UDP_SEGMENT, (&raw const size).cast(), size_of_val(&size) as u32)
+    };
+    assert_eq!(set, 0, "{}", std::io::Error::last_os_error());
+    // 30 RTP packets in one buffer; then 9 and a sender report, shorter, behind them.
+    let train =
+        |from: u16, to: u16| (from..to).flat_map(|n| frames::rtp(8, n, u32::from(n) * 160, 7)).collect::<Vec<u8>>();
+    socket.send_to(&train(0, 30), ("10.9.0.2", 40_000)).expect("send");
+    socket.send_to(&[train(30, 39), frames::rtcp()].concat(), ("10.9.0.2", 40_000)).expect("send");
+    let mut seen = Seen::default();
+    let all = Seen { rtp_packets: 39, rtcp: 1, ..Seen::default() };
+    collect(&mut live, &mut seen, |seen| *seen == all);
+    let counters = live.counters().expect("counters");
+    assert_eq!(seen, all, "{counters:?}");
+    assert_eq!((counters.get(Counter::AccountedRtp), counters.get(Counter::ReportedRtcp)), (39, 1));
+    assert_eq!(counters.unexplained(), 0);
+}
+
+#[test]
 fn an_interface_that_vanishes_and_comes_back_is_attached_again() {
     if !may_run() {
         return;
@@ -216,6 +252,29 @@ fn an_interface_that_vanishes_and_comes_back_is_attached_again() {
     let mut seen = Seen::default();
     collect(&mut live, &mut seen, whole);
     assert!(whole(&seen), "{seen:?}");
+}
+
+#[test]
+fn without_tcx_a_clsact_qdisc_is_made_and_removed() {
+    if !may_run() {
+        return;
+    }
+    let _wire = Wire::new();
+    let mut ebpf = object::load(&LoadOptions::default()).expect("loads");
+    let loaded = attach::load_programs(&mut ebpf, IngressMode::Tc, false).expect("verified");
+    let index = netif::index_of("m0").expect("m0 is there");
+    let attach =
+        |ebpf: &mut aya::Ebpf| Attachment::new(ebpf, loaded, "m0", index, IngressMode::Tc, true).expect("attached");
+    let attachment = attach(&mut ebpf);
+    assert_eq!((attachment.ingress_mode(), attachment.egress_mode()), ("tc", "tc"));
+    drop(attachment);
+    nothing_is_left();
+    // Somebody else's qdisc stays, and only our filters go.
+    let tc = |line: &str| Command::new("tc").args(line.split(' ')).output().expect("tc runs").stdout;
+    tc("qdisc add dev m0 clsact");
+    drop(attach(&mut ebpf));
+    assert!(String::from_utf8_lossy(&tc("qdisc show dev m0")).contains("clsact"));
+    assert!(tc("filter show dev m0 ingress").is_empty() && tc("filter show dev m0 egress").is_empty());
 }
 
 #[test]
