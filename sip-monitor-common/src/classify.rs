@@ -16,7 +16,7 @@ pub enum Class {
     /// A UDP datagram of a SIP port, or one that begins as SIP does.
     #[default]
     Sip,
-    /// A TCP segment of a SIP port with payload, SYN, FIN or RST, or one of another port that begins as SIP does.
+    /// A TCP segment of a SIP port with payload, SYN, FIN, RST or a closed window, or one of another port that begins as SIP does.
     SipTcp,
     /// A fragment of a UDP datagram: first or later, handed up as it is and put together in user space.
     Fragment,
@@ -176,15 +176,17 @@ fn classify_tcp<V: PacketView + ?Sized>(
     if header_len < 20 || seen.ip.transport_len < header_len {
         return Err(Counter::IgnoredMalformed);
     }
-    seen.payload_offset = view.settle(at + header_len);
+    seen.payload_offset = at + header_len;
     seen.payload_len = seen.ip.transport_len - header_len;
     if !is_sip_port(seen.dst_port) && !is_sip_port(seen.src_port) {
         // Segments that begin a message; what of it comes in further segments is not known for SIP here.
-        let begins = seen.payload_len != 0 && content::looks_like_sip(view, seen.payload_offset, seen.payload_len)?;
+        let begins =
+            seen.payload_len != 0 && content::looks_like_sip(view, view.settle(seen.payload_offset), seen.payload_len)?;
         seen.class = Class::SipTcp;
         return if begins { Ok(()) } else { Err(Counter::IgnoredTcp) };
     }
-    if seen.payload_len == 0 && offset_flags & TCP_FIN_SYN_RST == 0 {
+    // Of bare ACKs only those matter that close the window: the other side must not send.
+    if seen.payload_len == 0 && offset_flags & TCP_FIN_SYN_RST == 0 && view.be16(at + 14)? != 0 {
         return Err(Counter::IgnoredTcpAck);
     }
     seen.class = Class::SipTcp;

@@ -69,6 +69,20 @@ pub fn innermost_into<V: PacketView + ?Sized>(
     Err(Counter::IgnoredNested)
 }
 
+/// Where the packet that a datagram carries begins; 0 where it is no tunnel. `outer` says where the datagram stands in
+/// `bytes`, whose IP header may be gone: what was fragmented and is whole again.
+#[must_use]
+pub fn carried(bytes: &[u8], outer: &IpHeader) -> usize {
+    match inner(bytes, outer) {
+        Ok(Inner::Ip(at)) => at,
+        Ok(Inner::Frame(at)) => {
+            let mut layer = NetworkLayer::default();
+            link::ethernet_at(bytes, at, &mut layer).map_or(0, |()| layer.offset)
+        }
+        Ok(Inner::None) | Err(_) => 0,
+    }
+}
+
 /// Where the innermost packet of `l3` begins; 0 where it is no tunnel, or none that can be read.
 #[must_use]
 pub fn innermost(l3: &[u8]) -> usize {
@@ -173,8 +187,10 @@ fn gtp_u<V: PacketView + ?Sized>(view: &V, at: usize, transport_len: usize) -> R
         if words == 0 {
             return Ok(Inner::None);
         }
-        begin = view.settle(begin + words * 4);
-        next = view.be16(begin - 2)? & 0xff;
+        // Settled at the type itself: the verifier takes no step back from an offset.
+        let last = view.settle(begin + words * 4 - 2);
+        next = view.be16(last)? & 0xff;
+        begin = last + 2;
     }
     if next == 0 { ip_behind(view, begin) } else { Err(Counter::IgnoredNested) }
 }
