@@ -39,12 +39,12 @@ use alert::AlertBook;
 use call::{Call, CallKey, CallTable, Context};
 pub use config::EngineConfig;
 use counters::Counters;
-use diagnosis::{CallFacts, CaptureFacts, HostFacts};
+use diagnosis::{CallFacts, CaptureFacts, HostFacts, Subject};
 use event::{Event, Events};
 use media::MediaTable;
 pub use packet::Packet;
 use packet::{Body, CaptureLoss, IcmpError};
-use peer::FlowIndex;
+use peer::{FlowIndex, PeerTable};
 use privacy::Redactor;
 pub use record::Output;
 pub use time::Timestamp;
@@ -60,6 +60,7 @@ pub struct Engine {
     calls: CallTable,
     timers: TimerQueue,
     flows: FlowIndex,
+    peers: PeerTable,
     media: MediaTable,
     alerts: AlertBook,
     capture: CaptureFacts,
@@ -79,6 +80,7 @@ impl Engine {
             calls: CallTable::new(config.limits.calls, config.limits.text_bytes, hasher),
             timers: TimerQueue::default(),
             flows: FlowIndex::default(),
+            peers: PeerTable::new(&config),
             media: MediaTable::new(&config),
             alerts: AlertBook::new(&config),
             capture: CaptureFacts::default(),
@@ -250,6 +252,7 @@ impl Engine {
             identity: call.identity(),
             call,
             media: &self.media,
+            peers: &self.peers,
             capture: &self.capture,
         };
         self.alerts.judge_call(key, &facts, &mut self.outputs);
@@ -289,7 +292,7 @@ impl Engine {
         lost.unreadable += loss.unreadable;
         self.capture.first_lost_at.get_or_insert(now);
         self.capture.last_lost_at = Some(now);
-        let facts = HostFacts { now, config: &self.config, capture: &self.capture };
+        let facts = HostFacts { now, config: &self.config, peers: &self.peers, capture: &self.capture };
         self.alerts.judge_host(&facts, &mut self.outputs);
     }
 
@@ -305,7 +308,7 @@ impl Engine {
         {
             self.outputs.push_back(Output::Registration(Box::new(record)));
         }
-        self.alerts.forget_call(key);
+        self.alerts.forget(Subject::Call(key));
         self.media.release(key);
     }
 
