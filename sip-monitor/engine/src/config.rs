@@ -105,6 +105,8 @@ impl Default for Thresholds {
 pub struct Limits {
     /// Call-IDs at a time.
     pub calls: usize,
+    /// Peers at a time, besides the configured trunks.
+    pub peers: usize,
     /// RTP streams at a time.
     pub streams: usize,
     /// Transactions kept for one Call-ID.
@@ -121,6 +123,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             calls: 200_000,
+            peers: 4_096,
             streams: 100_000,
             transactions_per_call: 64,
             dialogs_per_call: 16,
