@@ -6,6 +6,7 @@
 
 pub mod catalogue;
 mod missing_media;
+mod peer_view;
 mod subject;
 mod unacknowledged;
 

@@ -23,6 +23,8 @@ pub struct Leg {
     pub started_at: Timestamp,
     /// It rang or answered.
     pub rang: bool,
+    /// It goes on elsewhere: the peer redirected it, or relays it.
+    pub passed_on: bool,
     /// Code of its final response as counted; 0 is no answer.
     pub outcome: Option<u16>,
     /// It counts among the calls that are up or being set up at the peer.

@@ -32,4 +32,4 @@ pub use setups::{Setup, SetupDelay, Setups};
 pub use table::{Peer, PeerKey, PeerTable};
 pub use talks::{Alike, Talk, Talks};
 pub use trunk::{Prefix, PrefixError, Trunk};
-pub use window::{Ends, Window};
+pub use window::{ABANDONED, Ends, Window};

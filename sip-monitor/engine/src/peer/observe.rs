@@ -7,7 +7,7 @@ use smallvec::SmallVec;
 
 use super::limit::limit_named;
 use super::repeats::cause_of_repeats;
-use super::{Leg, LegRole, LimitSeen, PeerKey, PeerTable, PingEnd, RepeatCause, Setup, SetupDelay, Talk};
+use super::{ABANDONED, Leg, LegRole, LimitSeen, PeerKey, PeerTable, PingEnd, RepeatCause, Setup, SetupDelay, Talk};
 use crate::call::{Call, HopView, SessionKind};
 use crate::packet::Direction;
 use crate::seen::Seen;
@@ -201,6 +201,7 @@ impl PeerTable {
             role,
             started_at: seen.at,
             rang: false,
+            passed_on: false,
             outcome: None,
             is_open: !is_open_elsewhere,
             per_second: peer.meter.per_second(seen.at),
@@ -267,6 +268,9 @@ impl PeerTable {
         };
         // A relay passes on what happened behind it: that is counted there.
         if is_relayed(call, seen.src) {
+            if let Some(leg) = call.legs.get_mut(position) {
+                leg.passed_on = true;
+            }
             return;
         }
         let by = setup_delay(call, seen);
@@ -289,7 +293,8 @@ impl PeerTable {
             return;
         }
         // A redirection is answered by a further INVITE too, here or elsewhere.
-        if code < 400 && code >= 300 {
+        if (300..400).contains(&code) {
+            leg.passed_on = true;
             if let Some(peer) = self.get_mut(key) {
                 peer.measured.count(seen.at, |m| m.outcome(code));
             }
@@ -358,10 +363,10 @@ impl PeerTable {
             peer.concurrent = peer.concurrent.saturating_sub(1);
         }
         peer.measured.count(now, |m| m.outcome(code));
-        let is_unserved = matches!(code, 0 | 408 | 480 | 500..=504);
-        peer.availability.add(now, code, is_unserved, limited, &call_id);
+        peer.availability.add(now, code, is_unserved(code), limited, &call_id);
         if peer.availability.good_in_a_row() >= GOOD_IN_A_ROW {
             peer.availability.begin_anew();
+            peer.success.forget(is_unserved);
         }
         peer.success.add(now, code, !(200..300).contains(&code), limited, &call_id);
         if peer.success.good_in_a_row() >= ANSWERED_IN_A_ROW {
@@ -382,12 +387,25 @@ impl PeerTable {
             session_interval_s: call.session_interval_s,
             call_id: call.call_id.clone(),
         });
+        let was_called = |leg: &Leg| leg.role == LegRole::Called;
+        let has_remote_callee =
+            call.legs.iter().any(|leg| was_called(leg) && self.get(leg.peer).is_some_and(|peer| !peer.is_local));
         for leg in &mut call.legs {
             if !core::mem::take(&mut leg.is_open) {
                 continue;
             }
             let Some(peer) = self.get_mut(leg.peer) else { continue };
             peer.concurrent = peer.concurrent.saturating_sub(1);
+            // Nobody answered its challenge, or whoever answered did so elsewhere.
+            if was_called(leg) && leg.outcome.is_none() && !leg.passed_on && call.answered_at.is_none() {
+                leg.outcome = Some(ABANDONED);
+                peer.success.add(ended_at, ABANDONED, true, false, &call.call_id);
+                touched.push((leg.peer, true));
+            }
+            // A call through here lasted as long on either side: it counts where it went.
+            if has_remote_callee && !was_called(leg) {
+                continue;
+            }
             let Some(talk) = talk.as_ref().filter(|_| !peer.is_local && ended_at >= leg.started_at) else { continue };
             peer.talks.add(talk.clone());
             if peer.talks.last_has_likes() {
@@ -412,6 +430,11 @@ fn remote_of(seen: &Seen<'_, '_>) -> SocketAddr {
         Direction::Transit if seen.is_request() => seen.dst,
         Direction::Transit => seen.src,
     }
+}
+
+/// Codes of a peer that could not serve the call; 0 is no answer.
+fn is_unserved(code: u16) -> bool {
+    matches!(code, 0 | 408 | 480 | 500..=504)
 }
 
 /// The last request of that method and number that went from `src` to `dst`.

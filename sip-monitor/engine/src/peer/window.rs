@@ -21,6 +21,9 @@ const CODES_KEPT: usize = 16;
 /// Call-IDs of bad calls kept.
 const SAMPLES_KEPT: usize = 5;
 
+/// In place of a code: the call was given up without a final response.
+pub const ABANDONED: u16 = 1;
+
 /// Ends of calls, by ten seconds.
 #[derive(Clone, Debug, Default)]
 pub struct Window {
@@ -69,8 +72,9 @@ impl Ends {
     /// The codes and how often each came, as text.
     #[must_use]
     pub fn codes_text(&self) -> String {
-        let one = |(code, count): &(u16, u32)| match code {
+        let one = |(code, count): &(u16, u32)| match *code {
             0 => format!("{count} x no answer"),
+            ABANDONED => format!("{count} x given up"),
             code => format!("{count} x {code}"),
         };
         self.codes.iter().map(one).collect::<Vec<_>>().join(", ")
@@ -109,6 +113,16 @@ impl Window {
     /// Forgets all: what was wrong is over.
     pub(crate) fn begin_anew(&mut self) {
         *self = Self::default();
+    }
+
+    /// Forgets the calls that ended with one of these codes: what was wrong with them is over, and was told as that.
+    pub(crate) fn forget(&mut self, is_over: impl Fn(u16) -> bool) {
+        for slot in &mut self.slots {
+            let gone: u32 = slot.codes.iter().filter(|(code, _)| is_over(*code)).map(|(_, count)| count).sum();
+            slot.codes.retain(|(code, _)| !is_over(*code));
+            slot.bad = slot.bad.saturating_sub(gone);
+            slot.total = slot.total.saturating_sub(gone);
+        }
     }
 
     /// How many calls in a row did not end badly, up to now.
