@@ -6,6 +6,7 @@ use core::time::Duration;
 use smallvec::SmallVec;
 
 use super::limit::limit_named;
+use super::patterns::is_failure;
 use super::repeats::cause_of_repeats;
 use super::{ABANDONED, Leg, LegRole, LimitSeen, PeerKey, PeerTable, PingEnd, RepeatCause, Setup, SetupDelay, Talk};
 use crate::call::{Call, HopView, SessionKind};
@@ -351,6 +352,7 @@ impl PeerTable {
         touched: &mut Touched,
     ) {
         let call_id = call.call_id.clone();
+        let (called, caller) = (user_of(call.to.as_str()), user_of(call.from.as_str()));
         let Some(leg) = call.legs.get_mut(position) else { return };
         leg.outcome = Some(code);
         let was_open = leg.is_open && !(200..300).contains(&code);
@@ -367,6 +369,10 @@ impl PeerTable {
         if peer.availability.good_in_a_row() >= GOOD_IN_A_ROW {
             peer.availability.begin_anew();
             peer.success.forget(is_unserved);
+        }
+        if !peer.is_local {
+            let patterns = peer.patterns.get_or_insert_default();
+            patterns.add(now, called, caller, code, is_failure(code));
         }
         peer.success.add(now, code, !(200..300).contains(&code), limited, &call_id);
         if peer.success.good_in_a_row() >= ANSWERED_IN_A_ROW {
@@ -430,6 +436,12 @@ fn remote_of(seen: &Seen<'_, '_>) -> SocketAddr {
         Direction::Transit if seen.is_request() => seen.dst,
         Direction::Transit => seen.src,
     }
+}
+
+/// The user part of a URI as it stands: the number.
+fn user_of(uri: &str) -> &str {
+    let rest = uri.split_once(':').map_or(uri, |(_, rest)| rest);
+    rest.split(['@', ';', ':']).next().filter(|_| rest.contains('@') || uri.starts_with("tel:")).unwrap_or_default()
 }
 
 /// Codes of a peer that could not serve the call; 0 is no answer.

@@ -6,6 +6,7 @@ pub mod blocked_rtp;
 pub mod capture_loss;
 pub mod dropped_after_30s;
 pub mod excess_retransmission;
+pub mod failure_pattern;
 pub mod fixed_duration_drops;
 pub mod low_success_rate;
 pub mod no_ack;
@@ -22,6 +23,7 @@ pub const ALL: &[&Diagnosis] = &[
     &capture_loss::DIAGNOSIS,
     &dropped_after_30s::DIAGNOSIS,
     &excess_retransmission::DIAGNOSIS,
+    &failure_pattern::DIAGNOSIS,
     &fixed_duration_drops::DIAGNOSIS,
     &low_success_rate::DIAGNOSIS,
     &no_ack::DIAGNOSIS,
@@ -39,6 +41,7 @@ const SOURCES: &[&str] = &[
     include_str!("capture_loss.rs"),
     include_str!("dropped_after_30s.rs"),
     include_str!("excess_retransmission.rs"),
+    include_str!("failure_pattern.rs"),
     include_str!("fixed_duration_drops.rs"),
     include_str!("low_success_rate.rs"),
     include_str!("no_ack.rs"),
