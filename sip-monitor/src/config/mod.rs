@@ -4,6 +4,7 @@
 //! `etc/sip-monitor.toml` documents each key with its default, and a test holds the two together.
 
 mod load;
+mod trunk;
 pub mod units;
 
 use std::path::PathBuf;
@@ -14,6 +15,7 @@ use sip_monitor_common::limits::{DEFAULT_MAX_STREAMS, DEFAULT_MEDIA_RING_BYTES, 
 use sip_monitor_engine::config as engine;
 
 pub use load::{DEFAULT_PATH, from_file, from_str, load_or_default};
+pub use trunk::{Network, Trunk, TrunkThresholds};
 use units::{Bytes, Span};
 
 /// The whole file.
@@ -32,6 +34,9 @@ pub struct Config {
     pub thresholds: Thresholds,
     /// How much is kept.
     pub limits: Limits,
+    /// Peers with a name and thresholds of their own.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub trunk: Vec<Trunk>,
     /// Where alerts go.
     pub output: Output,
 }
@@ -122,6 +127,8 @@ impl Default for Thresholds {
 pub struct Limits {
     /// Call-IDs at a time.
     pub calls: usize,
+    /// Peers at a time, besides the configured trunks.
+    pub peers: usize,
     /// RTP streams at a time.
     pub streams: usize,
     /// Transactions kept for one Call-ID.
@@ -143,6 +150,7 @@ impl Default for Limits {
         let limits = engine::Limits::default();
         Self {
             calls: limits.calls,
+            peers: limits.peers,
             streams: limits.streams,
             transactions_per_call: limits.transactions_per_call,
             dialogs_per_call: limits.dialogs_per_call,
@@ -267,6 +275,7 @@ impl Config {
             },
             limits: engine::Limits {
                 calls: self.limits.calls,
+                peers: self.limits.peers,
                 streams: self.limits.streams,
                 transactions_per_call: self.limits.transactions_per_call,
                 dialogs_per_call: self.limits.dialogs_per_call,
@@ -275,6 +284,7 @@ impl Config {
                 stream_bytes: usize::try_from(self.limits.stream.0).unwrap_or(usize::MAX),
                 text_bytes: usize::try_from(self.limits.text.0).unwrap_or(usize::MAX),
             },
+            trunks: self.trunk.iter().map(Trunk::to_engine).collect(),
             privacy: self.privacy.into(),
             emit: emit_flags(&self.output.emit),
             ..engine::EngineConfig::default()
