@@ -94,6 +94,8 @@ impl<'a> Xdp<'a> {
 }
 
 impl PacketView for Xdp<'_> {
+    const PEELS: bool = false;
+
     #[inline(always)]
     fn load_u16(&self, offset: usize) -> (u16, bool) {
         load(self.data, self.data_end, offset)
@@ -169,6 +171,8 @@ impl<'a> Skb<'a> {
 }
 
 impl PacketView for Skb<'_> {
+    const PEELS: bool = false;
+
     #[inline(always)]
     fn load_u16(&self, offset: usize) -> (u16, bool) {
         load(self.data, self.data_end, offset)

@@ -110,10 +110,9 @@ impl Opening {
         error: &IcmpError,
     ) -> Option<ConnectionFailure> {
         let refuses = match error.kind {
-            IcmpKind::PortUnreachable
-            | IcmpKind::HostUnreachable
-            | IcmpKind::NetUnreachable
-            | IcmpKind::Prohibited => true,
+            IcmpKind::PortUnreachable | IcmpKind::HostUnreachable | IcmpKind::NetUnreachable | IcmpKind::Prohibited => {
+                true
+            }
             IcmpKind::TimeExceeded | IcmpKind::TooBig | IcmpKind::Other => false,
         };
         let of_the_syn = self.syn.is_some_and(|syn| syn.client == error.quoted_src) && !self.accepted;
@@ -149,12 +148,7 @@ impl Opening {
         }
     }
 
-    fn handle_window(
-        &mut self,
-        now: Timestamp,
-        packet: &Packet<'_>,
-        segment: &TcpSegment<'_>,
-    ) -> Option<FailureKind> {
+    fn handle_window(&mut self, now: Timestamp, packet: &Packet<'_>, segment: &TcpSegment<'_>) -> Option<FailureKind> {
         if segment.window != 0 || self.closed.is_some_and(|closed| closed.by != packet.src) {
             // It opened, or the other side could send: bytes that are sent all the same are probes of a closed window.
             let is_over = self.closed.is_some_and(|closed| closed.by == packet.src || segment.payload.len() > 1);

@@ -3,9 +3,10 @@
 use core::net::SocketAddr;
 
 use super::{Noted, Sign, Topic, rewriting};
-use crate::packet::Direction;
+use crate::packet::{Direction, Incomplete, Packet};
 use crate::seen::Seen;
 use crate::sip::{Fault, HeaderName, Message, StartLine};
+use crate::tcp::ConnectionFailure;
 use crate::text::StoredText;
 
 /// SIP longer than this must not go over UDP where the path's MTU is not known (RFC 3261 18.1.1).
@@ -21,7 +22,6 @@ pub(crate) struct Inspected<'a> {
     pub(crate) dst: SocketAddr,
     pub(crate) direction: Direction,
     pub(crate) transport: &'static str,
-    pub(crate) bytes: &'a [u8],
     pub(crate) message: &'a Message<'a>,
     /// Everything is to be looked at.
     pub(crate) closely: bool,
@@ -40,9 +40,10 @@ impl Inspected<'_> {
 
 /// What there is to say of a message that was not seen before.
 pub(crate) fn inspect(seen: &Inspected<'_>, out: &mut Vec<Noted>) {
+    let bytes = seen.message.as_bytes();
     let over_udp = seen.transport == "udp";
-    if over_udp && seen.bytes.len() > LARGEST_OVER_UDP {
-        let sign = Sign::Oversized { bytes: seen.bytes.len(), name: name(seen.message) };
+    if over_udp && bytes.len() > LARGEST_OVER_UDP {
+        let sign = Sign::Oversized { bytes: bytes.len(), name: name(seen.message) };
         out.push(seen.noted(Topic::Oversized, seen.peer(), sign));
     }
     if !seen.closely {
@@ -56,9 +57,9 @@ pub(crate) fn inspect(seen: &Inspected<'_>, out: &mut Vec<Noted>) {
     for fault in seen.message.faults().iter().filter(|fault| is_refused(*fault, seen.message)).take(RULES) {
         let value = place(fault, seen.message);
         let sign = Sign::Malformed {
-            offset: value.and_then(|value| offset_in(seen.bytes, value)),
+            offset: value.and_then(|value| offset_in(bytes, value)),
             value: StoredText::new(value.unwrap_or_default(), VALUE_BYTES),
-            start_line: start_line(seen.bytes),
+            start_line: start_line(bytes),
         };
         out.push(seen.noted(Topic::Malformed(fault), seen.src, sign));
     }
@@ -68,13 +69,32 @@ pub(crate) fn inspect(seen: &Inspected<'_>, out: &mut Vec<Noted>) {
 /// 8.2.6.2), so a sent-by that changed was changed on the way. `sent_by` is that of the request.
 pub(crate) fn inspect_via(seen: &Seen<'_, '_>, sent_by: &StoredText) -> Option<Noted> {
     let (rewriting, sign) = rewriting::find_in_via(seen, sent_by)?;
-    Some(Noted {
-        topic: Topic::Rewritten(rewriting),
-        peer: seen.src,
-        dst: seen.dst,
-        direction: seen.direction,
-        sign,
-    })
+    Some(Noted { topic: Topic::Rewritten(rewriting), peer: seen.src, dst: seen.dst, direction: seen.direction, sign })
+}
+
+/// A datagram that never became whole.
+pub(crate) fn incomplete_noted(packet: &Packet<'_>, incomplete: &Incomplete<'_>) -> Noted {
+    let sign = Sign::Incomplete {
+        missing: incomplete.missing,
+        held: incomplete.held,
+        total: incomplete.total,
+        start_line: start_line(incomplete.head),
+    };
+    Noted { topic: Topic::Incomplete, peer: packet.src, dst: packet.dst, direction: packet.direction, sign }
+}
+
+impl From<ConnectionFailure> for Noted {
+    /// Put down to the side that is not this host; where that is neither, to who wanted to connect.
+    fn from(failure: ConnectionFailure) -> Self {
+        let peer = if failure.direction == Direction::Out { failure.server } else { failure.client };
+        Self {
+            topic: Topic::Connection(failure.kind),
+            peer,
+            dst: failure.server,
+            direction: failure.direction,
+            sign: Sign::Connection(failure),
+        }
+    }
 }
 
 /// Whether a peer refuses a message with such a fault, or cannot work with it: what servers must answer with 400
@@ -83,7 +103,9 @@ pub(crate) fn inspect_via(seen: &Seen<'_, '_>, sent_by: &StoredText) -> Option<N
 fn is_refused(fault: Fault, message: &Message<'_>) -> bool {
     match fault {
         Fault::RequestUri => match message.start_line() {
-            StartLine::Request { uri, .. } => uri.is_empty() || uri.iter().any(|b| matches!(b, b' ' | b'\t' | b'<' | b'>')),
+            StartLine::Request { uri, .. } => {
+                uri.is_empty() || uri.iter().any(|b| matches!(b, b' ' | b'\t' | b'<' | b'>'))
+            }
             StartLine::Response { .. } => false,
         },
         // A head that was cut lacks headers only since it was cut.

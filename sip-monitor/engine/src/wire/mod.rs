@@ -20,7 +20,7 @@ use crate::text::StoredText;
 use crate::time::Timestamp;
 
 pub use inspect::LARGEST_OVER_UDP;
-pub(crate) use inspect::{Inspected, inspect};
+pub(crate) use inspect::{Inspected, incomplete_noted, inspect, inspect_via};
 
 /// Entries at a time.
 const ENTRIES: usize = 4_096;
