@@ -94,10 +94,11 @@ impl<'m> Traces<'m> {
         Some((Rewriting::ContentLength, Sign::Rewritten { before, after: source, value, lengths }))
     }
 
-    /// An `o=` with the source beside a private `c=`, or a `c=` of each kind: no client writes that.
+    /// A `c=` of each kind; or the source in `o=` and in `c=` the private address that Via, Contact or Call-ID still name, too.
     fn sdp(&self, source: IpAddr) -> Option<(Rewriting, Sign)> {
         let (before, line) = *self.connections.iter().find(|(addr, _)| is_private(*addr) && !addr.is_unspecified())?;
-        let replaced = self.origin.is_some_and(|(addr, _)| addr == source)
+        let own = [self.via, self.contact.map(|(addr, _)| addr), self.call_id].contains(&Some(before));
+        let replaced = (own && self.origin.is_some_and(|(addr, _)| addr == source))
             || self.connections.iter().any(|(addr, _)| *addr == source);
         if !replaced || self.has_candidates {
             return None;
