@@ -363,7 +363,9 @@ fn verdicts_agree_with_the_expert() {
         if !expected.is_empty() && alerts.is_disjoint(&expected) {
             rows.push([verdict.capture.into(), "alert".into(), format!("{alerts:?}"), format!("one of {expected:?}")]);
         }
-        for wrong in alerts.difference(&expected) {
+        // What a message is by its bytes, told as information, is no verdict on the call.
+        let is_verdict = |alert: &&(&str, &str)| !matches!(alert.0, "oversized-udp" | "malformed-sip");
+        for wrong in alerts.difference(&expected).filter(is_verdict) {
             rows.push([verdict.capture.into(), "must not be reported".into(), format!("{wrong:?}"), "nothing".into()]);
         }
     }

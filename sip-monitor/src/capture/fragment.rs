@@ -66,6 +66,8 @@ struct Pending {
 #[derive(Debug)]
 pub struct Reassembler {
     pending: HashMap<FragmentKey, Pending, FixedState>,
+    /// Datagrams that became whole a moment ago: where packets are captured several times, pieces of them come again.
+    whole: HashMap<(Address, Address, u32), u64, FixedState>,
     max_datagrams: usize,
     given_up: u64,
 }
@@ -73,6 +75,8 @@ pub struct Reassembler {
 /// How long a datagram may take to become whole. Receivers wait longer (Linux 30 s), but its fragments leave within a
 /// millisecond of each other, and nobody should learn only half a minute later why a request was not answered.
 const TIMEOUT_NS: u64 = 5_000_000_000;
+/// Datagrams remembered after they became whole.
+const WHOLE_KEPT: usize = 16_384;
 /// Longest UDP datagram.
 const MAX_BYTES: usize = 65_535;
 /// More pieces than this in one datagram are an attack (65,535 bytes in fragments of the smallest MTU of IPv4 are 964,
@@ -85,6 +89,7 @@ impl Reassembler {
     pub fn new(max_datagrams: usize, seed: u64) -> Self {
         Self {
             pending: HashMap::with_hasher(FixedState::with_seed(seed)),
+            whole: HashMap::with_hasher(FixedState::with_seed(seed)),
             max_datagrams: max_datagrams.max(1),
             given_up: 0,
         }
@@ -117,6 +122,9 @@ impl Reassembler {
         pending.insert(begin, bytes);
         if pending.is_whole() {
             let mut whole = self.pending.remove(&key)?;
+            if self.whole.len() < WHOLE_KEPT {
+                self.whole.insert((key.src, key.dst, key.id), now_ns);
+            }
             whole.bytes.truncate(whole.total?);
             return Some(Datagram { bytes: whole.bytes, ttl: whole.ttl, dscp: whole.dscp });
         }
@@ -132,6 +140,8 @@ impl Reassembler {
         let is_late = |p: &Pending| now_ns.saturating_sub(p.since_ns) >= TIMEOUT_NS;
         let mut late: Vec<Remains> =
             self.pending.extract_if(|_, p| is_late(p)).map(|(key, pending)| pending.into_remains(key)).collect();
+        late.retain(|remains| !self.whole.contains_key(&(remains.key.src, remains.key.dst, remains.key.id)));
+        self.whole.retain(|_, at_ns| now_ns.saturating_sub(*at_ns) < 2 * TIMEOUT_NS);
         late.sort_by_key(|remains| (remains.since_ns, remains.key));
         late
     }
@@ -263,6 +273,16 @@ mod tests {
         let late = r.expire(TIMEOUT_NS + 8);
         assert_eq!((r.pending.len(), r.given_up(), late.len()), (1, 6, 3));
         assert_eq!((late[0].since_ns, late[0].head.len(), late[0].total), (6, 8, None));
+    }
+
+    #[test]
+    fn pieces_of_a_whole_datagram_that_come_again_are_no_loss() {
+        let mut r = Reassembler::new(4, 0);
+        assert_eq!(r.handle_fragment(0, key(1), &header(8, false), &[0; 8]), None);
+        assert!(r.handle_fragment(1, key(1), &header(0, true), &[0; 8]).is_some());
+        assert_eq!(r.handle_fragment(2, key(1), &header(0, true), &[0; 8]), None);
+        assert_eq!(r.handle_fragment(2, FragmentKey { ifindex: 2, ..key(1) }, &header(0, true), &[0; 8]), None);
+        assert_eq!(r.expire(TIMEOUT_NS + 2), []);
     }
 
     #[test]

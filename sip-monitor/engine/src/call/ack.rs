@@ -152,6 +152,8 @@ impl RouteCheck {
         let to_source = answer.hops.iter().filter_map(|hop| call.path(hop.path)).any(|hop| hop.src == seen.dst);
         let sent_to_next_hop = strict
             || next_hop.is_none_or(|hop| same_endpoint(hop, seen.dst))
+            // A connection that is up is used whatever port opened it (RFC 3261 18.1.1, RFC 5923).
+            || (seen.transport != "udp" && next_hop.is_some_and(|hop| same_host(hop, seen.dst)))
             || (routes.is_empty() && unreachable && to_source);
         Self { uri_is_contact, routes_match, sent_to_next_hop, next_hop }
     }
@@ -179,5 +181,9 @@ fn routes_fit(routes: &[&[u8]], set: &[&StoredText], from_first_hop: bool) -> bo
 }
 
 fn same_endpoint(one: SocketAddr, other: SocketAddr) -> bool {
-    route::canonical(one.ip()) == route::canonical(other.ip()) && one.port() == other.port()
+    same_host(one, other) && one.port() == other.port()
+}
+
+fn same_host(one: SocketAddr, other: SocketAddr) -> bool {
+    route::canonical(one.ip()) == route::canonical(other.ip())
 }

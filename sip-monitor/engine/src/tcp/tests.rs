@@ -95,3 +95,31 @@ fn tables_are_bounded_whatever_comes() {
     let held: usize = rig.engine.connections.connections.values().map(|c| c.held()).sum();
     assert_eq!(rig.engine.connections.held, held);
 }
+
+#[test]
+fn noise_and_lies_stop_nothing_and_hold_little() {
+    let mut rig = Rig::new();
+    let message = Sip::request("INVITE", 1).sdp().bytes();
+    let mut state = 0x2545_f491_4f6c_dd1d_u64;
+    let mut random = |below: u64| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state % below
+    };
+    for n in 0..20_000 {
+        let mut bytes = message.clone();
+        for _ in 0..random(4) {
+            let at = random(bytes.len() as u64) as usize;
+            bytes[at] = random(256) as u8;
+        }
+        bytes.truncate(random(bytes.len() as u64 + 1) as usize);
+        let (src, dst) = if random(2) == 0 { (A, B) } else { (B, A) };
+        let seq = if random(50) == 0 { random(1 << 32) as u32 } else { random(4_000) as u32 };
+        let flags = if random(20) == 0 { random(32) as u8 } else { ACK };
+        let segment = TcpSegment { seq, ack: random(4_000) as u32, flags, window: random(3) as u16, payload: &bytes };
+        rig.packet(n / 4, src, dst, 0, Body::Tcp(segment));
+        assert!(rig.engine.connections.held <= 2 << 20);
+    }
+    rig.engine.finish(crate::testing::at(10_000));
+}

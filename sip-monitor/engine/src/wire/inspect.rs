@@ -13,8 +13,6 @@ use crate::text::StoredText;
 pub const LARGEST_OVER_UDP: usize = 1300;
 /// Bytes kept of a header's value or a start line.
 const VALUE_BYTES: usize = 128;
-/// Rules noted of one message.
-const RULES: usize = 3;
 
 /// A message as it was seen.
 pub(crate) struct Inspected<'a> {
@@ -42,7 +40,8 @@ impl Inspected<'_> {
 pub(crate) fn inspect(seen: &Inspected<'_>, out: &mut Vec<Noted>) {
     let bytes = seen.message.as_bytes();
     let over_udp = seen.transport == "udp";
-    if over_udp && bytes.len() > LARGEST_OVER_UDP {
+    // Within a host the path is known.
+    if over_udp && bytes.len() > LARGEST_OVER_UDP && seen.src.ip() != seen.dst.ip() {
         let sign = Sign::Oversized { bytes: bytes.len(), name: name(seen.message) };
         out.push(seen.noted(Topic::Oversized, seen.peer(), sign));
     }
@@ -54,7 +53,13 @@ pub(crate) fn inspect(seen: &Inspected<'_>, out: &mut Vec<Noted>) {
         out.push(seen.noted(Topic::Rewritten(rewriting), seen.src, sign));
         return;
     }
-    for fault in seen.message.faults().iter().filter(|fault| is_refused(*fault, seen.message)).take(RULES) {
+    let faults = seen.message.faults();
+    // What a head that was cut lacks, it may lack only since it was cut: captures keep the beginning of packets.
+    if faults.contains(Fault::HeadersCut) {
+        return;
+    }
+    // One of a message: what lacks one header mostly lacks more.
+    if let Some(fault) = faults.iter().find(|fault| is_refused(*fault, seen.message)) {
         let value = place(fault, seen.message);
         let sign = Sign::Malformed {
             offset: value.and_then(|value| offset_in(bytes, value)),
@@ -74,13 +79,15 @@ pub(crate) fn inspect_via(seen: &Seen<'_, '_>, sent_by: &StoredText) -> Option<N
 
 /// A datagram that never became whole.
 pub(crate) fn incomplete_noted(packet: &Packet<'_>, incomplete: &Incomplete<'_>) -> Noted {
-    let sign = Sign::Incomplete {
-        missing: incomplete.missing,
-        held: incomplete.held,
-        total: incomplete.total,
-        start_line: start_line(incomplete.head),
-    };
-    Noted { topic: Topic::Incomplete, peer: packet.src, dst: packet.dst, direction: packet.direction, sign }
+    let sign =
+        Sign::Incomplete { held: incomplete.held, total: incomplete.total, start_line: start_line(incomplete.head) };
+    Noted {
+        topic: Topic::Incomplete(incomplete.missing),
+        peer: packet.src,
+        dst: packet.dst,
+        direction: packet.direction,
+        sign,
+    }
 }
 
 impl From<ConnectionFailure> for Noted {
@@ -98,8 +105,8 @@ impl From<ConnectionFailure> for Noted {
 }
 
 /// Whether a peer refuses a message with such a fault, or cannot work with it: what servers must answer with 400
-/// (RFC 3261 8.1.1, 16.3, 18.3, 20) and what leaves neither transaction nor dialog. What a capture that kept only a part
-/// of each packet would show, too, is not among these.
+/// (RFC 3261 8.1.1, 16.3, 18.3, 20) and what leaves neither transaction nor dialog. A body that is shorter than it says is
+/// not among these: a capture that kept only a part of each packet shows the same.
 fn is_refused(fault: Fault, message: &Message<'_>) -> bool {
     match fault {
         Fault::RequestUri => match message.start_line() {
@@ -108,11 +115,12 @@ fn is_refused(fault: Fault, message: &Message<'_>) -> bool {
             }
             StartLine::Response { .. } => false,
         },
-        // A head that was cut lacks headers only since it was cut.
-        Fault::CallIdMissing | Fault::CSeqMissing | Fault::FromMissing | Fault::ToMissing | Fault::ViaMissing => {
-            !message.faults().contains(Fault::HeadersCut)
-        }
-        Fault::Version
+        Fault::CallIdMissing
+        | Fault::CSeqMissing
+        | Fault::FromMissing
+        | Fault::ToMissing
+        | Fault::ViaMissing
+        | Fault::Version
         | Fault::StatusCode
         | Fault::CSeqNumber
         | Fault::CSeqMethod

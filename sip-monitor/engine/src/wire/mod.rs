@@ -44,8 +44,8 @@ pub enum Topic {
     Rewritten(Rewriting),
     /// Connections that failed like this.
     Connection(FailureKind),
-    /// Fragmented datagrams that never became whole.
-    Incomplete,
+    /// Fragmented datagrams that never became whole for want of this part.
+    Incomplete(Missing),
 }
 
 /// Identity of an entry.
@@ -104,8 +104,6 @@ pub enum Sign {
     Connection(ConnectionFailure),
     /// A datagram.
     Incomplete {
-        /// Which part was not seen.
-        missing: Missing,
         /// Bytes of it that were seen.
         held: usize,
         /// How long it would have been, where its end was seen.

@@ -3,7 +3,7 @@
 //! What people notice: long messages (an INVITE with many codecs or video) get no answer, short ones work.
 //!
 //! **Evidence.** Fragments of one datagram, of which one did not come within 5 s. Its beginning tells that it is SIP; where that
-//! is missing, only fragments of a host that talks SIP count.
+//! is missing, only fragments of a host that talks SIP count, and only from the second such datagram on.
 //!
 //! - `first`: the first fragment is missing.
 //! - `middle`: one between the first and the last is missing.
@@ -18,7 +18,7 @@
 
 use crate::diagnosis::{Asks, Cause, Confidence, Diagnosis, Fault, Finding, Layer, Severity, Value, WireFacts};
 use crate::packet::{Direction, Missing};
-use crate::wire::Sign;
+use crate::wire::{Sign, Topic};
 
 /// Fragments of SIP that are lost.
 pub const DIAGNOSIS: Diagnosis = Diagnosis {
@@ -49,15 +49,20 @@ pub const DIAGNOSIS: Diagnosis = Diagnosis {
 
 fn judge(facts: &WireFacts<'_>) -> Option<Finding> {
     let wire = facts.wire;
-    let Sign::Incomplete { missing, held, total, start_line } = &wire.sign else { return None };
+    let (Topic::Incomplete(missing), Sign::Incomplete { held, total, start_line }) = (wire.key.topic, &wire.sign)
+    else {
+        return None;
+    };
     let (cause, which) = match missing {
+        // One later fragment may be anybody's: SIP whose first fragment is lost is sent again.
+        Missing::First if wire.count < 2 => return None,
         Missing::First => ("first", "the first fragment"),
         Missing::Middle => ("middle", "a fragment"),
         Missing::Last => ("last", "the last fragment"),
     };
     let what = match start_line.as_str().split(' ').next() {
         Some("SIP/2.0") => format!("A response ({start_line})"),
-        Some(method) if !method.is_empty() => format!("{method}"),
+        Some(method) if !method.is_empty() => method.to_owned(),
         _ => "A long datagram".to_owned(),
     };
     let mut evidence: Vec<(&'static str, Value)> =

@@ -36,9 +36,9 @@ fn judge(facts: &WireFacts<'_>) -> Option<Finding> {
     let (Topic::Malformed(rule), Sign::Malformed { offset, value, start_line }) = (wire.key.topic, &wire.sign) else {
         return None;
     };
-    let what = match start_line.as_str().split(' ').next() {
-        Some("SIP/2.0") => "a response",
-        Some(_) | None => "a request",
+    let (what, so) = match start_line.as_str().split(' ').next() {
+        Some("SIP/2.0") => ("a response", "peers drop it"),
+        Some(_) | None => ("a request", "peers answer 400 or drop it"),
     };
     let mut evidence: Vec<(&'static str, Value)> =
         vec![("rule", rule.name().into()), ("reference", rule.reference().into())];
@@ -54,7 +54,7 @@ fn judge(facts: &WireFacts<'_>) -> Option<Finding> {
             Direction::In => Some(Place::Remote),
             Direction::Transit => None,
         },
-        summary: format!("{} sent {what} {}: peers answer 400 or drop it", wire.peer.ip(), broken(rule)),
+        summary: format!("{} sent {what} {}: {so}", wire.peer.ip(), broken(rule)),
         remedy: format!("Correct on {} what breaks {}: {}", wire.peer.ip(), rule.reference(), broken(rule)),
         evidence,
         peer: Some(wire.peer),
