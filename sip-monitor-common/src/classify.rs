@@ -82,6 +82,20 @@ pub fn classify_into<V: PacketView + ?Sized>(
     seen: &mut Seen,
 ) -> Result<(), Counter> {
     seen.ip_offset = tunnel::innermost_into(view, offset, &mut seen.ip)?;
+    classify_ip(view, gso_size, is_sip_port, seen)
+}
+
+/// Decides by what stands behind `seen.ip`, the second half of [`classify_into`].
+///
+/// # Errors
+/// As [`classify_into`].
+#[inline(always)]
+pub fn classify_ip<V: PacketView + ?Sized>(
+    view: &V,
+    gso_size: usize,
+    is_sip_port: impl Fn(u16) -> bool,
+    seen: &mut Seen,
+) -> Result<(), Counter> {
     seen.payload_offset = seen.ip.transport_offset;
     seen.payload_len = seen.ip.transport_len;
     if !matches!(seen.ip.fragment, Fragment::No) {
@@ -179,11 +193,7 @@ fn classify_tcp<V: PacketView + ?Sized>(
     seen.payload_offset = at + header_len;
     seen.payload_len = seen.ip.transport_len - header_len;
     if !is_sip_port(seen.dst_port) && !is_sip_port(seen.src_port) {
-        // Segments that begin a message; what of it comes in further segments is not known for SIP here.
-        let begins =
-            seen.payload_len != 0 && content::looks_like_sip(view, view.settle(seen.payload_offset), seen.payload_len)?;
-        seen.class = Class::SipTcp;
-        return if begins { Ok(()) } else { Err(Counter::IgnoredTcp) };
+        return classify_other_tcp(view, seen);
     }
     // Of bare ACKs only those matter that close the window: the other side must not send.
     if seen.payload_len == 0 && offset_flags & TCP_FIN_SYN_RST == 0 && view.be16(at + 14)? != 0 {
@@ -191,6 +201,23 @@ fn classify_tcp<V: PacketView + ?Sized>(
     }
     seen.class = Class::SipTcp;
     Ok(())
+}
+
+/// TCP of other ports: segments that begin a message. What of it comes in further segments is not known for SIP here.
+#[inline(always)]
+fn classify_other_tcp<V: PacketView + ?Sized>(view: &V, seen: &mut Seen) -> Result<(), Counter> {
+    if seen.payload_len < content::SHORTEST_SIP_BYTES {
+        return Err(Counter::IgnoredTcp);
+    }
+    let at = view.settle(seen.payload_offset);
+    if !content::may_begin_sip(view.be16(at)?) {
+        return Err(Counter::IgnoredTcp);
+    }
+    if !V::DEEP {
+        return Err(Counter::IgnoredTruncated);
+    }
+    seen.class = Class::SipTcp;
+    if content::looks_like_sip(view, at, seen.payload_len)? { Ok(()) } else { Err(Counter::IgnoredTcp) }
 }
 
 #[inline(always)]

@@ -6,6 +6,9 @@
 
 use crate::{counter::Counter, limits::MAX_LEADING_CRLF, rtp::RTP_HEADER_BYTES, view::PacketView};
 
+/// Less is no SIP: the shortest message with its mandatory headers is far longer than the longest start that is read.
+pub const SHORTEST_SIP_BYTES: usize = 12;
+
 /// Whether a payload of `len` bytes begins as SIP does: `SIP/2.0 ` or a known method and a space, behind up to
 /// [`MAX_LEADING_CRLF`] CRLFs (RFC 3261 7.1, 7.2, 7.5).
 ///
@@ -26,8 +29,7 @@ pub fn looks_like_sip<V: PacketView + ?Sized>(view: &V, offset: usize, len: usiz
         at += 2;
         rest -= 2;
     }
-    // The shortest message with its mandatory headers is far longer than the longest start read here.
-    if rest < 12 {
+    if rest < SHORTEST_SIP_BYTES {
         return Ok(false);
     }
     let at = view.settle(at);
@@ -37,6 +39,14 @@ pub fn looks_like_sip<V: PacketView + ?Sized>(view: &V, offset: usize, len: usiz
         return Err(Counter::IgnoredTruncated);
     }
     Ok(begins_sip(u64::from_be(start), end))
+}
+
+/// Whether a payload with these first two bytes, big-endian, can be one that [`looks_like_sip`]: capital letters, or a CRLF.
+#[inline(always)]
+#[must_use]
+pub const fn may_begin_sip(word: u16) -> bool {
+    let [first, second] = word.to_be_bytes();
+    (first.is_ascii_uppercase() && second.is_ascii_uppercase()) || (first == b'\r' && second == b'\n')
 }
 
 /// The first ten bytes of a message: eight and two, big-endian.

@@ -53,25 +53,37 @@ pub fn innermost_into<V: PacketView + ?Sized>(
     header: &mut IpHeader,
 ) -> Result<usize, Counter> {
     let mut at = offset;
-    if !V::PEELS {
+    if !V::DEEP {
         ip::parse_into(view, at, header)?;
         return if may_carry(view, header)? { Err(Counter::IgnoredTruncated) } else { Ok(at) };
     }
     for _ in 0..=MAX_TUNNELS {
-        ip::parse_into(view, at, header)?;
-        at = match inner(view, header)? {
-            Inner::None => return Ok(at),
-            Inner::Ip(inner) => view.settle(inner),
-            Inner::Frame(frame) => {
-                let mut layer = NetworkLayer::default();
-                match link::ethernet_at(view, view.settle(frame), &mut layer) {
-                    Ok(()) => view.settle(layer.offset),
-                    Err(reason) => return Err(reason),
-                }
-            }
-        };
+        match step_into(view, at, header)? {
+            0 => return Ok(at),
+            inner => at = inner,
+        }
     }
     Err(Counter::IgnoredNested)
+}
+
+/// Reads the IP header at `at`; gives where the packet begins that this one carries, 0 where it carries none.
+///
+/// # Errors
+/// As [`ip::parse_into`].
+#[inline(always)]
+pub fn step_into<V: PacketView + ?Sized>(view: &V, at: usize, header: &mut IpHeader) -> Result<usize, Counter> {
+    ip::parse_into(view, at, header)?;
+    match inner(view, header)? {
+        Inner::None => Ok(0),
+        Inner::Ip(inner) => Ok(view.settle(inner)),
+        Inner::Frame(frame) => {
+            let mut layer = NetworkLayer::default();
+            match link::ethernet_at(view, view.settle(frame), &mut layer) {
+                Ok(()) => Ok(view.settle(layer.offset)),
+                Err(reason) => Err(reason),
+            }
+        }
+    }
 }
 
 /// Where the packet that a datagram carries begins; 0 where it is no tunnel. `outer` says where the datagram stands in

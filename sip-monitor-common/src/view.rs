@@ -7,10 +7,10 @@ use crate::counter::Counter;
 /// Nothing reads a single byte: the verifier learns no range from a 1-byte comparison with `data_end`, so the smallest
 /// load is two bytes wide and headers are read in pairs.
 pub trait PacketView {
-    /// Whether tunnels are looked into through this view. The kernel's views of packets in place do not: each of the many
-    /// ways through a tunnel's headers would be verified for each of theirs, so tunnels are read from a copy of the first
-    /// bytes.
-    const PEELS: bool = true;
+    /// Whether what is rare is read through this view, too: tunnels, and SIP over TCP on other ports. The kernel's views of
+    /// packets in place do not, since each way through such headers would be verified for each way to them: they say that
+    /// they are truncated, and a copy of the packet's first bytes is read instead.
+    const DEEP: bool = true;
 
     /// Two bytes at `offset` in memory order, and whether they are there; 0 where they are not.
     ///

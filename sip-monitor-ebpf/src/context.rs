@@ -94,7 +94,7 @@ impl<'a> Xdp<'a> {
 }
 
 impl PacketView for Xdp<'_> {
-    const PEELS: bool = false;
+    const DEEP: bool = false;
 
     #[inline(always)]
     fn load_u16(&self, offset: usize) -> (u16, bool) {
@@ -171,7 +171,7 @@ impl<'a> Skb<'a> {
 }
 
 impl PacketView for Skb<'_> {
-    const PEELS: bool = false;
+    const DEEP: bool = false;
 
     #[inline(always)]
     fn load_u16(&self, offset: usize) -> (u16, bool) {

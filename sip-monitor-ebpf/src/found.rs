@@ -8,8 +8,10 @@
 use aya_ebpf::{macros::map, maps::PerCpuArray};
 use sip_monitor_common::{
     Class, Counter, PacketView, RtpPacket, Seen, StreamKey,
-    classify::{classify_datagram, classify_into},
+    classify::{classify_datagram, classify_into, classify_ip},
+    limits::MAX_TUNNELS,
     link::{self, NetworkLayer},
+    tunnel::step_into,
 };
 
 use crate::{
@@ -70,6 +72,12 @@ pub fn outcome(result: Result<(), Counter>) -> u32 {
 /// Finds the network layer, by the protocol of the socket buffer or, where that is 0, behind Ethernet; then classifies.
 #[inline(always)]
 pub fn look_into<V: PacketView>(view: &V, protocol: u16, gso_size: usize, found: &mut Found) -> Result<(), Counter> {
+    find_network(view, protocol, found)?;
+    classify_into(view, found.layer.offset, gso_size, is_sip_port, &mut found.seen)
+}
+
+#[inline(always)]
+fn find_network<V: PacketView>(view: &V, protocol: u16, found: &mut Found) -> Result<(), Counter> {
     let layer = &mut found.layer;
     if protocol == 0 {
         link::ethernet(view, layer)?;
@@ -77,17 +85,57 @@ pub fn look_into<V: PacketView>(view: &V, protocol: u16, gso_size: usize, found:
         link::by_protocol(view, protocol, layer)?;
     }
     layer.offset = view.settle(layer.offset);
-    classify_into(view, layer.offset, gso_size, is_sip_port, &mut found.seen)
+    Ok(())
 }
 
-/// Looks at the copy of a packet's first `len` bytes of `total`. Gives an [`outcome`].
+/// Looks at the copy of a packet's first `len` bytes of `total`, also into tunnels. Gives an [`outcome`].
 #[inline(never)]
 #[unsafe(no_mangle)]
 pub extern "C" fn look_at_copy(len: u32, total: u32, protocol: u32, gso_size: u32) -> u32 {
     let (Some(counters), Some(bytes), Some(found)) = (Counters::of_this_cpu(), head(), found()) else { return 1 };
     // SAFETY: this CPU's entries, which nothing else touches while the program runs.
     let (view, found) = unsafe { (Head::new(bytes, len as usize, total as usize, counters.zero()), &mut *found) };
-    outcome(look_into(&view, protocol as u16, gso_size as usize, found))
+    let reason = outcome(find_network(&view, protocol as u16, found));
+    if reason != 0 {
+        return reason;
+    }
+    let mut at = found.layer.offset as u32;
+    for _ in 0..=MAX_TUNNELS {
+        match read_ip(len, total, at) {
+            0 => return look_behind_ip(len, total, gso_size),
+            failed if failed >= READ_IP_FAILED => return failed - READ_IP_FAILED,
+            inner => at = inner,
+        }
+    }
+    outcome(Err(Counter::IgnoredNested))
+}
+
+/// From here on [`read_ip`] gives an [`outcome`] that is not 0.
+const READ_IP_FAILED: u32 = 1 << 16;
+
+/// Reads the IP header at `at` of the copy. Gives where the packet it carries begins, 0 for none.
+#[inline(never)]
+#[unsafe(no_mangle)]
+pub extern "C" fn read_ip(len: u32, total: u32, at: u32) -> u32 {
+    let (Some(counters), Some(bytes), Some(found)) = (Counters::of_this_cpu(), head(), found()) else { return 0 };
+    // SAFETY: as in `look_at_copy`.
+    let (view, found) = unsafe { (Head::new(bytes, len as usize, total as usize, counters.zero()), &mut *found) };
+    let at = view.settle(at as usize);
+    found.seen.ip_offset = at;
+    match step_into(&view, at, &mut found.seen.ip) {
+        Ok(inner) => inner as u32,
+        Err(reason) => READ_IP_FAILED + reason as u32 + 1,
+    }
+}
+
+/// Goes on where [`look_at_copy`] has found the innermost IP header, whatever it stood in. Gives an [`outcome`].
+#[inline(never)]
+#[unsafe(no_mangle)]
+pub extern "C" fn look_behind_ip(len: u32, total: u32, gso_size: u32) -> u32 {
+    let (Some(counters), Some(bytes), Some(found)) = (Counters::of_this_cpu(), head(), found()) else { return 1 };
+    // SAFETY: as above.
+    let (view, found) = unsafe { (Head::new(bytes, len as usize, total as usize, counters.zero()), &mut *found) };
+    outcome(classify_ip(&view, gso_size as usize, is_sip_port, &mut found.seen))
 }
 
 /// What a datagram of a super-packet is: 0 RTP, 1 RTCP, 2 SIP, or 3 plus a counter.
