@@ -97,6 +97,7 @@ fn check(config: &Config) -> Result<(), String> {
         ("capture.max_streams", capture.max_streams as usize),
         ("thresholds.no_ack_retransmissions", config.thresholds.no_ack_retransmissions as usize),
         ("limits.calls", limits.calls),
+        ("limits.peers", limits.peers),
         ("limits.streams", limits.streams),
         ("limits.transactions_per_call", limits.transactions_per_call),
         ("limits.dialogs_per_call", limits.dialogs_per_call),
@@ -109,6 +110,9 @@ fn check(config: &Config) -> Result<(), String> {
     }
     if limits.text.0 < 64 {
         return Err(format!("limits.text: {} is too short to tell Call-IDs apart, at least 64", limits.text));
+    }
+    for (index, trunk) in config.trunk.iter().enumerate() {
+        trunk.check(index, config.trunk.get(..index).unwrap_or_default())?;
     }
     Ok(())
 }

@@ -4,6 +4,7 @@
 //! `etc/sip-monitor.toml` documents each key with its default, and a test holds the two together.
 
 mod load;
+mod trunk;
 pub mod units;
 
 use std::path::PathBuf;
@@ -14,6 +15,7 @@ use sip_monitor_common::limits::{DEFAULT_MAX_STREAMS, DEFAULT_MEDIA_RING_BYTES, 
 use sip_monitor_engine::config as engine;
 
 pub use load::{DEFAULT_PATH, from_file, from_str, load_or_default};
+pub use trunk::{Network, Trunk, TrunkThresholds};
 use units::{Bytes, Span};
 
 /// The whole file.
@@ -32,6 +34,9 @@ pub struct Config {
     pub thresholds: Thresholds,
     /// How much is kept.
     pub limits: Limits,
+    /// Peers with a name and thresholds of their own.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub trunk: Vec<Trunk>,
     /// Where alerts go.
     pub output: Output,
 }
@@ -122,6 +127,8 @@ impl Default for Thresholds {
 pub struct Limits {
     /// Call-IDs at a time.
     pub calls: usize,
+    /// Peers at a time, besides the configured trunks.
+    pub peers: usize,
     /// RTP streams at a time.
     pub streams: usize,
     /// Transactions kept for one Call-ID.
@@ -136,9 +143,9 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        let engine::Limits { calls, streams, transactions_per_call, dialogs_per_call, alerts, text_bytes } =
+        let engine::Limits { calls, peers, streams, transactions_per_call, dialogs_per_call, alerts, text_bytes } =
             engine::Limits::default();
-        Self { calls, streams, transactions_per_call, dialogs_per_call, alerts, text: Bytes(text_bytes as u64) }
+        Self { calls, peers, streams, transactions_per_call, dialogs_per_call, alerts, text: Bytes(text_bytes as u64) }
     }
 }
 
@@ -255,12 +262,14 @@ impl Config {
             },
             limits: engine::Limits {
                 calls: self.limits.calls,
+                peers: self.limits.peers,
                 streams: self.limits.streams,
                 transactions_per_call: self.limits.transactions_per_call,
                 dialogs_per_call: self.limits.dialogs_per_call,
                 alerts: self.limits.alerts,
                 text_bytes: usize::try_from(self.limits.text.0).unwrap_or(usize::MAX),
             },
+            trunks: self.trunk.iter().map(Trunk::to_engine).collect(),
             privacy: self.privacy.into(),
             emit: emit_flags(&self.output.emit),
             ..engine::EngineConfig::default()

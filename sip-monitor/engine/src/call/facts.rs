@@ -9,6 +9,7 @@ use crate::diagnosis::CallIdentity;
 use crate::dialog::{Answer, Contact, Dialog, DialogState};
 use crate::media::MediaSession;
 use crate::packet::{Direction, IcmpKind};
+use crate::peer::{Leg, LimitSeen};
 use crate::record::{CallState, Side, StateChange};
 use crate::registration::Registration;
 use crate::text::StoredText;
@@ -84,6 +85,10 @@ pub struct Call {
     pub hangup: Option<Box<Hangup>>,
     /// ICMP errors that quote its signalling.
     pub icmp: Vec<IcmpSeen>,
+    /// What it counts for at the peers it goes through.
+    pub legs: SmallVec<[Leg; 1]>,
+    /// A refusal that named a limit; the last one.
+    pub limit: Option<Box<LimitSeen>>,
     /// REFERs in it.
     pub refers: Vec<Refer>,
     /// Contact of the initial INVITE: where requests to the caller must go.

@@ -59,6 +59,8 @@ impl Call {
             answers: smallvec::SmallVec::new(),
             hangup: None,
             icmp: Vec::new(),
+            legs: smallvec::SmallVec::new(),
+            limit: None,
             refers: Vec::new(),
             caller_contact: None,
             session_interval_s: None,
