@@ -149,6 +149,9 @@ impl Account {
             ttl_max: 0,
             dscp: 0,
             same_payload: 0,
+            type_run: 0,
+            events: 0,
+            events_ended: 0,
             payload_bytes: 0,
             last_sequence: 0,
         };
