@@ -51,6 +51,8 @@ pub struct Description {
     pub keying: Keying,
     /// Resources are to be reserved first (RFC 3312): media follows later than its SDP.
     pub preconditions: bool,
+    /// Its writer neither sends nor takes RTCP: `a=rtcp:0`, or no bandwidth for it (RFC 3556 2).
+    pub rtcp_off: bool,
     /// It is T.38.
     pub t38: bool,
 }
@@ -88,6 +90,8 @@ impl Description {
             secure: media.is_secure(),
             keying: Keying::from_sdp(media),
             preconditions: media.attribute("curr").is_some() || media.attribute("des").is_some(),
+            rtcp_off: media.rtcp().is_some_and(|rtcp| rtcp.port == 0)
+                || (media.bandwidth(b"RR") == Some(0) && media.bandwidth(b"RS") == Some(0)),
             t38: media.is_t38(),
         }
     }

@@ -16,6 +16,8 @@ pub const AFTER_END: Duration = Duration::from_secs(5);
 pub const DSCP_EF: u8 = 46;
 /// Expedited forwarding with admission control: voice, too (RFC 5865).
 const DSCP_VOICE_ADMIT: u8 = 44;
+/// The clock of video (RFC 3551 5).
+const VIDEO_CLOCK_HZ: u32 = 90_000;
 /// Payloads shorter than this are silence frames and telephone events: that they are alike says nothing.
 const SPEECH_BYTES: u16 = 8;
 /// A silence this long ends a run of equal payloads: reports come each second.
@@ -92,6 +94,12 @@ impl Stream {
             Direction::In => self.counters.dscp == 0,
             Direction::Transit => false,
         }
+    }
+
+    /// Whether it carries audio, as far as its payload type tells: video is marked otherwise (RFC 4594 4.4).
+    #[must_use]
+    pub fn is_audio(&self) -> bool {
+        self.clock_rate_hz() != VIDEO_CLOCK_HZ
     }
 
     /// Whether the type of its last packet is among the codecs of its receiver.
