@@ -32,7 +32,7 @@ pub use payload::{AFTER_END, CONSTANT_FOR, DSCP_EF, PayloadHistory};
 pub use session::MediaSession;
 pub use stream::{Owner, Reception, Stream};
 pub use table::MediaTable;
-pub use watch::{EARLY_MEDIA, FAX_START, RTCP_MISSING, RtcpSilence, ZOMBIE};
+pub use watch::{EARLY_MEDIA, FAX_START, RTCP_MISSING, RtcpSilence, SOURCE_SETTLED, ZOMBIE};
 pub use witness::{Refusal, RtcpSource};
 
 /// What an SDP is in the exchange of RFC 3264.

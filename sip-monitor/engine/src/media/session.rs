@@ -7,8 +7,8 @@ use std::sync::Arc;
 use smallvec::SmallVec;
 
 use crate::call::CallKey;
-use crate::media::holders::Place;
 use crate::media::fax::{FaxSwitch, offers_fax};
+use crate::media::holders::Place;
 use crate::media::{Description, MediaTable, SdpContext, SdpRole};
 use crate::record::{MediaRecord, Side};
 use crate::sdp::{MediaKind, Sdp};

@@ -11,8 +11,8 @@ use crate::call::CallKey;
 use crate::config::{EngineConfig, MediaSight};
 use crate::media::CodecName;
 use crate::media::holders::{Holders, Place};
-use crate::media::store::{StreamId, StreamStore};
 use crate::media::payload::{AFTER_END, Turn};
+use crate::media::store::{StreamId, StreamStore};
 use crate::media::stream::{Owner, Stream};
 use crate::media::witness::{Refusal, RtcpSource};
 use crate::packet::{IcmpError, IcmpKind, Packet, StreamCounters};
@@ -112,7 +112,12 @@ impl MediaTable {
             return false;
         };
         let source_is_known = || self.holders.at(stream.counters.key.src).any(|h| h.call == owner.call);
-        turn.is_jump() || (turn.settles && (stream.is_oddly_marked() || !stream.is_of_known_type() || !source_is_known()))
+        let key = &stream.counters.key;
+        let follows_another =
+            || self.streams_from(key.src).any(|s| s.counters.key.dst == key.dst && s.counters.key.ssrc != key.ssrc);
+        turn.is_jump()
+            || (turn.settles
+                && (stream.is_oddly_marked() || !stream.is_of_known_type() || !source_is_known() || follows_another()))
     }
 
     /// Takes an ICMP error that quotes a UDP flow. Returns the call whose media was refused.

@@ -17,6 +17,8 @@ pub const ZOMBIE: Duration = Duration::from_secs(60);
 pub const RTCP_MISSING: Duration = Duration::from_secs(30);
 /// A fax begins within so much of the answer to its re-INVITE.
 pub const FAX_START: Duration = Duration::from_secs(6);
+/// Where media comes from is spoken of when it is clear whether it flows at all.
+pub const SOURCE_SETTLED: Duration = Duration::from_secs(6);
 /// A stream flows at a point in time where it was reported so lately.
 const LATELY: Duration = Duration::from_secs(3);
 
@@ -44,7 +46,12 @@ impl MediaSession {
                 times.extend(secure.map(|a| a.since.max(confirmed_at) + Duration::from_millis(1)));
                 let fax = self.fax().and_then(|fax| fax.agreed_at.or(fax.refused_at));
                 times.extend(fax.into_iter().flat_map(|at| [at + Duration::from_millis(1), at + FAX_START]));
-                let last_at = table.streams_of(key).filter(|s| s.counters.in_sequence).map(|s| s.counters.last_at).max();
+                let unannounced =
+                    table.streams_of(key).any(|s| s.counters.in_sequence && !table.is_held(s.counters.key.src));
+                let due = self.agreed_audio().filter(|_| unannounced).map(|a| a.since.max(confirmed_at));
+                times.extend(due.map(|since| since + SOURCE_SETTLED));
+                let last_at =
+                    table.streams_of(key).filter(|s| s.counters.in_sequence).map(|s| s.counters.last_at).max();
                 times.extend(last_at.map(|at| at + ZOMBIE));
                 times.extend(self.rtcp_silences(table).map(|s| s.since + RTCP_MISSING));
             }

@@ -92,14 +92,17 @@ fn fell_silent(facts: &CallFacts<'_>, silence: &Silence) -> Finding {
             cause: "endpoint-crash",
             fault: Some(if is_local { Fault::Local } else { Fault::Remote }),
             summary: format!("{what}; then {who} answered {} with {code}: it has lost the call", request.method.name()),
-            remedy: format!("Look at {who} at that moment: a restart, a crash, or a fail-over without the state of calls"),
+            remedy: format!(
+                "Look at {who} at that moment: a restart, a crash, or a fail-over without the state of calls"
+            ),
             evidence,
             request: Some(RequestName { cseq: request.cseq, method: request.method.name().into() }),
             ..base
         };
     }
     if let Some(refusal) = &silence.refusal {
-        evidence.extend([("icmp_from", refusal.reporter.ip().to_string().into()), ("icmp_count", refusal.count.into())]);
+        evidence
+            .extend([("icmp_from", refusal.reporter.ip().to_string().into()), ("icmp_count", refusal.count.into())]);
         return Finding {
             cause: "network-loss",
             fault: Some(if refusal.is_by_this_host() { Fault::Local } else { Fault::Network }),
@@ -174,7 +177,10 @@ fn hung_up_for_a_reason(facts: &CallFacts<'_>, hangup: &Hangup) -> Option<Findin
     let text = reason.text.as_ref().map(|t| format!(" ({})", t.as_str())).unwrap_or_default();
     Some(Finding {
         fault: Some(if is_ours { Fault::Local } else { Fault::Remote }),
-        summary: format!("{} ended the answered call with Q.850 cause {cause}{text}, which is no normal clearing", hop.src),
+        summary: format!(
+            "{} ended the answered call with Q.850 cause {cause}{text}, which is no normal clearing",
+            hop.src
+        ),
         remedy: format!("Find out at {} what Q.850 cause {cause}{text} stands for there", hop.src.ip()),
         evidence: vec![
             ("reason", hangup.reason_header.as_ref().map_or("", |r| r.as_str()).to_owned().into()),

@@ -16,7 +16,9 @@
 
 use core::time::Duration;
 
-use crate::diagnosis::{Asks, CallFacts, Cause, Confidence, Diagnosis, Fault, Finding, Layer, RequestName, Severity, Value};
+use crate::diagnosis::{
+    Asks, CallFacts, Cause, Confidence, Diagnosis, Fault, Finding, Layer, RequestName, Severity, Value,
+};
 use crate::media::{AgreedAudio, Stream};
 use crate::record::Side;
 
@@ -111,7 +113,13 @@ struct Sides<'a> {
 }
 
 impl Sides<'_> {
-    fn finding(&self, cause: &'static str, what: String, remedy: String, evidence: Vec<(&'static str, Value)>) -> Finding {
+    fn finding(
+        &self,
+        cause: &'static str,
+        what: String,
+        remedy: String,
+        evidence: Vec<(&'static str, Value)>,
+    ) -> Finding {
         Finding {
             fault: fault_of(self.facts, self.from),
             summary: what,
@@ -153,7 +161,10 @@ impl Sides<'_> {
                 "The {} sends its DTMF twice: {events} telephone events and {infos} INFO requests",
                 name(self.from)
             ),
-            format!("Set the DTMF mode of the {} to RFC 4733 alone: each key counts twice at the other side", name(self.from)),
+            format!(
+                "Set the DTMF mode of the {} to RFC 4733 alone: each key counts twice at the other side",
+                name(self.from)
+            ),
             vec![("events", events.into()), ("info_requests", infos.into())],
         )
     }

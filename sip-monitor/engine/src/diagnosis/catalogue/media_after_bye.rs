@@ -50,7 +50,9 @@ fn judge(facts: &CallFacts<'_>) -> Option<Finding> {
     let byes = call.transactions.iter().filter(|t| t.method == MethodKind::Bye);
     let answered_at = byes.filter_map(|t| t.final_response()).map(|r| r.sent.first()).min()?;
     let leaks = |s: &&Stream| is_left_over(facts, s, hangup.at, answered_at);
-    let stream = facts.media.streams_of(call.key).filter(leaks).max_by_key(|s| s.counters.last_at)?;
+    // Of several always the same one, the far end's first.
+    let order = |s: &&Stream| (s.counters.key.direction == Direction::Out, s.counters.first_at, s.counters.key);
+    let stream = facts.media.streams_of(call.key).filter(leaks).min_by_key(order)?;
     let c = &stream.counters;
     let over: Duration = c.last_at.since(answered_at);
     let (cause, fault) = match c.key.direction {

@@ -40,13 +40,17 @@ const SETTLED_AFTER: Duration = Duration::from_secs(1);
 fn judge(facts: &CallFacts<'_>) -> Option<Finding> {
     let call = facts.call;
     let answered_at = call.answered_at.filter(|_| !call.adopted)?;
-    let is_foreign = |s: &&Stream| s.counters.last_at.since(answered_at) >= SETTLED_AFTER && foreign(facts, s).is_some();
+    let is_foreign =
+        |s: &&Stream| s.counters.last_at.since(answered_at) >= SETTLED_AFTER && foreign(facts, s).is_some();
     let stream = facts.media.streams_of(call.key).filter(is_foreign).max_by_key(|s| s.counters.last_at)?;
     let (payload_type, to) = foreign(facts, stream)?;
     let c = &stream.counters;
     let name = static_payload(payload_type).map(|f| format!(" ({})", f.name)).unwrap_or_default();
-    let announced: Vec<String> =
-        call.media.agreed_audio().flat_map(|a| a.of(to).codecs.iter().map(|c| c.payload_type.to_string()).collect::<Vec<_>>()).collect();
+    let announced: Vec<String> = call
+        .media
+        .agreed_audio()
+        .flat_map(|a| a.of(to).codecs.iter().map(|c| c.payload_type.to_string()).collect::<Vec<_>>())
+        .collect();
     let list = announced.join(" ");
     let (sender, receiver) = match to {
         Side::Caller => ("callee", "caller"),

@@ -67,7 +67,10 @@ fn judge(facts: &CallFacts<'_>) -> Option<Finding> {
             "unmarked-on-arrival",
             Fault::Remote,
             format!("RTP from {} arrives without a mark (DSCP 0)", c.key.src.ip()),
-            format!("Ask {} to mark its RTP with EF ({DSCP_EF}), or the network between to keep the mark", c.key.src.ip()),
+            format!(
+                "Ask {} to mark its RTP with EF ({DSCP_EF}), or the network between to keep the mark",
+                c.key.src.ip()
+            ),
         )
     };
     Some(Finding {

@@ -32,10 +32,8 @@ pub const DIAGNOSIS: Diagnosis = Diagnosis {
 fn judge(facts: &CallFacts<'_>) -> Option<Finding> {
     let call = facts.call;
     let now = call.ended_at.map_or(facts.now, |ended| ended.min(facts.now));
-    let silence = call
-        .media
-        .rtcp_silences(facts.media)
-        .find(|s| s.other_is_heard && now.since(s.since) >= RTCP_MISSING)?;
+    let silence =
+        call.media.rtcp_silences(facts.media).find(|s| s.other_is_heard && now.since(s.since) >= RTCP_MISSING)?;
     let audio = call.media.agreed_audio().next()?;
     if audio.of(silence.from).rtcp_off {
         return None;
@@ -51,7 +49,10 @@ fn judge(facts: &CallFacts<'_>) -> Option<Finding> {
         rests_on_absence_since: Some(silence.since),
         fault: Some(if is_ours { Fault::Local } else { Fault::Remote }),
         summary: format!("The {who} sends RTP and no RTCP for {} s; it is due at {expected}", RTCP_MISSING.as_secs()),
-        remedy: format!("Let RTCP from {} to {expected} through the firewalls, switch it on there, or use a=rtcp-mux", sender.ip()),
+        remedy: format!(
+            "Let RTCP from {} to {expected} through the firewalls, switch it on there, or use a=rtcp-mux",
+            sender.ip()
+        ),
         evidence: vec![
             ("silent_side", who.into()),
             ("since", silence.since.to_string().into()),

@@ -19,8 +19,9 @@
 use core::net::SocketAddr;
 use core::time::Duration;
 
+use crate::diagnosis::missing_media::{Extent, find};
 use crate::diagnosis::{Asks, CallFacts, Cause, Confidence, Diagnosis, Fault, Finding, Layer, Severity};
-use crate::media::{AgreedAudio, Stream};
+use crate::media::{AgreedAudio, SOURCE_SETTLED, Stream};
 use crate::packet::Direction;
 use crate::record::Side;
 
@@ -46,14 +47,15 @@ pub const DIAGNOSIS: Diagnosis = Diagnosis {
     asks: Asks::Call(judge),
 };
 
-/// The stream goes on for so long on the terms in force: what was under way when they changed has ended.
-const STEADY: Duration = Duration::from_secs(1);
+/// A stream is reported once a second.
+const LATELY: Duration = Duration::from_secs(1);
 /// So many packets make a stream that was meant.
 const MEANT_PACKETS: u64 = 25;
 
 fn judge(facts: &CallFacts<'_>) -> Option<Finding> {
     let call = facts.call;
-    if call.adopted || call.ended_at.is_none() && call.answered_at.is_none() {
+    // Where audio is missing that is what is told, and why.
+    if call.adopted || find(facts, Extent::One).or_else(|| find(facts, Extent::Both)).is_some() {
         return None;
     }
     call.media.agreed_audio().find_map(|audio| {
@@ -68,7 +70,8 @@ fn judge(facts: &CallFacts<'_>) -> Option<Finding> {
 fn sender_of(facts: &CallFacts<'_>, audio: &AgreedAudio<'_>, stream: &Stream) -> Option<Side> {
     let c = &stream.counters;
     let from = stream.owner.as_ref()?.from?;
-    let steady = c.in_sequence && c.packets >= MEANT_PACKETS && c.last_at.since(audio.since) >= STEADY;
+    let due_since = audio.since.max(facts.call.media.confirmed_at()?);
+    let steady = c.in_sequence && c.packets >= MEANT_PACKETS && c.last_at.since(due_since) + LATELY >= SOURCE_SETTLED;
     let arrives = c.key.direction != Direction::Out && !facts.media.is_local(c.key.src.ip());
     let as_agreed = audio.of(from.other()).endpoints().any(|e| e == c.key.dst);
     let told = audio.of(from).endpoints().any(|e| e == c.key.src) || facts.media.is_held(c.key.src);
@@ -98,7 +101,10 @@ fn finding(facts: &CallFacts<'_>, audio: &AgreedAudio<'_>, stream: &Stream, from
     } else {
         (
             "other-host",
-            format!("Find out what {} is: a media relay that SDP should name, or a stranger that should not send", source.ip()),
+            format!(
+                "Find out what {} is: a media relay that SDP should name, or a stranger that should not send",
+                source.ip()
+            ),
         )
     };
     Some(Finding {

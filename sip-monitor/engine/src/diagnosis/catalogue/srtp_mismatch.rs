@@ -91,8 +91,16 @@ fn mismatch(facts: &CallFacts<'_>, audio: &AgreedAudio<'_>) -> Option<Finding> {
         }
         (
             "dtls",
-            format!("DTLS was agreed on with a=setup:{} in the offer and a=setup:{} in the answer", one.name(), other.name()),
-            format!("Have the answerer choose the role that a=setup:{} leaves: active or passive, not {}", one.name(), other.name()),
+            format!(
+                "DTLS was agreed on with a=setup:{} in the offer and a=setup:{} in the answer",
+                one.name(),
+                other.name()
+            ),
+            format!(
+                "Have the answerer choose the role that a=setup:{} leaves: active or passive, not {}",
+                one.name(),
+                other.name()
+            ),
         )
     };
     let answerer = audio.offerer.other();

@@ -81,7 +81,10 @@ fn new_source(facts: &CallFacts<'_>, audio: &AgreedAudio<'_>, stream: &Stream) -
             && c.first_at.since(old.last_at) < HAND_OVER
     })?;
     Some(Told {
-        what: format!("changes its SSRC from 0x{:08x} to 0x{:08x} at {}", before.counters.key.ssrc, c.key.ssrc, c.first_at),
+        what: format!(
+            "changes its SSRC from 0x{:08x} to 0x{:08x} at {}",
+            before.counters.key.ssrc, c.key.ssrc, c.first_at
+        ),
         evidence: ("ssrc_before", format!("0x{:08x}", before.counters.key.ssrc).into()),
     })
 }
