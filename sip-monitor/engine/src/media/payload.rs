@@ -69,6 +69,8 @@ pub(super) struct Turn {
     pub settles: bool,
     restarted: bool,
     event_without_end: bool,
+    /// A telephone event began.
+    pub has_event: bool,
 }
 
 impl Turn {
@@ -76,6 +78,7 @@ impl Turn {
         Self {
             settles: now.type_run >= SETTLED_RUN && before.type_run < SETTLED_RUN,
             restarted: now.restarts > before.restarts,
+            has_event: now.events > before.events,
             event_without_end: now.events > before.events && before.events_ended < before.events,
         }
     }
@@ -100,6 +103,11 @@ impl Stream {
     #[must_use]
     pub fn is_audio(&self) -> bool {
         self.clock_rate_hz() != VIDEO_CLOCK_HZ
+    }
+
+    /// Whether telephone-event is among the codecs of its receiver.
+    pub(super) fn may_carry_events(&self) -> bool {
+        self.owner.as_ref().is_none_or(|o| o.codecs.iter().any(|c| c.name.eq_ignore_ascii_case("telephone-event")))
     }
 
     /// Whether the type of its last packet is among the codecs of its receiver.

@@ -116,6 +116,7 @@ impl MediaTable {
         let follows_another =
             || self.streams_from(key.src).any(|s| s.counters.key.dst == key.dst && s.counters.key.ssrc != key.ssrc);
         turn.is_jump()
+            || (turn.has_event && !stream.may_carry_events())
             || (turn.settles
                 && (stream.is_oddly_marked() || !stream.is_of_known_type() || !source_is_known() || follows_another()))
     }

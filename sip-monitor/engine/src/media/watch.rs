@@ -53,7 +53,7 @@ impl MediaSession {
                 let last_at =
                     table.streams_of(key).filter(|s| s.counters.in_sequence).map(|s| s.counters.last_at).max();
                 times.extend(last_at.map(|at| at + ZOMBIE));
-                times.extend(self.rtcp_silences(table).map(|s| s.since + RTCP_MISSING));
+                times.extend(self.rtcp_silences(table).filter(|s| s.other_is_heard).map(|s| s.since + RTCP_MISSING));
             }
         }
         times.into_iter().filter(|at| *at > after).min()

@@ -43,8 +43,8 @@ pub const DIAGNOSIS: Diagnosis = Diagnosis {
     asks: Asks::Call(judge),
 };
 
-/// Two seconds at 20 ms: enough to be meant.
-const MEANT_PACKETS: u64 = 100;
+/// So many packets make a stream that was meant.
+const MEANT_PACKETS: u64 = 40;
 
 fn judge(facts: &CallFacts<'_>) -> Option<Finding> {
     let call = facts.call;

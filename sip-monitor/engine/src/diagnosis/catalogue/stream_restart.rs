@@ -19,6 +19,7 @@ use core::time::Duration;
 use crate::diagnosis::{Asks, CallFacts, Confidence, Diagnosis, Fault, Finding, Layer, Severity, UNKNOWN, Value};
 use crate::media::{AgreedAudio, Stream};
 use crate::time::Timestamp;
+use crate::transaction::{MethodKind, Transaction};
 
 /// A stream that begins anew without a word of signalling.
 pub const DIAGNOSIS: Diagnosis = Diagnosis {
@@ -48,7 +49,7 @@ fn judge(facts: &CallFacts<'_>) -> Option<Finding> {
     call.media.agreed_audio().find_map(|audio| {
         let began = |s: &&Stream| counts(s) && s.counters.last_at.since(audio.since) >= AROUND_TERMS;
         facts.media.streams_of(call.key).filter(began).find_map(|stream| {
-            let told = new_source(facts, &audio, stream).or_else(|| jump(stream))?;
+            let told = new_source(facts, &audio, stream).or_else(|| jump(facts, stream))?;
             Some(finding(facts, stream, told))
         })
     })
@@ -71,6 +72,9 @@ fn new_source(facts: &CallFacts<'_>, audio: &AgreedAudio<'_>, stream: &Stream) -
     if c.first_at.since(audio.since) < AROUND_TERMS || c.first_at.since(answered_at) < AROUND_TERMS {
         return None;
     }
+    if renegotiations(facts).any(|at| at.since(c.first_at).max(c.first_at.since(at)) <= AROUND_TERMS) {
+        return None;
+    }
     let before = facts.media.streams_from(c.key.src).find(|s| {
         let old = &s.counters;
         old.key.dst == c.key.dst
@@ -89,8 +93,18 @@ fn new_source(facts: &CallFacts<'_>, audio: &AgreedAudio<'_>, stream: &Stream) -
     })
 }
 
-fn jump(stream: &Stream) -> Option<Told> {
+/// When new terms were asked for, whatever came of it: a sender may start anew with each.
+fn renegotiations<'a>(facts: &'a CallFacts<'_>) -> impl Iterator<Item = Timestamp> + 'a {
+    let asks = |t: &&Transaction| t.in_dialog && matches!(t.method, MethodKind::Invite | MethodKind::Update);
+    facts.call.transactions.iter().filter(asks).map(|t| t.sent.first())
+}
+
+/// Where the numbers of the stream jumped; when is not known, so that it must not have been with new terms.
+fn jump(facts: &CallFacts<'_>, stream: &Stream) -> Option<Told> {
     let c = &stream.counters;
+    if renegotiations(facts).next().is_some() {
+        return None;
+    }
     if c.restarts > 0 {
         let times = if c.restarts == 1 { "once".to_owned() } else { format!("{} times", c.restarts) };
         return Some(Told {
