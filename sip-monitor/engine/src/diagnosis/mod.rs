@@ -6,6 +6,7 @@
 
 pub mod catalogue;
 mod missing_media;
+mod unacknowledged;
 
 use std::borrow::Cow;
 
