@@ -171,6 +171,12 @@ pub struct StreamCounters {
     pub dscp: u8,
     /// Packets in a row up to now whose payload is the same as that of the one before.
     pub same_payload: u32,
+    /// Packets in a row, after the first, with the payload type of the last one; stays at 255.
+    pub type_run: u8,
+    /// Telephone events (RFC 4733), by their timestamps: dynamic payload types with four bytes.
+    pub events: u16,
+    /// Those of which a packet with the end bit was seen.
+    pub events_ended: u16,
     /// Bytes of payload in the last packet.
     pub payload_bytes: u16,
     /// Sequence number of the last packet.

@@ -60,6 +60,9 @@ pub(super) fn stream_counters(
         ttl_max: state.ttl_max,
         dscp: state.dscp,
         same_payload: state.same_payload,
+        type_run: state.type_run,
+        events: state.events,
+        events_ended: state.events_ended,
         payload_bytes: state.payload_bytes,
         last_sequence: state.last_sequence,
     }

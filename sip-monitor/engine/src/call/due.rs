@@ -70,6 +70,7 @@ impl Call {
                 self.clock.media = None;
                 ctx.events.push(Event::Media);
             }
+            self.clock.watched = now;
         }
         self.free_at(timers) <= now
     }
@@ -81,7 +82,8 @@ impl Call {
         }
         let is_due = (self.answered_at.is_some() || self.adopted) && self.ended_at.is_none();
         let next = if is_due { self.media.next_check(media, config, now) } else { None };
-        *self.clock.media.insert(next.unwrap_or(Timestamp::MAX))
+        let watch = if self.ended_at.is_none() { self.media.next_watch(media, self.clock.watched) } else { None };
+        *self.clock.media.insert(next.into_iter().chain(watch).min().unwrap_or(Timestamp::MAX))
     }
 
     /// Every INVITE that is left ended by timer B.

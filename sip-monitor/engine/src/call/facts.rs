@@ -4,7 +4,7 @@ use core::net::SocketAddr;
 
 use smallvec::SmallVec;
 
-use crate::call::{CallKey, Hop, HopView};
+use crate::call::{CallKey, DtmfInfo, Hop, HopView};
 use crate::diagnosis::CallIdentity;
 use crate::dialog::{Answer, Contact, Dialog, DialogState};
 use crate::media::MediaSession;
@@ -99,6 +99,8 @@ pub struct Call {
     pub registration: Option<Box<Registration>>,
     /// What offers and answers agreed on.
     pub media: MediaSession,
+    /// DTMF in INFO requests.
+    pub dtmf: DtmfInfo,
     pub(crate) clock: CallClock,
 }
 
@@ -111,6 +113,8 @@ pub(crate) struct CallClock {
     pub armed: Timestamp,
     /// When media is to be looked at by time alone, as of the last look; `None` where that is to be asked anew.
     pub media: Option<Timestamp>,
+    /// The last look at what time alone brings about.
+    pub watched: Timestamp,
 }
 
 /// The BYE or CANCEL that ended a call.

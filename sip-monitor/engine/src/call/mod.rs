@@ -4,6 +4,7 @@
 //! [`due`] runs the timers, [`record`] writes the result. [`table`] holds all calls of the engine.
 
 mod ack;
+mod dtmf;
 mod due;
 mod facts;
 mod hop;
@@ -23,6 +24,7 @@ use crate::counters::Counters;
 use crate::event::Events;
 use crate::media::MediaTable;
 
+pub use dtmf::DtmfInfo;
 pub(crate) use facts::CallClock;
 pub use facts::{Call, Hangup, IcmpSeen, ReasonSeen, Refer, SessionKind};
 pub use hop::{Hop, HopView};

@@ -2,7 +2,7 @@
 
 use core::hash::BuildHasher;
 
-use crate::call::{Call, CallClock, CallKey, Context, Hangup, Hop, ReasonSeen, SessionKind};
+use crate::call::{Call, CallClock, CallKey, Context, DtmfInfo, Hangup, Hop, ReasonSeen, SessionKind};
 use crate::dialog::{Dialog, DialogState};
 use crate::event::Event;
 use crate::media::{MediaSession, SdpContext, SdpRole};
@@ -66,7 +66,8 @@ impl Call {
             session_interval_s: None,
             registration: None,
             media,
-            clock: CallClock { due: Timestamp::MAX, armed: Timestamp::MAX, media: None },
+            dtmf: DtmfInfo::default(),
+            clock: CallClock { due: Timestamp::MAX, armed: Timestamp::MAX, media: None, watched: Timestamp::ZERO },
         }
     }
 
@@ -174,6 +175,7 @@ impl Call {
         if self.ended_at.is_none() {
             self.ended_at = Some(at);
             self.media.ended(at);
+            ctx.media.call_over(self.key, at);
             self.clock.media = None;
             for answer in &mut self.answers {
                 answer.given_up_at.get_or_insert(at);

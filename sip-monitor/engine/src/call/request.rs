@@ -159,9 +159,12 @@ impl Call {
                 self.take_register(ctx, seen);
                 false
             }
+            MethodKind::Info => {
+                self.take_info(ctx, seen, side);
+                false
+            }
             MethodKind::Ack
             | MethodKind::Options
-            | MethodKind::Info
             | MethodKind::Subscribe
             | MethodKind::Message
             | MethodKind::Publish

@@ -383,6 +383,9 @@ impl Call {
                     refer.code = Some(code);
                 }
             }
+            MethodKind::Info => self.take_info_response(ctx, seen, code, requester),
+            // The other end may have forgotten the dialog: media that stopped before is looked at again.
+            MethodKind::Bye if matches!(code, 408 | 481) => ctx.events.push(Event::Media),
             MethodKind::Register if code >= 200 => self.take_register_response(seen, code, index),
             _ => {}
         }

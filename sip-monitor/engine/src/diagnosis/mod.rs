@@ -166,6 +166,23 @@ pub struct CallFacts<'a> {
     pub capture: &'a CaptureFacts,
 }
 
+impl CallFacts<'_> {
+    /// The signalling peer nearest to a side: the end of that hop that is not this host.
+    #[must_use]
+    pub fn peer(&self, side: Side) -> Option<core::net::SocketAddr> {
+        let hops = &self.call.hops;
+        let hop = match side {
+            Side::Caller => hops.first()?,
+            Side::Callee => hops.last()?,
+        };
+        Some(match (self.media.is_local(hop.a.ip()), self.media.is_local(hop.b.ip()), side) {
+            (true, false, _) => hop.b,
+            (false, true, _) | (_, _, Side::Caller) => hop.a,
+            (_, _, Side::Callee) => hop.b,
+        })
+    }
+}
+
 /// What names a call in an alert, as sent: masking is done where the alert is made.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct CallIdentity<'a> {

@@ -10,19 +10,29 @@ use crate::packet::Direction;
 use crate::record::Side;
 use crate::time::Timestamp;
 
+mod agreed;
 mod description;
+mod fax;
 pub mod flow;
 mod holders;
+mod keying;
+mod payload;
 mod session;
 mod store;
 mod stream;
 mod table;
+mod watch;
 mod witness;
 
+pub use agreed::AgreedAudio;
 pub use description::{CodecName, Description};
+pub use fax::FaxSwitch;
+pub use keying::{Keying, Setup};
+pub use payload::{AFTER_END, CONSTANT_FOR, DSCP_EF, PayloadHistory};
 pub use session::MediaSession;
 pub use stream::{Owner, Reception, Stream};
 pub use table::MediaTable;
+pub use watch::{EARLY_MEDIA, FAX_START, RTCP_MISSING, RtcpSilence, SOURCE_SETTLED, ZOMBIE};
 pub use witness::{Refusal, RtcpSource};
 
 /// What an SDP is in the exchange of RFC 3264.

@@ -4,7 +4,7 @@ use core::time::Duration;
 use std::sync::Arc;
 
 use crate::call::CallKey;
-use crate::media::CodecName;
+use crate::media::{CodecName, PayloadHistory};
 use crate::packet::{CLOCK_RATES_HZ, Direction, Jitter, StreamCounters};
 use crate::record::{Side, StreamRecord};
 use crate::rtp::{ReportBlock, static_payload};
@@ -30,6 +30,8 @@ pub struct Stream {
     pub burst_at: Timestamp,
     /// What its receiver said of it last, by RTCP.
     pub reception: Option<Box<Reception>>,
+    /// What its payloads showed.
+    pub payload: PayloadHistory,
 }
 
 /// The call a stream belongs to.
@@ -64,7 +66,8 @@ impl Stream {
     /// A stream at its first report.
     #[must_use]
     pub fn new(counters: StreamCounters) -> Self {
-        Self { counters, owner: None, burst_at: counters.first_at, reception: None }
+        let payload = PayloadHistory::new(&counters);
+        Self { counters, owner: None, burst_at: counters.first_at, reception: None, payload }
     }
 
     /// Takes the next report. Returns whether it began to count, or came back after a silence.
@@ -74,8 +77,9 @@ impl Stream {
         if silent >= RESTART {
             self.burst_at = counters.last_at;
         }
+        let tells_more = self.payload.update(&self.counters, counters);
         self.counters = *counters;
-        counts_now || silent >= PAUSE
+        counts_now || silent >= PAUSE || tells_more
     }
 
     /// Takes what a receiver says of it.
@@ -111,7 +115,7 @@ impl Stream {
     }
 
     /// Whether a payload type carries no voice of its own: comfort noise or telephone-event.
-    fn is_accessory(&self, payload_type: u8) -> bool {
+    pub(super) fn is_accessory(&self, payload_type: u8) -> bool {
         self.codec(payload_type)
             .is_some_and(|(name, _)| name.eq_ignore_ascii_case("CN") || name.eq_ignore_ascii_case("telephone-event"))
     }

@@ -11,6 +11,7 @@ use crate::call::CallKey;
 use crate::config::{EngineConfig, MediaSight};
 use crate::media::CodecName;
 use crate::media::holders::{Holders, Place};
+use crate::media::payload::{AFTER_END, Turn};
 use crate::media::store::{StreamId, StreamStore};
 use crate::media::stream::{Owner, Stream};
 use crate::media::witness::{Refusal, RtcpSource};
@@ -83,11 +84,41 @@ impl MediaTable {
             return if counters.in_sequence { self.call_to_judge(now, id) } else { None };
         };
         let stream = self.streams.get_mut(id)?;
+        let turn = Turn::between(&stream.counters, counters);
         let changed = stream.update(counters);
         if stream.owner.is_none() {
             self.join(id);
         }
-        if changed { self.call_to_judge(now, id) } else { None }
+        let is_worth_a_look = changed || self.is_odd(id, turn) || self.outlives_its_call(id);
+        if is_worth_a_look { self.call_to_judge(now, id) } else { None }
+    }
+
+    /// The call is over: what flows on is of interest.
+    pub(crate) fn call_over(&mut self, call: CallKey, at: Timestamp) {
+        if let Some(media) = self.holders.call_mut(call) {
+            media.over_at = Some(at);
+        }
+    }
+
+    fn outlives_its_call(&self, id: StreamId) -> bool {
+        let Some(stream) = self.streams.get(id) else { return false };
+        let over_at = stream.call().and_then(|call| self.holders.call(call)?.over_at);
+        over_at.is_some_and(|at| stream.counters.last_at.since(at) >= AFTER_END)
+    }
+
+    /// Whether a report shows what most streams never show.
+    fn is_odd(&self, id: StreamId, turn: Turn) -> bool {
+        let Some((stream, owner)) = self.streams.get(id).and_then(|s| Some((s, s.owner.as_ref()?))) else {
+            return false;
+        };
+        let source_is_known = || self.holders.at(stream.counters.key.src).any(|h| h.call == owner.call);
+        let key = &stream.counters.key;
+        let follows_another =
+            || self.streams_from(key.src).any(|s| s.counters.key.dst == key.dst && s.counters.key.ssrc != key.ssrc);
+        turn.is_jump()
+            || (turn.has_event && !stream.may_carry_events())
+            || (turn.settles
+                && (stream.is_oddly_marked() || !stream.is_of_known_type() || !source_is_known() || follows_another()))
     }
 
     /// Takes an ICMP error that quotes a UDP flow. Returns the call whose media was refused.

@@ -178,6 +178,9 @@ fn counters(src: &str, dst: &str, first_ms: u64, last_ms: u64, packets: u64) -> 
         ttl_max: 64,
         dscp: 46,
         same_payload: 0,
+        type_run: 0,
+        events: 0,
+        events_ended: 0,
         payload_bytes: 160,
         last_sequence: 0,
     }

@@ -2,10 +2,14 @@
 //! `one-way-audio` (one) have in common.
 
 mod cause;
+mod early;
+mod silence;
 
 use core::time::Duration;
 
 pub use cause::CAUSES;
+pub use early::{EARLY_CAUSES, find_early};
+pub use silence::{Silence, silence};
 
 use crate::diagnosis::{CallFacts, Confidence, Finding, Severity, Value};
 use crate::media::flow::{AudioFlows, Flow, FlowState, Sight};
@@ -76,6 +80,10 @@ impl<'a> Case<'a> {
         seen(self.missing) && (self.extent == Extent::One || seen(self.other))
     }
 
+    fn is_sure(&self) -> bool {
+        self.missing_flows().all(|f| f.sight == Sight::Full || f.state == FlowState::Refused)
+    }
+
     /// Whether the other direction really flows: steadily, and on after this one stopped.
     fn other_flows(&self) -> bool {
         let (Some(burst_at), Some(last_at)) = (self.other.burst_at, self.other.last_at) else { return false };
@@ -112,8 +120,7 @@ impl<'a> Case<'a> {
 
     fn finding(&self, facts: &CallFacts<'_>, now: Timestamp, severity: Severity) -> Finding {
         let verdict = self.verdict();
-        let sure = self.missing_flows().all(|f| f.sight == Sight::Full || f.state == FlowState::Refused);
-        let confidence = if facts.call.adopted || !sure { Confidence::Possible } else { verdict.confidence };
+        let confidence = if facts.call.adopted || !self.is_sure() { Confidence::Possible } else { verdict.confidence };
         let proven = verdict.flow.state == FlowState::Refused;
         let who = match self.extent {
             Extent::Both => "No audio in either direction".to_owned(),
