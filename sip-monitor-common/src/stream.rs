@@ -90,7 +90,7 @@ pub struct JitterState {
 
 /// Everything counted about one stream.
 ///
-/// Layout: 280 bytes, align 8, no padding, host byte order, nanoseconds of the record's clock.
+/// Layout: 288 bytes, align 8, no padding, host byte order, nanoseconds of the record's clock.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub struct StreamState {
@@ -112,6 +112,8 @@ pub struct StreamState {
     pub late: u64,
     /// Packets whose sequence number had been seen.
     pub duplicates: u64,
+    /// Holes in the numbering when they were first seen, each of one or more numbers; late packets may have filled some.
+    pub loss_runs: u64,
     /// Longest time between two neighbours.
     pub gap_max_ns: u64,
     /// Which of the last 128 sequence numbers were seen: bit n of the first word stands for the highest minus n.
@@ -164,7 +166,7 @@ pub struct StreamState {
     /// took a different way on each path one the verifier treats alike, or it would follow every path to the end.
     pub zero: u32,
 }
-const _: () = assert!(size_of::<StreamState>() == 280);
+const _: () = assert!(size_of::<StreamState>() == 288);
 
 /// Whether a packet makes its stream report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -305,6 +307,7 @@ fn place(state: &mut StreamState, sequence: u16) -> Place {
         state.highest_sequence = state.highest_sequence.wrapping_add(ahead as u32);
         shift_window(&mut state.window, ahead as u32);
         state.unique += 1;
+        state.loss_runs += (ahead > 1) as u64;
         state.restart_sequence = NO_SEQUENCE;
         if ahead == 1 {
             state.in_sequence = 1;

@@ -104,7 +104,7 @@ pub struct Thresholds {
 
 impl Default for Thresholds {
     fn default() -> Self {
-        let engine::Thresholds { no_ack_retransmissions, media_absent, media_refused, media_stopped, alert_window } =
+        let engine::Thresholds { no_ack_retransmissions, media_absent, media_refused, media_stopped, quality, alert_window } =
             engine::Thresholds::default();
         Self {
             no_ack_retransmissions,

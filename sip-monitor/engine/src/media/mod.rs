@@ -13,6 +13,9 @@ use crate::time::Timestamp;
 mod description;
 pub mod flow;
 mod holders;
+mod listen;
+mod reception;
+mod round_trip;
 mod session;
 mod store;
 mod stream;
@@ -20,8 +23,10 @@ mod table;
 mod witness;
 
 pub use description::{CodecName, Description};
+pub use reception::Reception;
+pub use round_trip::{RoundTrip, SentReports};
 pub use session::MediaSession;
-pub use stream::{Owner, Reception, Stream};
+pub use stream::{Heard, Owner, Stream};
 pub use table::MediaTable;
 pub use witness::{Refusal, RtcpSource};
 

@@ -5,9 +5,11 @@ use std::sync::Arc;
 
 use crate::call::CallKey;
 use crate::media::CodecName;
+use crate::media::Reception;
 use crate::packet::{CLOCK_RATES_HZ, Direction, Jitter, StreamCounters};
+use crate::quality::{History, Interval, Meter, codec_quality};
 use crate::record::{Side, StreamRecord};
-use crate::rtp::{ReportBlock, static_payload};
+use crate::rtp::static_payload;
 use crate::time::Timestamp;
 
 /// After such a silence a call is worth another look.
@@ -30,6 +32,16 @@ pub struct Stream {
     pub burst_at: Timestamp,
     /// What its receiver said of it last, by RTCP.
     pub reception: Option<Box<Reception>>,
+    /// How good it was where it was counted, interval by interval; `None` until it is RTP beyond doubt.
+    pub heard: Option<Box<Heard>>,
+}
+
+/// The quality of a stream as its packets show it.
+#[derive(Clone, Debug)]
+pub struct Heard {
+    meter: Meter,
+    /// Its intervals.
+    pub history: History,
 }
 
 /// The call a stream belongs to.
@@ -47,24 +59,13 @@ pub struct Owner {
     pub released: bool,
 }
 
-/// What RTCP said of a stream.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Reception {
-    /// When the last report came.
-    pub at: Timestamp,
-    /// The report.
-    pub block: ReportBlock,
-    /// Since when its highest sequence number stands still.
-    pub frozen_since: Timestamp,
-    /// Reports so far.
-    pub reports: u32,
-}
-
 impl Stream {
     /// A stream at its first report.
     #[must_use]
     pub fn new(counters: StreamCounters) -> Self {
-        Self { counters, owner: None, burst_at: counters.first_at, reception: None }
+        let mut stream = Self { counters, owner: None, burst_at: counters.first_at, reception: None, heard: None };
+        stream.listen();
+        stream
     }
 
     /// Takes the next report. Returns whether it began to count, or came back after a silence.
@@ -75,17 +76,49 @@ impl Stream {
             self.burst_at = counters.last_at;
         }
         self.counters = *counters;
+        self.listen();
         counts_now || silent >= PAUSE
     }
 
-    /// Takes what a receiver says of it.
-    pub fn handle_report(&mut self, at: Timestamp, block: ReportBlock) {
-        let (frozen_since, reports) = match &self.reception {
-            Some(r) if r.block.highest_sequence == block.highest_sequence => (r.frozen_since, r.reports),
-            Some(r) => (at, r.reports),
-            None => (at, 0),
-        };
-        self.reception = Some(Box::new(Reception { at, block, frozen_since, reports: reports.saturating_add(1) }));
+    /// Begins to measure it once it is RTP beyond doubt.
+    fn listen(&mut self) {
+        if self.counters.in_sequence && self.heard.is_none() {
+            let meter = Meter::new(&self.counters);
+            self.heard = Some(Box::new(Heard { meter, history: History::default() }));
+        }
+    }
+
+    /// Measures the last report; returns the interval that it completes. `missed_at`: when the monitor itself last missed
+    /// packets.
+    pub(super) fn measure(&mut self, missed_at: Option<Timestamp>) -> Option<Interval> {
+        let slot = self.known_clock_rate_hz().map(|rate| nearest_candidate(rate).1);
+        self.heard.as_mut()?.meter.take(&self.counters, slot, missed_at)
+    }
+
+    /// Rates an interval of it and puts it on record.
+    pub(super) fn hear(&mut self, mut interval: Interval, path: Option<Duration>, lossy_percent: f64) {
+        interval.rate(self.codec_name().and_then(codec_quality), path);
+        if let Some(heard) = &mut self.heard {
+            heard.history.push(interval, lossy_percent);
+        }
+    }
+
+    /// Encoding name of what it is mainly made of, where it is known.
+    #[must_use]
+    pub fn codec_name(&self) -> Option<&str> {
+        self.codec(self.main_payload_type()).map(|(name, _)| name)
+    }
+
+    /// The clock rate where SDP or RFC 3551 tells it.
+    #[must_use]
+    pub fn known_clock_rate_hz(&self) -> Option<u32> {
+        self.codec(self.main_payload_type()).map(|(_, rate)| rate)
+    }
+
+    /// Whether its receiver says that none of it arrives.
+    #[must_use]
+    pub fn is_unheard(&self) -> bool {
+        self.reception.as_ref().is_some_and(|r| r.hears_nothing())
     }
 
     /// The call it belongs to, while that is up.
@@ -138,7 +171,7 @@ impl Stream {
     /// The clock rate: by SDP, else by RFC 3551, else the candidate nearest to what the timestamps advanced by.
     #[must_use]
     pub fn clock_rate_hz(&self) -> u32 {
-        self.codec(self.main_payload_type()).map_or_else(|| self.estimated_clock_rate_hz(), |(_, rate)| rate)
+        self.known_clock_rate_hz().unwrap_or_else(|| self.estimated_clock_rate_hz())
     }
 
     fn estimated_clock_rate_hz(&self) -> u32 {
