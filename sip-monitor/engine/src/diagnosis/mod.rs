@@ -7,6 +7,7 @@
 pub mod catalogue;
 mod missing_media;
 mod unacknowledged;
+mod voice;
 
 use std::borrow::Cow;
 

@@ -1,12 +1,14 @@
 //! What streams and RTCP tell of quality: intervals are rated as they end, reports are joined to the stream they speak of.
 
+use core::net::{IpAddr, SocketAddr};
 use core::time::Duration;
 
 use crate::call::CallKey;
+use crate::media::session::Leg;
 use crate::media::store::StreamId;
 use crate::media::table::MAX_WITNESSES;
 use crate::media::witness::RtcpSource;
-use crate::media::{MediaTable, Reception, Stream};
+use crate::media::{MediaSession, MediaTable, Reception, Stream};
 use crate::packet::{CaptureLoss, Direction, Packet};
 use crate::quality::{History, codec_quality};
 use crate::record::Side;
@@ -168,6 +170,22 @@ impl MediaTable {
 fn is_meant(stream: &Stream, ssrc: u32) -> bool {
     let key = &stream.counters.key;
     key.ssrc == ssrc && key.direction != Direction::In
+}
+
+impl MediaSession {
+    /// The signalling peer of the hop whose media goes to or comes from `remote`: the end that is not this host.
+    #[must_use]
+    pub fn peer_of(&self, table: &MediaTable, remote: IpAddr) -> Option<SocketAddr> {
+        let peer = |hop: (SocketAddr, SocketAddr)| if table.is_local(hop.1.ip()) { hop.0 } else { hop.1 };
+        let mut hops = self.legs.iter().map(|leg| (leg, peer(leg.hop)));
+        let is_there = |(leg, peer): &(&Leg, SocketAddr)| {
+            let named = leg.audio().is_some_and(|line| {
+                [Side::Caller, Side::Callee].iter().any(|&side| line.of(side).address() == Some(remote))
+            });
+            named || peer.ip() == remote
+        };
+        hops.clone().find(is_there).or_else(|| hops.next()).map(|(_, peer)| peer)
+    }
 }
 
 impl crate::config::QualityThresholds {

@@ -4,6 +4,7 @@ use core::time::Duration;
 use std::sync::Arc;
 
 use crate::call::CallKey;
+use crate::config::QualityThresholds;
 use crate::media::CodecName;
 use crate::media::Reception;
 use crate::packet::{CLOCK_RATES_HZ, Direction, Jitter, StreamCounters};
@@ -197,11 +198,28 @@ impl Stream {
         self.counters.in_sequence || self.owner.is_some()
     }
 
+    /// Its intervals; one that ended before its first interval did is one by itself. `None` where there was none.
+    fn whole_history(&self) -> Option<History> {
+        let heard = self.heard.as_ref()?;
+        if heard.history.count() > 0 {
+            return Some(heard.history.clone());
+        }
+        let slot = self.known_clock_rate_hz().map(|rate| nearest_candidate(rate).1);
+        let mut interval = heard.meter.rest(slot)?;
+        interval.rate(self.codec_name().and_then(codec_quality), None);
+        let mut history = History::default();
+        history.push(interval, f64::from(QualityThresholds::default().loss_percent));
+        Some(history)
+    }
+
     /// Its record.
     #[must_use]
     pub fn record(&self) -> StreamRecord {
         let c = &self.counters;
         let jitter = self.jitter();
+        let history = self.whole_history();
+        let rating = history.as_ref().and_then(History::rating);
+        let remote = self.reception.as_deref();
         StreamRecord {
             schema: 1,
             call_id: self.owner.as_ref().map(|o| o.call_id.to_string()),
@@ -230,10 +248,29 @@ impl Stream {
             ttl_min: c.ttl_min,
             ttl_max: c.ttl_max,
             dscp: c.dscp,
+            intervals: history.as_ref().map(History::count),
+            lossy_intervals: history.as_ref().map(History::lossy),
+            loss_max_percent: history.as_ref().map(|h| hundredths(h.worst_loss_percent())),
+            mos_min: rating.map(|r| hundredths(r.mos_min)),
+            mos_mean: rating.map(|r| hundredths(r.mos_mean)),
+            r_factor: rating.map(|r| hundredths(r.r_mean)),
+            rtt_ms: remote.and_then(|r| r.round_trip).map(|t| hundredths(t.as_secs_f64() * 1e3)),
+            remote_lost: remote.map(|r| r.block.cumulative_lost),
+            remote_loss_percent: remote.map(|r| hundredths(f64::from(r.block.fraction_lost) * 100.0 / 256.0)),
+            remote_jitter_ms: remote
+                .zip(self.known_clock_rate_hz())
+                .map(|(r, rate)| hundredths(f64::from(r.block.jitter_rtp_units) * 1e3 / f64::from(rate.max(1)))),
+            remote_mos: remote.and_then(|r| r.history.rating()).map(|r| hundredths(r.mos_mean)),
+            remote_mos_lq: remote.and_then(|r| r.voip?.mos_lq_tenths).map(|tenths| f64::from(tenths) / 10.0),
             first_at: c.first_at,
             last_at: c.last_at,
         }
     }
+}
+
+/// Two decimals.
+fn hundredths(value: f64) -> f64 {
+    (value * 100.0).round() / 100.0
 }
 
 /// The candidate rate nearest to `rate_hz` by ratio, and its slot.

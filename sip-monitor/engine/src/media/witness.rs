@@ -3,8 +3,8 @@
 use core::net::SocketAddr;
 use core::time::Duration;
 
-use crate::packet::{Direction, IcmpKind, Packet};
 use crate::media::round_trip::{RoundTrip, SentReports};
+use crate::packet::{Direction, IcmpKind, Packet};
 use crate::record::Side;
 use crate::rtp::RtcpPacket;
 use crate::time::Timestamp;

@@ -50,11 +50,7 @@ impl Score {
         let delay = delay_impairment(conditions.delay_ms);
         let (r, codec, loss) = match codec.band {
             Band::Narrow => (R_DEFAULT - delay - codec.ie - loss, codec.ie, loss),
-            Band::Wide => (
-                (R_DEFAULT_WIDE - SCALE * delay - codec.ie - loss) / SCALE,
-                codec.ie / SCALE,
-                loss / SCALE,
-            ),
+            Band::Wide => ((R_DEFAULT_WIDE - SCALE * delay - codec.ie - loss) / SCALE, codec.ie / SCALE, loss / SCALE),
         };
         let r = r.clamp(0.0, 100.0);
         Self { r, mos: mos(r), codec, loss, delay }
@@ -140,14 +136,17 @@ mod tests {
 
     #[test]
     fn r_becomes_mos_as_annex_b_tabulates_it() {
-        for (r, wanted) in [(90.0, 4.34), (80.0, 4.03), (70.0, 3.60), (60.0, 3.10), (50.0, 2.58), (0.0, 1.0), (100.0, 4.5)] {
+        for (r, wanted) in
+            [(90.0, 4.34), (80.0, 4.03), (70.0, 3.60), (60.0, 3.10), (50.0, 2.58), (0.0, 1.0), (100.0, 4.5)]
+        {
             assert!(near(mos(r), wanted), "R {r}: {}", mos(r));
         }
     }
 
     #[test]
     fn codecs_without_loss_are_as_good_as_g_113_has_them() {
-        for (codec, r, wanted) in [("G729", 82.2, 4.11), ("G723", 78.2, 3.96), ("GSM", 73.2, 3.74), ("AMR", 88.2, 4.29)] {
+        for (codec, r, wanted) in [("G729", 82.2, 4.11), ("G723", 78.2, 3.96), ("GSM", 73.2, 3.74), ("AMR", 88.2, 4.29)]
+        {
             let found = score(codec, 0.0, 1.0, 0.0);
             assert!(near(found.r, r) && near(found.mos, wanted), "{codec}: {found:?}");
         }

@@ -77,10 +77,6 @@ impl History {
     #[must_use]
     pub fn rating(&self) -> Option<Rating> {
         let n = f64::from(self.rated);
-        (self.rated > 0).then(|| Rating {
-            mos_min: self.mos_min,
-            mos_mean: self.mos_sum / n,
-            r_mean: self.r_sum / n,
-        })
+        (self.rated > 0).then(|| Rating { mos_min: self.mos_min, mos_mean: self.mos_sum / n, r_mean: self.r_sum / n })
     }
 }

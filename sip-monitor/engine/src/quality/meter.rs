@@ -29,6 +29,8 @@ pub struct Meter {
     floor_ns: [u32; CLOCK_RATES_HZ.len()],
     /// Highest pace of the numbering so far, a second.
     pace: f64,
+    /// The monitor itself missed packets in the interval.
+    missed: bool,
 }
 
 /// Totals at one report.
@@ -66,20 +68,16 @@ impl Meter {
     #[must_use]
     pub const fn new(c: &StreamCounters) -> Self {
         let mark = Mark::new(c);
-        Self { mark, latest: mark, floor_ns: [u32::MAX; CLOCK_RATES_HZ.len()], pace: 0.0 }
+        Self { mark, latest: mark, floor_ns: [u32::MAX; CLOCK_RATES_HZ.len()], pace: 0.0, missed: false }
     }
 
     /// Takes the next report; returns the interval that it completes. `slot` is the clock rate among [`CLOCK_RATES_HZ`] where
     /// that is known; `missed_at` is when the monitor itself last missed packets: those are no loss.
-    pub fn take(
-        &mut self,
-        c: &StreamCounters,
-        slot: Option<usize>,
-        missed_at: Option<Timestamp>,
-    ) -> Option<Interval> {
+    pub fn take(&mut self, c: &StreamCounters, slot: Option<usize>, missed_at: Option<Timestamp>) -> Option<Interval> {
         let passed = c.last_at.since(self.latest.at);
         let is_new = self.skips(c, passed) || (passed >= SILENCE && c.lost <= self.latest.lost);
         self.latest = Mark::new(c);
+        self.missed |= missed_at.is_some_and(|at| at >= self.mark.at);
         if is_new {
             self.restart();
             return None;
@@ -90,14 +88,20 @@ impl Meter {
         if c.last_at.since(self.mark.at) + SLACK < INTERVAL {
             return None;
         }
-        let missed = missed_at.is_some_and(|at| at >= self.mark.at);
-        let interval = (!missed).then(|| self.close(slot)).flatten();
+        let interval = self.close(slot);
         self.restart();
         interval
     }
 
+    /// The interval that runs, cut short where the stream ended before the first was over.
+    #[must_use]
+    pub fn rest(&self, slot: Option<usize>) -> Option<Interval> {
+        self.close(slot)
+    }
+
     fn restart(&mut self) {
         self.mark = self.latest;
+        self.missed = false;
         self.floor_ns = [u32::MAX; CLOCK_RATES_HZ.len()];
     }
 
@@ -124,7 +128,7 @@ impl Meter {
     fn close(&self, slot: Option<usize>) -> Option<Interval> {
         let (from, until) = (&self.mark, &self.latest);
         let expected = until.expected.saturating_sub(from.expected);
-        if until.packets.saturating_sub(from.packets) < MIN_PACKETS || expected < MIN_PACKETS {
+        if self.missed || until.packets.saturating_sub(from.packets) < MIN_PACKETS || expected < MIN_PACKETS {
             return None;
         }
         let lost = until.lost.saturating_sub(from.lost).min(expected);
@@ -159,4 +163,124 @@ fn jitter_between(from: &Mark, until: &Mark, slot: usize) -> Option<f64> {
     let (a, b) = (from.jitter.get(slot)?, until.jitter.get(slot)?);
     let samples = b.samples.saturating_sub(a.samples);
     (samples >= MIN_PACKETS).then(|| b.sum_ns.saturating_sub(a.sum_ns) as f64 / samples as f64 / 1e6)
+}
+
+#[cfg(test)]
+mod tests {
+    use core::net::SocketAddr;
+
+    use super::*;
+    use crate::packet::{Direction, StreamKey};
+
+    /// A stream of 50 packets a second that is reported once a second.
+    struct Talk {
+        counters: StreamCounters,
+        meter: Meter,
+        missed_at: Option<Timestamp>,
+    }
+
+    impl Talk {
+        fn new() -> Self {
+            let address: SocketAddr = "192.0.2.1:4000".parse().unwrap();
+            let counters = StreamCounters {
+                key: StreamKey { src: address, dst: address, ssrc: 1, direction: Direction::In },
+                first_at: Timestamp::ZERO,
+                last_at: Timestamp::ZERO,
+                in_sequence: true,
+                packets: 2,
+                bytes: 344,
+                expected: 2,
+                lost: 0,
+                late: 0,
+                duplicates: 0,
+                loss_runs: 0,
+                restarts: 0,
+                gap_max_ns: 0,
+                jitter: [Jitter::default(); CLOCK_RATES_HZ.len()],
+                first_rtp_timestamp: 0,
+                rtp_timestamp_units: 0,
+                payload_type: 0,
+                payload_types: [1, 0],
+                ttl_min: 64,
+                ttl_max: 64,
+                dscp: 46,
+                same_payload: 0,
+                payload_bytes: 160,
+                last_sequence: 1,
+            };
+            Self { counters, meter: Meter::new(&counters), missed_at: None }
+        }
+
+        /// One more second in which `lost` of 50 packets are lost in `runs`, and the sender skips `skipped` numbers.
+        fn second(&mut self, lost: u64, runs: u64, skipped: u64) -> Option<Interval> {
+            let c = &mut self.counters;
+            c.last_at = c.last_at + Duration::from_secs(1);
+            c.packets += 50 - lost;
+            c.expected += 50 + skipped;
+            c.lost += lost + skipped;
+            c.loss_runs += runs + u64::from(skipped > 0);
+            for jitter in &mut c.jitter {
+                jitter.last_ns = 2_000_000;
+                jitter.samples += 50 - lost;
+                jitter.sum_ns += (50 - lost) * 2_000_000;
+            }
+            self.meter.take(&self.counters, Some(0), self.missed_at)
+        }
+
+        fn seconds(&mut self, n: u32, lost: u64, runs: u64) -> Vec<Interval> {
+            (0..n).filter_map(|_| self.second(lost, runs, 0)).collect()
+        }
+    }
+
+    #[test]
+    fn ten_seconds_are_an_interval_with_its_loss_and_jitter() {
+        let intervals = Talk::new().seconds(30, 2, 2);
+        let found: Vec<_> = intervals.iter().map(|i| (i.expected, i.lost, i.jitter_ms)).collect();
+        assert_eq!(found, [(500, 20, Some(2.0)); 3]);
+        assert!(intervals.iter().all(|i| i.burst_ratio == Some(1.0)));
+    }
+
+    #[test]
+    fn packets_lost_in_one_run_are_a_burst() {
+        let mut talk = Talk::new();
+        talk.seconds(8, 0, 0);
+        talk.second(40, 1, 0);
+        let interval = talk.second(0, 0, 0).unwrap();
+        assert!((interval.burst_ratio.unwrap() - 40.0 * 0.92).abs() < 1e-9, "{interval:?}");
+    }
+
+    #[test]
+    fn numbers_that_the_sender_skips_in_no_time_are_not_lost() {
+        let mut talk = Talk::new();
+        talk.seconds(5, 0, 0);
+        assert_eq!(talk.second(0, 0, 400), None);
+        let intervals = talk.seconds(10, 0, 0);
+        assert_eq!(intervals.iter().map(|i| (i.expected, i.lost)).collect::<Vec<_>>(), [(500, 0)]);
+    }
+
+    #[test]
+    fn an_outage_takes_as_long_as_its_packets_and_is_loss() {
+        let mut talk = Talk::new();
+        talk.seconds(5, 0, 0);
+        talk.counters.last_at = talk.counters.last_at + Duration::from_secs(4);
+        talk.counters.expected += 200;
+        talk.counters.lost += 200;
+        let intervals = talk.seconds(2, 0, 0);
+        assert_eq!(intervals.iter().map(|i| (i.expected, i.lost)).collect::<Vec<_>>(), [(500, 200)]);
+    }
+
+    #[test]
+    fn what_the_monitor_missed_is_no_loss() {
+        let mut talk = Talk::new();
+        talk.seconds(3, 0, 0);
+        talk.missed_at = Some(talk.counters.last_at);
+        assert_eq!(talk.seconds(7, 10, 5), []);
+        assert_eq!(talk.seconds(10, 0, 0).len(), 1, "the next interval counts");
+    }
+
+    #[test]
+    fn a_thinned_out_capture_tells_nothing() {
+        let mut talk = Talk::new();
+        assert_eq!(talk.seconds(30, 48, 2), []);
+    }
 }

@@ -120,12 +120,7 @@ impl FlowState {
     pub const fn stopped_at(self) -> Option<Timestamp> {
         match self {
             Self::Stopped(at) => Some(at),
-            Self::Flowing
-            | Self::Starting
-            | Self::Absent
-            | Self::Refused
-            | Self::Unheard
-            | Self::Undeliverable => None,
+            Self::Flowing | Self::Starting | Self::Absent | Self::Refused | Self::Unheard | Self::Undeliverable => None,
         }
     }
 }
