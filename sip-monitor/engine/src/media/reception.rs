@@ -67,6 +67,7 @@ impl Reception {
         here: (u64, u64),
         rate_hz: Option<u32>,
     ) -> Option<Interval> {
+        let was_deaf = self.hears_nothing();
         if self.block.highest_sequence != block.highest_sequence {
             self.frozen_since = at;
             self.sent_at_freeze = here.0;
@@ -76,6 +77,11 @@ impl Reception {
         self.reports = self.reports.saturating_add(1);
         self.at = at;
         self.block = block;
+        if was_deaf || self.hears_nothing() {
+            // That is a condition of its own, and its packets are not lost once more when it ends.
+            self.meter = ReportMeter::new(at, &block, here);
+            return None;
+        }
         self.meter.take(at, &block, here, rate_hz)
     }
 

@@ -16,7 +16,7 @@ const MIN_PACE: Duration = Duration::from_millis(500);
 /// Numbers that run faster than the usual pace by this factor were skipped, not lost.
 const SKIPPED: f64 = 1.5;
 /// An interval may end so much early: reports come once a second.
-const SLACK: Duration = Duration::from_millis(100);
+const SLACK: Duration = Duration::from_millis(500);
 
 /// Cuts one stream.
 #[derive(Clone, Debug)]
