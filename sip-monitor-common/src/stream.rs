@@ -117,6 +117,8 @@ pub struct StreamState {
     pub late: u64,
     /// Packets whose sequence number had been seen.
     pub duplicates: u64,
+    /// Holes in the numbering when they were first seen, each of one or more numbers; late packets may have filled some.
+    pub loss_runs: u64,
     /// Longest time between two neighbours.
     pub gap_max_ns: u64,
     /// Which of the last 128 sequence numbers were seen: bit n of the first word stands for the highest minus n.
@@ -338,6 +340,7 @@ fn place(state: &mut StreamState, sequence: u16) -> Place {
         state.highest_sequence = state.highest_sequence.wrapping_add(ahead as u32);
         shift_window(&mut state.window, ahead as u32);
         state.unique += 1;
+        state.loss_runs += (ahead > 1) as u64;
         state.restart_sequence = NO_SEQUENCE;
         if ahead == 1 {
             state.in_sequence = 1;

@@ -195,6 +195,7 @@ impl Script {
             lost: 0,
             late: 0,
             duplicates: 0,
+            loss_runs: 0,
             restarts: 0,
             gap_max_ns: 20_000_000,
             jitter: [Jitter::default(); 6],

@@ -16,6 +16,7 @@ pub mod media;
 pub mod packet;
 pub mod peer;
 pub mod privacy;
+pub mod quality;
 pub mod record;
 pub mod registration;
 pub mod rtp;
@@ -334,6 +335,7 @@ impl Engine {
         lost.unreadable += loss.unreadable;
         self.capture.first_lost_at.get_or_insert(now);
         self.capture.last_lost_at = Some(now);
+        self.media.note_capture_loss(now, &loss);
         let facts = HostFacts { now, config: &self.config, peers: &self.peers, capture: &self.capture };
         self.alerts.judge_host(&facts, &mut self.outputs);
     }

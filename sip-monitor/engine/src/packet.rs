@@ -149,6 +149,8 @@ pub struct StreamCounters {
     pub late: u64,
     /// Sequence numbers seen more than once.
     pub duplicates: u64,
+    /// Holes in the numbering when they were first seen, each of one or more numbers; late packets may have filled some.
+    pub loss_runs: u64,
     /// Jumps of the sequence number by 3,000 or more (RFC 3550 A.1 MAX_DROPOUT): the sender restarted.
     pub restarts: u32,
     /// Longest time between two packets next to each other in time.

@@ -44,6 +44,7 @@ pub(super) fn stream_counters(
         lost: state.lost(),
         late: state.late,
         duplicates: state.duplicates,
+        loss_runs: state.loss_runs,
         restarts: state.restarts,
         gap_max_ns: state.gap_max_ns,
         jitter: state.jitter.map(|j| Jitter {

@@ -103,19 +103,37 @@ pub struct Thresholds {
     pub media_refused: Span,
     /// Media that flowed and does not any more.
     pub media_stopped: Span,
+    /// `rtp-loss`: more than this lost in 10 s, percent.
+    pub rtp_loss_percent: u32,
+    /// `rtp-jitter`: more interarrival jitter than this over 10 s, milliseconds.
+    pub rtp_jitter_ms: u32,
+    /// `low-mos`: a MOS below this in two intervals of 10 s, in hundredths.
+    pub low_mos_hundredths: u32,
+    /// `low-mos` is critical below this, in hundredths.
+    pub low_mos_critical_hundredths: u32,
     /// Window in which further cases of one alert to one peer are counted instead of told.
     pub alert_window: Span,
 }
 
 impl Default for Thresholds {
     fn default() -> Self {
-        let engine::Thresholds { no_ack_retransmissions, media_absent, media_refused, media_stopped, alert_window } =
-            engine::Thresholds::default();
+        let engine::Thresholds {
+            no_ack_retransmissions,
+            media_absent,
+            media_refused,
+            media_stopped,
+            quality,
+            alert_window,
+        } = engine::Thresholds::default();
         Self {
             no_ack_retransmissions,
             media_absent: Span(media_absent),
             media_refused: Span(media_refused),
             media_stopped: Span(media_stopped),
+            rtp_loss_percent: quality.loss_percent,
+            rtp_jitter_ms: quality.jitter_ms,
+            low_mos_hundredths: quality.mos_warning_hundredths,
+            low_mos_critical_hundredths: quality.mos_critical_hundredths,
             alert_window: Span(alert_window),
         }
     }
@@ -258,6 +276,12 @@ impl Config {
                 media_absent: self.thresholds.media_absent.0,
                 media_refused: self.thresholds.media_refused.0,
                 media_stopped: self.thresholds.media_stopped.0,
+                quality: engine::QualityThresholds {
+                    loss_percent: self.thresholds.rtp_loss_percent,
+                    jitter_ms: self.thresholds.rtp_jitter_ms,
+                    mos_warning_hundredths: self.thresholds.low_mos_hundredths,
+                    mos_critical_hundredths: self.thresholds.low_mos_critical_hundredths,
+                },
                 alert_window: self.thresholds.alert_window.0,
             },
             limits: engine::Limits {

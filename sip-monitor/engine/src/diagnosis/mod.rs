@@ -9,6 +9,7 @@ mod missing_media;
 mod peer_view;
 mod subject;
 mod unacknowledged;
+mod voice;
 
 use std::borrow::Cow;
 

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use smallvec::SmallVec;
 
 use crate::call::CallKey;
-use crate::config::{EngineConfig, MediaSight};
+use crate::config::{EngineConfig, MediaSight, QualityThresholds};
 use crate::media::CodecName;
 use crate::media::holders::{Holders, Place};
 use crate::media::payload::{AFTER_END, Turn};
@@ -17,7 +17,6 @@ use crate::media::stream::{Owner, Stream};
 use crate::media::witness::{Refusal, RtcpSource};
 use crate::packet::{IcmpError, IcmpKind, Packet, StreamCounters};
 use crate::record::{Side, StreamRecord};
-use crate::rtp::{ReportBlock, Rtcp};
 use crate::time::Timestamp;
 
 /// How often streams that ended are looked for.
@@ -29,7 +28,7 @@ const RELEASED_IDLE: Duration = Duration::from_secs(5);
 /// A stream that began before its SDP was seen belongs to it if it was heard so lately.
 const EARLY_STREAM: Duration = Duration::from_secs(5);
 /// Flows with ICMP errors, and RTCP senders, kept for one call.
-const MAX_WITNESSES: usize = 16;
+pub(super) const MAX_WITNESSES: usize = 16;
 /// A call is not judged again for the same direction within this time.
 const JUDGE_EVERY: Duration = Duration::from_millis(200);
 
@@ -38,11 +37,14 @@ const JUDGE_EVERY: Duration = Duration::from_millis(200);
 pub struct MediaTable {
     local: Vec<IpAddr>,
     sight: MediaSight,
-    streams: StreamStore,
-    holders: Holders,
+    pub(super) streams: StreamStore,
+    pub(super) holders: Holders,
     records: VecDeque<StreamRecord>,
     keep_records: bool,
     next_sweep: Option<Timestamp>,
+    /// When the monitor itself last missed media.
+    pub(super) missed_at: Option<Timestamp>,
+    pub(super) quality: QualityThresholds,
 }
 
 impl Default for MediaTable {
@@ -63,6 +65,8 @@ impl MediaTable {
             records: VecDeque::new(),
             keep_records: config.emit.streams,
             next_sweep: None,
+            missed_at: None,
+            quality: config.thresholds.quality,
         }
     }
 
@@ -71,6 +75,7 @@ impl MediaTable {
         self.local.clone_from(&config.local);
         self.sight = config.media_sight;
         self.keep_records = config.emit.streams;
+        self.quality = config.thresholds.quality;
     }
 
     /// Takes a report about a stream. Returns the call to be judged again: where the stream counts for the first time, or
@@ -90,7 +95,8 @@ impl MediaTable {
             self.join(id);
         }
         let is_worth_a_look = changed || self.is_odd(id, turn) || self.outlives_its_call(id);
-        if is_worth_a_look { self.call_to_judge(now, id) } else { None }
+        let measured = self.measure(id);
+        if is_worth_a_look { self.call_to_judge(now, id).or(measured) } else { measured }
     }
 
     /// The call is over: what flows on is of interest.
@@ -150,39 +156,6 @@ impl MediaTable {
             refusals.push(refusal);
         }
         Some(call)
-    }
-
-    /// Takes an RTCP compound. Returns the call to be judged again: none, as what RTCP tells supports verdicts that are
-    /// reached by other means.
-    pub fn handle_rtcp(&mut self, now: Timestamp, packet: &Packet<'_>, payload: &[u8]) -> Option<CallKey> {
-        let Ok(compound) = Rtcp::parse(payload) else { return None };
-        let towards = self.holders.at(packet.dst).next().map(|h| (h.call, h.side.map(Side::other)));
-        let (call, from) = towards.or_else(|| self.holders.at(packet.src).next().map(|h| (h.call, h.side)))?;
-        for part in compound {
-            for block in part.reports() {
-                self.handle_report(now, call, block);
-            }
-            let Some(ssrc) = part.sender() else { continue };
-            let rtcp = &mut self.holders.call_mut(call)?.rtcp;
-            let known = rtcp.iter().position(|r| (r.src, r.dst, r.ssrc) == (packet.src, packet.dst, ssrc));
-            if known.is_none() && rtcp.len() < MAX_WITNESSES {
-                rtcp.push(RtcpSource::new(now, packet, ssrc, from));
-            }
-            let index = known.unwrap_or(rtcp.len().saturating_sub(1));
-            let fits = |r: &&mut RtcpSource| r.ssrc == ssrc && r.src == packet.src;
-            if let Some(source) = rtcp.get_mut(index).filter(fits) {
-                source.update(now, packet, &part);
-            }
-        }
-        None
-    }
-
-    fn handle_report(&mut self, now: Timestamp, call: CallKey, block: ReportBlock) {
-        let is_meant = |id: &StreamId| self.streams.get(*id).is_some_and(|s| s.counters.key.ssrc == block.ssrc);
-        let found = self.streams.ids_of(call).find(is_meant);
-        if let Some(stream) = found.and_then(|id| self.streams.get_mut(id)) {
-            stream.handle_report(now, block);
-        }
     }
 
     /// The same codec list, shared between calls.

@@ -167,6 +167,7 @@ fn counters(src: &str, dst: &str, first_ms: u64, last_ms: u64, packets: u64) -> 
         lost: 0,
         late: 0,
         duplicates: 0,
+        loss_runs: 0,
         restarts: 0,
         gap_max_ns: 20_000_000,
         jitter: [crate::packet::Jitter::default(); crate::packet::CLOCK_RATES_HZ.len()],

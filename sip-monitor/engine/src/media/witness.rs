@@ -3,6 +3,7 @@
 use core::net::SocketAddr;
 use core::time::Duration;
 
+use crate::media::round_trip::{RoundTrip, SentReports};
 use crate::packet::{Direction, IcmpKind, Packet};
 use crate::record::Side;
 use crate::rtp::RtcpPacket;
@@ -86,6 +87,10 @@ pub struct RtcpSource {
     pub bye: bool,
     /// Lowest TTL or hop limit of its packets.
     pub ttl_min: u8,
+    /// Its sender reports, as they passed here.
+    pub sent_reports: SentReports,
+    /// Time from this host to it and back.
+    pub round_trip: RoundTrip,
 }
 
 impl RtcpSource {
@@ -104,6 +109,8 @@ impl RtcpSource {
             sent_grew_at: None,
             bye: false,
             ttl_min: packet.ttl,
+            sent_reports: SentReports::default(),
+            round_trip: RoundTrip::default(),
         }
     }
 
@@ -117,6 +124,7 @@ impl RtcpSource {
                     self.sent_grew_at = Some(at);
                 }
                 self.sent_packets = Some(info.packets);
+                self.sent_reports.note(info.ntp, at);
             }
             RtcpPacket::Bye { .. } => self.bye = true,
             RtcpPacket::ReceiverReport { .. }

@@ -150,6 +150,7 @@ impl Account {
             lost: 0,
             late: 0,
             duplicates: 0,
+            loss_runs: 0,
             restarts: 0,
             gap_max_ns: 0,
             jitter: [Jitter::default(); CLOCK_RATES_HZ.len()],
@@ -188,6 +189,7 @@ impl Account {
             c.last_sequence = c.last_sequence.wrapping_add(1 + self.lost_before);
             c.expected += 1 + u64::from(self.lost_before);
             c.lost += u64::from(self.lost_before);
+            c.loss_runs += u64::from(self.lost_before > 0);
             c.in_sequence |= self.lost_before == 0;
             c.rtp_timestamp_units += u64::from(self.units_before);
             for ((jitter, estimate), rate) in c.jitter.iter_mut().zip(&mut self.jitter_ns).zip(CLOCK_RATES_HZ) {

@@ -16,6 +16,8 @@
 //! - `wrong-port`: RTP of the sender goes on to another port or address than the receiver's SDP announced.
 //! - `remote-unreachable`: ICMP errors refuse the RTP that is sent, for a second and more; time exceeded and network
 //!   unreachable put the fault in the network.
+//! - `remote-not-receiving`: its RTCP says that none of what is sent arrives: a fraction lost of 98 % or more twice in a row,
+//!   or a highest sequence number that stands still for 4 s while packets are sent.
 //! - `low-ttl`: the far end's packets came with a TTL of 10 or less, and then none came.
 //! - `never-sent`: this host sends nothing.
 //! - `never-arrived`: this host sends, and nothing comes; where the far end's RTCP says that it sends, the network lost it.

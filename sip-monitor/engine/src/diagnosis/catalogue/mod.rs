@@ -2,69 +2,39 @@
 
 use super::Diagnosis;
 
-pub mod abrupt_disconnect;
 pub mod blocked_rtp;
 pub mod capture_loss;
-pub mod dead_air;
 pub mod dropped_after_30s;
-pub mod dtmf_mismatch;
-pub mod early_media_missing;
-pub mod media_after_bye;
+pub mod low_mos;
 pub mod no_ack;
 pub mod one_way_audio;
-pub mod payload_unnegotiated;
-pub mod qos_unmarked;
-pub mod rtcp_missing;
-pub mod rtp_source_mismatch;
-pub mod srtp_mismatch;
-pub mod stream_restart;
-pub mod t38_failed;
-pub mod zombie_call;
+pub mod rtp_jitter;
+pub mod rtp_loss;
 
 /// Every diagnosis, sorted by code.
 #[rustfmt::skip]
 pub const ALL: &[&Diagnosis] = &[
-    &abrupt_disconnect::DIAGNOSIS,
     &blocked_rtp::DIAGNOSIS,
     &capture_loss::DIAGNOSIS,
-    &dead_air::DIAGNOSIS,
     &dropped_after_30s::DIAGNOSIS,
-    &dtmf_mismatch::DIAGNOSIS,
-    &early_media_missing::DIAGNOSIS,
-    &media_after_bye::DIAGNOSIS,
+    &low_mos::DIAGNOSIS,
     &no_ack::DIAGNOSIS,
     &one_way_audio::DIAGNOSIS,
-    &payload_unnegotiated::DIAGNOSIS,
-    &qos_unmarked::DIAGNOSIS,
-    &rtcp_missing::DIAGNOSIS,
-    &rtp_source_mismatch::DIAGNOSIS,
-    &srtp_mismatch::DIAGNOSIS,
-    &stream_restart::DIAGNOSIS,
-    &t38_failed::DIAGNOSIS,
-    &zombie_call::DIAGNOSIS,
+    &rtp_jitter::DIAGNOSIS,
+    &rtp_loss::DIAGNOSIS,
 ];
 
 /// The files they stand in, in the same order.
 #[rustfmt::skip]
 const SOURCES: &[&str] = &[
-    include_str!("abrupt_disconnect.rs"),
     include_str!("blocked_rtp.rs"),
     include_str!("capture_loss.rs"),
-    include_str!("dead_air.rs"),
     include_str!("dropped_after_30s.rs"),
-    include_str!("dtmf_mismatch.rs"),
-    include_str!("early_media_missing.rs"),
-    include_str!("media_after_bye.rs"),
+    include_str!("low_mos.rs"),
     include_str!("no_ack.rs"),
     include_str!("one_way_audio.rs"),
-    include_str!("payload_unnegotiated.rs"),
-    include_str!("qos_unmarked.rs"),
-    include_str!("rtcp_missing.rs"),
-    include_str!("rtp_source_mismatch.rs"),
-    include_str!("srtp_mismatch.rs"),
-    include_str!("stream_restart.rs"),
-    include_str!("t38_failed.rs"),
-    include_str!("zombie_call.rs"),
+    include_str!("rtp_jitter.rs"),
+    include_str!("rtp_loss.rs"),
 ];
 
 /// The diagnosis of that code.

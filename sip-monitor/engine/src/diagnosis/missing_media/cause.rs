@@ -5,8 +5,8 @@ use crate::diagnosis::{Cause, Confidence, Fault, UNKNOWN};
 use crate::media::flow::{Flow, FlowState, LOW_TTL, Travel};
 use crate::packet::IcmpKind;
 
-/// Every cause, in the order they are tried. The kernel's drop reasons and the far end's RTCP have their place in it:
-/// `socket-overflow` and `rp-filter` after `no-listener`, `remote-not-receiving` after `remote-unreachable`.
+/// Every cause, in the order they are tried. The kernel's drop reasons have their place in it: `socket-overflow` and
+/// `rp-filter` after `no-listener`.
 pub const CAUSES: &[Cause] = &[
     Cause {
         name: "sdp-private-address",
@@ -32,6 +32,11 @@ pub const CAUSES: &[Cause] = &[
         name: "remote-unreachable",
         evidence: "ICMP errors refuse the RTP sent, again and again",
         remedy: "Ask the far end to open its RTP port range and to check the address in its SDP; on time exceeded look for a routing loop",
+    },
+    Cause {
+        name: "remote-not-receiving",
+        evidence: "the far end's RTCP says that none of the RTP sent arrives: all of it lost, or its highest sequence number stands still",
+        remedy: "Open the RTP port range at the far end's firewall and on the way to it; the packets leave this host",
     },
     Cause {
         name: "low-ttl",
@@ -94,6 +99,9 @@ impl<'a> Case<'a> {
         }
         if let Some(flow) = refused_by(false, None) {
             return remote_unreachable(flow);
+        }
+        if let Some(flow) = first(&|f| f.state == FlowState::Unheard) {
+            return remote_not_receiving(flow);
         }
         let low = |f: &Flow| f.travel == Travel::In && self.peer_ttl(f).is_some_and(|ttl| ttl <= LOW_TTL);
         if let Some(flow) = first(&low) {
@@ -286,6 +294,37 @@ fn wrong_port(flow: &Flow) -> Verdict<'_> {
             "Find out why the {} sends to {seen} instead of {}: a SIP ALG or proxy that rewrites SDP, or an SDP that it ignored",
             name(flow.from()),
             flow.endpoint
+        ),
+    }
+}
+
+fn remote_not_receiving(flow: &Flow) -> Verdict<'_> {
+    let receiver = name(flow.to);
+    let said = match flow.reception {
+        Some(block) if flow.sent_in_vain > 0 => {
+            format!(
+                "its highest sequence number stands still at {} while {} packets were sent",
+                block.highest_sequence & 0xffff,
+                flow.sent_in_vain
+            )
+        }
+        Some(_) | None => "all of it is lost on the way".to_owned(),
+    };
+    let fault = match flow.travel {
+        Travel::Out | Travel::Within => Fault::Remote,
+        Travel::In | Travel::Past => Fault::Network,
+    };
+    Verdict {
+        flow,
+        cause: "remote-not-receiving",
+        fault: Some(fault),
+        confidence: Confidence::Certain,
+        why: format!("RTP leaves for {} and the RTCP of the {receiver} says that none arrives: {said}", flow.endpoint),
+        remedy: format!(
+            "Ask the operator of {} to open UDP {} and the rest of its RTP port range in its firewall and NAT: the packets leave \
+             this host and are lost behind it",
+            flow.endpoint.ip(),
+            flow.endpoint.port()
         ),
     }
 }

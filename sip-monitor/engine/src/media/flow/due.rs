@@ -159,6 +159,9 @@ impl DueAudio<'_> {
     fn plain_deadline(&self, table: &MediaTable, config: &EngineConfig) -> Option<Timestamp> {
         let last = |to: Side, endpoint: SocketAddr| {
             let last_at = |s: &crate::media::Stream| s.counters.in_sequence.then_some(s.counters.last_at);
+            if table.streams_to(endpoint).any(crate::media::Stream::is_unheard) {
+                return None;
+            }
             let latest = table.streams_to(endpoint).filter_map(last_at).max()?;
             (latest >= self.since && self.private_address(table, to, endpoint).is_none()).then_some(latest)
         };
@@ -225,6 +228,8 @@ impl DueAudio<'_> {
             private_address: if view.ice { None } else { self.private_address(view.table, to, endpoint) },
             refusal: seen.refusal(self.since),
             elsewhere: None,
+            reception: seen.unheard().map(|(block, _)| block),
+            sent_in_vain: seen.unheard().map_or(0, |(_, sent)| sent),
             sender_rtcp: latest_rtcp(view, to.other()),
             lowest_ttl: seen.lowest_ttl,
         };

@@ -8,6 +8,7 @@ use smallvec::SmallVec;
 use crate::media::flow::due::View;
 use crate::media::flow::{Flow, FlowState, SETTLE, Travel};
 use crate::media::{MediaTable, Refusal, RtcpSource, Stream};
+use crate::rtp::ReportBlock;
 use crate::time::Timestamp;
 
 /// ICMP errors must go on for so long before they say more than that a port was opened late.
@@ -38,6 +39,7 @@ struct Path {
     dst: SocketAddr,
     last_at: Timestamp,
     refusal: Option<Refusal>,
+    unheard: Option<(ReportBlock, u64)>,
 }
 
 impl Seen {
@@ -74,7 +76,7 @@ impl Seen {
         let (src, dst, last_at) = (refusal.src, refusal.dst, refusal.last_at);
         match self.paths.iter_mut().find(|p| (p.src, p.dst) == (src, dst)) {
             Some(path) => path.refusal = Some(*refusal),
-            None => self.paths.push(Path { src, dst, last_at, refusal: Some(*refusal) }),
+            None => self.paths.push(Path { src, dst, last_at, refusal: Some(*refusal), unheard: None }),
         }
     }
 
@@ -97,15 +99,25 @@ impl Seen {
         }
         self.burst_at = self.burst_at.max(Some(stream.burst_at));
         let path = self.paths.iter_mut().find(|p| (p.src, p.dst) == (c.key.src, c.key.dst));
+        let unheard = stream.reception.as_ref().filter(|r| r.hears_nothing()).map(|r| (r.block, r.sent_in_vain));
         match path {
-            Some(path) => path.last_at = path.last_at.max(c.last_at),
-            None => self.paths.push(Path { src: c.key.src, dst: c.key.dst, last_at: c.last_at, refusal: None }),
+            Some(path) if path.last_at <= c.last_at => (path.last_at, path.unheard) = (c.last_at, unheard),
+            Some(_) => {}
+            None => {
+                let (src, dst, last_at) = (c.key.src, c.key.dst, c.last_at);
+                self.paths.push(Path { src, dst, last_at, refusal: None, unheard });
+            }
         }
     }
 
     /// The run of ICMP errors that says most: the one on the path used last.
     pub fn refusal(&self, since: Timestamp) -> Option<Refusal> {
         self.paths.iter().filter_map(|p| p.refusal).filter(|r| r.last_at >= since).max_by_key(|r| (r.last_at, r.count))
+    }
+
+    /// What its receiver says of it, where that is that none of it arrives.
+    pub fn unheard(&self) -> Option<(ReportBlock, u64)> {
+        self.paths.iter().max_by_key(|p| p.last_at).and_then(|p| p.unheard)
     }
 
     pub fn state(&self, flow: &Flow, view: &View<'_>) -> FlowState {
@@ -125,6 +137,9 @@ impl Seen {
         if now.since(last_at) >= view.config.thresholds.media_stopped {
             let silent = self.comfort_noise || is_silent_on_purpose(flow.sender_rtcp.as_ref(), last_at, now);
             return if silent { FlowState::Flowing } else { FlowState::Stopped(last_at) };
+        }
+        if used.iter().any(|p| p.unheard.is_some()) && used.iter().all(|p| p.unheard.is_some()) {
+            return FlowState::Unheard;
         }
         if flow.travel == Travel::Out
             && flow.private_address.is_some_and(|address| nobody_there(view.table, address, &used))
