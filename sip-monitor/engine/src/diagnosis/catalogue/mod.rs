@@ -2,39 +2,102 @@
 
 use super::Diagnosis;
 
+pub mod abrupt_disconnect;
 pub mod blocked_rtp;
 pub mod capture_loss;
+pub mod dead_air;
 pub mod dropped_after_30s;
+pub mod dtmf_mismatch;
+pub mod early_media_missing;
+pub mod excess_retransmission;
+pub mod failure_pattern;
+pub mod fixed_duration_drops;
 pub mod low_mos;
+pub mod low_success_rate;
+pub mod media_after_bye;
 pub mod no_ack;
 pub mod one_way_audio;
+pub mod payload_unnegotiated;
+pub mod peer_unavailable;
+pub mod qos_unmarked;
+pub mod rtcp_missing;
 pub mod rtp_jitter;
 pub mod rtp_loss;
+pub mod rtp_source_mismatch;
+pub mod slow_setup;
+pub mod srtp_mismatch;
+pub mod stream_restart;
+pub mod t38_failed;
+pub mod trunk_down;
+pub mod trunk_limit;
+pub mod zombie_call;
 
 /// Every diagnosis, sorted by code.
 #[rustfmt::skip]
 pub const ALL: &[&Diagnosis] = &[
+    &abrupt_disconnect::DIAGNOSIS,
     &blocked_rtp::DIAGNOSIS,
     &capture_loss::DIAGNOSIS,
+    &dead_air::DIAGNOSIS,
     &dropped_after_30s::DIAGNOSIS,
+    &dtmf_mismatch::DIAGNOSIS,
+    &early_media_missing::DIAGNOSIS,
+    &excess_retransmission::DIAGNOSIS,
+    &failure_pattern::DIAGNOSIS,
+    &fixed_duration_drops::DIAGNOSIS,
     &low_mos::DIAGNOSIS,
+    &low_success_rate::DIAGNOSIS,
+    &media_after_bye::DIAGNOSIS,
     &no_ack::DIAGNOSIS,
     &one_way_audio::DIAGNOSIS,
+    &payload_unnegotiated::DIAGNOSIS,
+    &peer_unavailable::DIAGNOSIS,
+    &qos_unmarked::DIAGNOSIS,
+    &rtcp_missing::DIAGNOSIS,
     &rtp_jitter::DIAGNOSIS,
     &rtp_loss::DIAGNOSIS,
+    &rtp_source_mismatch::DIAGNOSIS,
+    &slow_setup::DIAGNOSIS,
+    &srtp_mismatch::DIAGNOSIS,
+    &stream_restart::DIAGNOSIS,
+    &t38_failed::DIAGNOSIS,
+    &trunk_down::DIAGNOSIS,
+    &trunk_limit::DIAGNOSIS,
+    &zombie_call::DIAGNOSIS,
 ];
 
 /// The files they stand in, in the same order.
 #[rustfmt::skip]
 const SOURCES: &[&str] = &[
+    include_str!("abrupt_disconnect.rs"),
     include_str!("blocked_rtp.rs"),
     include_str!("capture_loss.rs"),
+    include_str!("dead_air.rs"),
     include_str!("dropped_after_30s.rs"),
+    include_str!("dtmf_mismatch.rs"),
+    include_str!("early_media_missing.rs"),
+    include_str!("excess_retransmission.rs"),
+    include_str!("failure_pattern.rs"),
+    include_str!("fixed_duration_drops.rs"),
     include_str!("low_mos.rs"),
+    include_str!("low_success_rate.rs"),
+    include_str!("media_after_bye.rs"),
     include_str!("no_ack.rs"),
     include_str!("one_way_audio.rs"),
+    include_str!("payload_unnegotiated.rs"),
+    include_str!("peer_unavailable.rs"),
+    include_str!("qos_unmarked.rs"),
+    include_str!("rtcp_missing.rs"),
     include_str!("rtp_jitter.rs"),
     include_str!("rtp_loss.rs"),
+    include_str!("rtp_source_mismatch.rs"),
+    include_str!("slow_setup.rs"),
+    include_str!("srtp_mismatch.rs"),
+    include_str!("stream_restart.rs"),
+    include_str!("t38_failed.rs"),
+    include_str!("trunk_down.rs"),
+    include_str!("trunk_limit.rs"),
+    include_str!("zombie_call.rs"),
 ];
 
 /// The diagnosis of that code.
