@@ -4,6 +4,7 @@ use aya_ebpf::{
     macros::map,
     maps::{LruHashMap, PerCpuArray},
 };
+use aya_log_ebpf::debug;
 use sip_monitor_common::{
     Counter, Direction, Kind, RecordHeader, Report, RtpPacket, StreamKey, StreamRecord, account,
     limits::DEFAULT_MAX_STREAMS, stream,
@@ -88,6 +89,7 @@ fn begin(counters: &Counters, found: &Found) {
     if STREAMS.insert(&found.stream, &*new, 0).is_ok() {
         counters.count(Counter::StreamsOpened);
         counters.count(Counter::AccountedRtp);
+        debug!((), "stream {:x} begins on interface {}", found.stream.ssrc, found.stream.ifindex);
     } else {
         counters.count(Counter::LostMapFull);
     }

@@ -4,6 +4,8 @@
 //! `segments` the datagrams of a super-packet, `flows` the streams' map, `records` the rings, `counters` and `config`
 //! what user space reads and sets. Rules that replay shares stand in `sip-monitor-common`.
 //!
+//! Log statements (aya-log) stand only where something rare happens; at load they are removed unless debugging is asked for.
+//!
 //! Places kept: tunnels (IP in IP, GTP-U) are peeled between `observe` and `sip_monitor_common::classify`; the kernel's
 //! drop reasons get a program of their own beside these, in `drops`.
 //!

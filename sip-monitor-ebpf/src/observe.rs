@@ -1,6 +1,7 @@
 //! What becomes of a packet: looked at, counted under exactly one fate, handed up where it is signalling.
 
 use aya_ebpf::helpers::generated::bpf_get_smp_processor_id;
+use aya_log_ebpf::debug;
 use sip_monitor_common::{Class, Counter, Direction, Kind, RecordHeader, ip::PROTOCOL_UDP};
 
 use crate::{
@@ -73,7 +74,10 @@ pub fn observe<H: Hook>(hook: &H, counters: &Counters, direction: Direction) {
     };
     match records::send(hook, found.layer.offset as u32, &header) {
         0 => counters.add(batch.counter, batch.datagrams),
-        lost => counters.add_number(lost - 1, batch.datagrams),
+        lost => {
+            counters.add_number(lost - 1, batch.datagrams);
+            debug!((), "{} bytes seen on interface {} are lost, counter {}", header.total, header.ifindex, lost - 1);
+        }
     }
 }
 

@@ -14,7 +14,7 @@ use sip_monitor::capture::{
     sweep::{Fate, Sweeper},
 };
 use sip_monitor_common::{Counter, Direction};
-use support::{Kernel, Program_, frames::*};
+use support::{Hook, Kernel, frames::*};
 
 const SECOND_NS: u64 = 1_000_000_000;
 /// `BPF_PROG_TEST_RUN` takes no longer frame for tc.
@@ -25,13 +25,13 @@ const IFINDEX: u32 = 1;
 type Frames = Vec<(u64, Vec<u8>)>;
 
 /// Runs the frames through both and compares.
-fn compare(kernel: &mut Kernel, name: &str, program: Program_, frames: &Frames) {
+fn compare(kernel: &mut Kernel, name: &str, program: Hook, frames: &Frames) {
     // Verifying the programs takes longer than a capture: one kernel serves several, emptied in between.
     for record in kernel.streams() {
         kernel.forget(&record.key);
     }
     let before = kernel.counters();
-    let direction = if program == Program_::TcEgress { Direction::Out } else { Direction::In };
+    let direction = if program == Hook::TcEgress { Direction::Out } else { Direction::In };
     let mut soft = SoftKernel::new(SoftKernelConfig { merge_links: false, ..SoftKernelConfig::default() });
     let mut sweeper = Sweeper::new(FixedState::with_seed(1));
     let (mut real, mut twin) = (Vec::new(), Vec::new());
@@ -42,7 +42,7 @@ fn compare(kernel: &mut Kernel, name: &str, program: Program_, frames: &Frames) 
             sweep(kernel, &mut sweeper, swept_at, &mut real);
             soft.sweep(swept_at, &mut twin);
         }
-        if frame.len() < 14 || (program != Program_::XdpIngress && frame.len() > LONGEST_FOR_TC) {
+        if frame.len() < 14 || (program != Hook::XdpIngress && frame.len() > LONGEST_FOR_TC) {
             continue;
         }
         if !kernel.run(program, *time_ns, frame) {
@@ -108,7 +108,7 @@ fn packets(records: &[Record]) -> Vec<String> {
 
 fn everywhere(name: &str, frames: &Frames) {
     let Some(mut kernel) = Kernel::load(LoadOptions::default()) else { return };
-    for program in [Program_::XdpIngress, Program_::TcIngress, Program_::TcEgress] {
+    for program in [Hook::XdpIngress, Hook::TcIngress, Hook::TcEgress] {
         compare(&mut kernel, name, program, frames);
     }
 }
@@ -280,7 +280,7 @@ fn rtp_with_loss_repeats_reordering_wrap_and_restart_is_counted_alike() {
 fn long_datagrams_go_up_in_parts_alike() {
     let frames = spaced([9_000, 8_164, 8_165, 65_507].map(|n| udp4(5060, 5060, &sip(n))).into_iter().collect());
     let Some(mut kernel) = Kernel::load(LoadOptions::default()) else { return };
-    compare(&mut kernel, "long", Program_::XdpIngress, &frames);
+    compare(&mut kernel, "long", Hook::XdpIngress, &frames);
 }
 
 #[test]
@@ -347,8 +347,8 @@ fn fixture(kernel: &mut Kernel, path: &Path) {
     let mut frames = read(path);
     frames.sort_by_key(|f| f.0);
     let name = path.file_name().unwrap().to_string_lossy().into_owned();
-    compare(kernel, &name, Program_::XdpIngress, &frames);
-    compare(kernel, &name, Program_::TcEgress, &frames);
+    compare(kernel, &name, Hook::XdpIngress, &frames);
+    compare(kernel, &name, Hook::TcEgress, &frames);
 }
 
 /// Ethernet frames of a capture; of other link types none.

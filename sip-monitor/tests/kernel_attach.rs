@@ -12,7 +12,12 @@ use std::{
 };
 
 use aya::programs::{SchedClassifier, TcAttachType};
-use sip_monitor::capture::live::{IngressMode, Live, LiveConfig, LiveError};
+use sip_monitor::capture::{
+    attach::{self, Attachment},
+    live::{IngressMode, Live, LiveConfig, LiveError},
+    netif,
+    object::{self, LoadOptions},
+};
 use sip_monitor_common::Counter;
 use sip_monitor_engine::packet::{Body, Direction};
 use support::{frames, may_run};
@@ -247,6 +252,29 @@ fn an_interface_that_vanishes_and_comes_back_is_attached_again() {
     let mut seen = Seen::default();
     collect(&mut live, &mut seen, whole);
     assert!(whole(&seen), "{seen:?}");
+}
+
+#[test]
+fn without_tcx_a_clsact_qdisc_is_made_and_removed() {
+    if !may_run() {
+        return;
+    }
+    let _wire = Wire::new();
+    let mut ebpf = object::load(&LoadOptions::default()).expect("loads");
+    let loaded = attach::load_programs(&mut ebpf, IngressMode::Tc, false).expect("verified");
+    let index = netif::index_of("m0").expect("m0 is there");
+    let attach =
+        |ebpf: &mut aya::Ebpf| Attachment::new(ebpf, loaded, "m0", index, IngressMode::Tc, true).expect("attached");
+    let attachment = attach(&mut ebpf);
+    assert_eq!((attachment.ingress_mode(), attachment.egress_mode()), ("tc", "tc"));
+    drop(attachment);
+    nothing_is_left();
+    // Somebody else's qdisc stays, and only our filters go.
+    let tc = |line: &str| Command::new("tc").args(line.split(' ')).output().expect("tc runs").stdout;
+    tc("qdisc add dev m0 clsact");
+    drop(attach(&mut ebpf));
+    assert!(String::from_utf8_lossy(&tc("qdisc show dev m0")).contains("clsact"));
+    assert!(tc("filter show dev m0 ingress").is_empty() && tc("filter show dev m0 egress").is_empty());
 }
 
 #[test]

@@ -1,16 +1,20 @@
 //! The kernel programs on bytes.
 mod support;
 
-use sip_monitor::capture::object::LoadOptions;
-use support::{Kernel, Program_, frames::*};
+use sip_monitor::capture::{object::LoadOptions, record::Record};
+use sip_monitor_common::{Counter, Kind};
+use support::{Hook, Kernel, frames::*};
 
 #[test]
 fn sip_goes_up_whole() {
     let Some(mut kernel) = Kernel::load(LoadOptions::default()) else { return };
-    for program in [Program_::XdpIngress, Program_::TcIngress, Program_::TcEgress] {
-        assert!(kernel.run(program, 5, &udp4(40000, 5060, &sip(500))));
+    for program in [Hook::XdpIngress, Hook::TcIngress, Hook::TcEgress] {
+        let payload = sip(500);
+        assert!(kernel.run(program, 5, &udp4(40_000, 5060, &payload)));
         let records = kernel.drain();
-        assert_eq!(records.len(), 1, "{program:?} {:?}", kernel.counters());
+        let [Record::Bytes { header, bytes }] = &records[..] else { panic!("{program:?}: {records:?}") };
+        assert!(bytes.ends_with(&payload), "{program:?}");
+        assert_eq!((header.kind, header.total, header.ktime_ns), (Kind::Sip as u8, 28 + 500, 5));
     }
 }
 
@@ -21,4 +25,42 @@ fn every_program_passes_the_verifier_within_a_quarter_of_its_limit() {
         eprintln!("{name}: {verified} instructions verified");
         assert!(verified < 250_000, "{name}: {verified}");
     }
+}
+
+#[test]
+fn the_programs_load_with_their_log_statements_too() {
+    let Some(mut kernel) = Kernel::load(LoadOptions { debug: true, ..LoadOptions::default() }) else { return };
+    assert!(kernel.run(Hook::XdpIngress, 5, &udp4(40_000, 40_002, &rtp(8, 1, 160, 7))));
+}
+
+#[test]
+fn a_full_map_evicts_and_leaves_nothing_unexplained() {
+    let Some(mut kernel) = Kernel::load(LoadOptions { max_streams: 1_024, ..LoadOptions::default() }) else { return };
+    for ssrc in 0..5_000 {
+        assert!(kernel.run(Hook::XdpIngress, 5, &udp4(40_000, 40_002, &rtp(8, 1, 160, ssrc))));
+    }
+    assert!(kernel.streams().len() <= 1_024);
+    let counters = kernel.counters();
+    assert_eq!(counters.get(Counter::AccountedRtp) + counters.get(Counter::LostMapFull), 5_000);
+    assert_eq!(counters.unexplained(), 0);
+}
+
+#[test]
+fn a_full_ring_is_counted_and_media_can_not_fill_that_of_signalling() {
+    let rings = LoadOptions { signalling_ring_bytes: 4_096, media_ring_bytes: 4_096, ..LoadOptions::default() };
+    let Some(mut kernel) = Kernel::load(rings) else { return };
+    for n in 0..100 {
+        assert!(kernel.run(Hook::TcEgress, n, &udp4(40_001, 40_001, &rtcp())));
+    }
+    assert!(kernel.run(Hook::TcEgress, 200, &udp4(5060, 5060, &sip(400))));
+    let counters = kernel.counters();
+    assert!(counters.get(Counter::LostMediaRing) > 0);
+    assert_eq!(counters.get(Counter::LostMediaRing) + counters.get(Counter::ReportedRtcp), 100);
+    assert_eq!((counters.get(Counter::ReportedSip), counters.get(Counter::LostSignallingRing)), (1, 0));
+    assert_eq!(counters.unexplained(), 0);
+    for n in 0..100 {
+        assert!(kernel.run(Hook::TcEgress, n, &udp4(5060, 5060, &sip(400))));
+    }
+    assert!(kernel.counters().get(Counter::LostSignallingRing) > 0);
+    assert_eq!(kernel.counters().unexplained(), 0);
 }

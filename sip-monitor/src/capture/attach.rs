@@ -171,6 +171,7 @@ impl Attachment {
             match qdisc_add_clsact(name) {
                 Ok(()) => self.made_clsact = true,
                 Err(TcError::AlreadyAttached) => {}
+                Err(e) if os_error(&e) == Some(libc::EEXIST) => {}
                 Err(e) => return Err(refused("clsact", name, &e)),
             }
             TcAttachOptions::Netlink(NlOptions { priority: PRIORITY, ..NlOptions::default() })
@@ -196,9 +197,9 @@ impl Drop for Attachment {
 /// An error with what it usually means.
 fn refused(word: &str, name: &str, error: &(dyn Error + 'static)) -> LiveError {
     let meaning = match os_error(error) {
-        Some(libc::EBUSY | libc::EEXIST) => " (another XDP program is attached there)",
+        Some(libc::EBUSY | libc::EEXIST) if word.starts_with("xdp") => " (another XDP program is attached there)",
         Some(libc::EOPNOTSUPP) => " (the driver can not do it)",
-        Some(libc::ERANGE) => " (the MTU is too large for it)",
+        Some(libc::ERANGE) if word.starts_with("xdp") => " (the MTU is too large for it)",
         Some(libc::ENODEV) => " (the interface is gone)",
         Some(libc::EPERM | libc::EACCES) => " (CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON are needed)",
         Some(_) | None => "",

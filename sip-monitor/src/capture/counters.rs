@@ -27,7 +27,7 @@ impl Counters {
 
     /// All of them with their names, in the order of their definition.
     pub fn iter(&self) -> impl Iterator<Item = (&'static str, u64)> + '_ {
-        Counter::ALL.iter().map(|c| (c.name(), self.get(*c)))
+        Counter::ALL.iter().filter(|c| **c != Counter::Reserved).map(|c| (c.name(), self.get(*c)))
     }
 
     /// Packets handed up, of any kind.

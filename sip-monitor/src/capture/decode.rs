@@ -17,6 +17,7 @@ use sip_monitor_engine::{
 
 use super::{
     fragment::{FragmentKey, Reassembler},
+    owners::Owners,
     record::{Record, RecordView},
     stream::stream_counters,
 };
@@ -46,6 +47,7 @@ pub struct Decoder {
     ports: Box<PortSet>,
     local: Vec<IpAddr>,
     fragments: Reassembler,
+    owners: Owners,
     /// Packets of which parts are missing, one a CPU at most.
     parts: Vec<Parts>,
     clock_offset_ns: i64,
@@ -80,6 +82,7 @@ impl Decoder {
             ports: Box::new(config.sip_ports.iter().copied().collect()),
             local: config.local,
             fragments: Reassembler::new(config.max_fragmented, config.seed),
+            owners: Owners::new(config.seed),
             parts: Vec::new(),
             clock_offset_ns: 0,
             last: Timestamp::from_unix_ns(i64::MIN),
@@ -118,6 +121,9 @@ impl Decoder {
                 let (src, dst) = (address(record.key.src), address(record.key.dst));
                 let direction = self.direction(way, src, dst);
                 let counters = stream_counters(record, direction, |ktime_ns| self.real_time(ktime_ns));
+                if !self.owners.admits(counters.key, record.key.ifindex, record.header.ktime_ns) {
+                    return;
+                }
                 sink(&Packet {
                     time: origin.time,
                     link: origin.link,
@@ -144,6 +150,7 @@ impl Decoder {
     /// Gives up fragments that have waited too long. Call about once a second.
     pub fn expire(&mut self, ktime_ns: u64) {
         self.fragments.expire(ktime_ns);
+        self.owners.expire(ktime_ns);
     }
 
     /// What the decoder itself gave up since the last call.

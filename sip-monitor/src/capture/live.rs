@@ -113,6 +113,8 @@ struct Watched {
     name: String,
     attachment: Option<Attachment>,
     note: Option<String>,
+    /// Not tried again before this: an interface that refuses the programs does so for long.
+    retry_at_ns: u64,
 }
 
 #[derive(Clone, Copy)]
@@ -160,6 +162,8 @@ pub struct Live {
 }
 
 const SECOND_NS: u64 = 1_000_000_000;
+/// How often an interface that refuses is tried again.
+const RETRY_EVERY_NS: u64 = 5_000_000_000;
 /// How often interfaces are looked for that went or came back.
 const LOOK_EVERY_NS: u64 = 250_000_000;
 
@@ -207,7 +211,10 @@ impl Live {
             .map_err(|e| LiveError::caused("opening the counters", &e))?;
         let now_ns = boot_ns();
         let mut live = Self {
-            watched: names.into_iter().map(|name| Watched { name, attachment: None, note: None }).collect(),
+            watched: names
+                .into_iter()
+                .map(|name| Watched { name, attachment: None, note: None, retry_at_ns: 0 })
+                .collect(),
             loaded,
             ingress: config.ingress,
             merger: Merger::new(rings, budget),
@@ -426,9 +433,10 @@ impl Live {
                     tracing::warn!("{} is gone; it is watched again when it comes back", watched.name);
                     watched.attachment = None;
                     watched.note = Some("the interface is gone".to_owned());
+                    watched.retry_at_ns = 0;
                     changed = true;
                 }
-                None if index.is_some() => changed = true,
+                None if index.is_some() => changed |= self.looked_at_ns >= watched.retry_at_ns,
                 Some(_) | None => {}
             }
         }
@@ -441,7 +449,7 @@ impl Live {
         let all = netif::interfaces().unwrap_or_default();
         for watched in &mut self.watched {
             let Some(interface) = all.iter().find(|i| i.name == watched.name) else { continue };
-            if watched.attachment.is_some() {
+            if watched.attachment.is_some() || self.looked_at_ns < watched.retry_at_ns {
                 continue;
             }
             let (name, index) = (interface.name.as_str(), interface.index);
@@ -458,6 +466,7 @@ impl Live {
                         tracing::warn!("{text}");
                     }
                     watched.note = Some(text);
+                    watched.retry_at_ns = self.looked_at_ns + RETRY_EVERY_NS;
                 }
             }
         }

@@ -9,6 +9,7 @@ pub mod fragment;
 pub mod live;
 pub mod netif;
 pub mod object;
+mod owners;
 mod qdisc;
 pub mod record;
 pub mod replay;

@@ -17,7 +17,7 @@ use sip_monitor_common::{Counter, StreamKey, StreamRecord, limits};
 
 /// Which program a frame goes through.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Program_ {
+pub enum Hook {
     XdpIngress,
     TcIngress,
     TcEgress,
@@ -75,12 +75,12 @@ impl Kernel {
 
     /// Runs one frame through one program at a point in time. The verdict must be "pass". False where the kernel would
     /// not run it: for tc it wants the whole IP header the Ethernet header promises.
-    pub fn run(&mut self, program: Program_, time_ns: u64, frame: &[u8]) -> bool {
+    pub fn run(&mut self, program: Hook, time_ns: u64, frame: &[u8]) -> bool {
         self.clock.set(0, time_ns, 0).unwrap();
         let (name, pass) = match program {
-            Program_::XdpIngress => (limits::PROGRAM_XDP_INGRESS, 2),
-            Program_::TcIngress => (limits::PROGRAM_TC_INGRESS, u32::MAX),
-            Program_::TcEgress => (limits::PROGRAM_TC_EGRESS, u32::MAX),
+            Hook::XdpIngress => (limits::PROGRAM_XDP_INGRESS, 2),
+            Hook::TcIngress => (limits::PROGRAM_TC_INGRESS, u32::MAX),
+            Hook::TcEgress => (limits::PROGRAM_TC_EGRESS, u32::MAX),
         };
         let options = TestRunOptions { data_in: Some(frame), ..Default::default() };
         let result = match self.ebpf.program(name).unwrap() {
@@ -89,7 +89,7 @@ impl Kernel {
             _ => unreachable!(),
         };
         let result = match result {
-            Err(_) if program != Program_::XdpIngress && frame.len() < 14 + 40 => return false,
+            Err(_) if program != Hook::XdpIngress && frame.len() < 14 + 40 => return false,
             result => result.unwrap_or_else(|e| panic!("{name} on {} bytes: {e:?}", frame.len())),
         };
         assert_eq!(result.return_value, pass, "{name} must pass every packet");
