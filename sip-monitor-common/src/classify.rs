@@ -4,8 +4,9 @@ use crate::{
     content::{self, Media},
     counter::Counter,
     icmp,
-    ip::{self, Fragment, IpHeader, PROTOCOL_ICMP, PROTOCOL_ICMPV6, PROTOCOL_TCP, PROTOCOL_UDP},
+    ip::{Fragment, IpHeader, PROTOCOL_ICMP, PROTOCOL_ICMPV6, PROTOCOL_TCP, PROTOCOL_UDP},
     rtp::{self, RtpHeader},
+    tunnel,
     view::PacketView,
 };
 
@@ -15,7 +16,7 @@ pub enum Class {
     /// A UDP datagram of a SIP port, or one that begins as SIP does.
     #[default]
     Sip,
-    /// A TCP segment of a SIP port with payload, SYN, FIN or RST.
+    /// A TCP segment of a SIP port with payload, SYN, FIN, RST or a closed window, or one of another port that begins as SIP does.
     SipTcp,
     /// A fragment of a UDP datagram: first or later, handed up as it is and put together in user space.
     Fragment,
@@ -34,8 +35,10 @@ pub struct Seen {
     pub class: Class,
     /// Of [`Class::Rtp`]: its header.
     pub rtp: RtpHeader,
-    /// Its IP header.
+    /// Its IP header; of a packet in a tunnel, the inner one.
     pub ip: IpHeader,
+    /// Where that header begins.
+    pub ip_offset: usize,
     /// Source port, 0 where there is none.
     pub src_port: u16,
     /// Destination port, 0 where there is none.
@@ -64,7 +67,7 @@ pub fn classify<V: PacketView + ?Sized>(
     classify_into(view, offset, gso_size, is_sip_port, &mut seen).map(|()| seen)
 }
 
-/// Decides on the packet whose IP header stands at `offset`.
+/// Decides on the packet whose IP header stands at `offset`, or on the one it carries where it is a [`tunnel`].
 ///
 /// `gso_size` is the size of each datagram in a UDP super-packet, 0 for an ordinary packet; the first datagram then decides.
 ///
@@ -78,7 +81,7 @@ pub fn classify_into<V: PacketView + ?Sized>(
     is_sip_port: impl Fn(u16) -> bool,
     seen: &mut Seen,
 ) -> Result<(), Counter> {
-    ip::parse_into(view, offset, &mut seen.ip)?;
+    seen.ip_offset = tunnel::innermost_into(view, offset, &mut seen.ip)?;
     seen.payload_offset = seen.ip.transport_offset;
     seen.payload_len = seen.ip.transport_len;
     if !matches!(seen.ip.fragment, Fragment::No) {
@@ -168,9 +171,6 @@ fn classify_tcp<V: PacketView + ?Sized>(
     let ports = view.be32(at)?;
     seen.src_port = (ports >> 16) as u16;
     seen.dst_port = ports as u16;
-    if !is_sip_port(seen.dst_port) && !is_sip_port(seen.src_port) {
-        return Err(Counter::IgnoredTcp);
-    }
     let offset_flags = view.be16(at + 12)?;
     let header_len = usize::from(offset_flags >> 12) * 4;
     if header_len < 20 || seen.ip.transport_len < header_len {
@@ -178,7 +178,15 @@ fn classify_tcp<V: PacketView + ?Sized>(
     }
     seen.payload_offset = at + header_len;
     seen.payload_len = seen.ip.transport_len - header_len;
-    if seen.payload_len == 0 && offset_flags & TCP_FIN_SYN_RST == 0 {
+    if !is_sip_port(seen.dst_port) && !is_sip_port(seen.src_port) {
+        // Segments that begin a message; what of it comes in further segments is not known for SIP here.
+        let begins =
+            seen.payload_len != 0 && content::looks_like_sip(view, view.settle(seen.payload_offset), seen.payload_len)?;
+        seen.class = Class::SipTcp;
+        return if begins { Ok(()) } else { Err(Counter::IgnoredTcp) };
+    }
+    // Of bare ACKs only those matter that close the window: the other side must not send.
+    if seen.payload_len == 0 && offset_flags & TCP_FIN_SYN_RST == 0 && view.be16(at + 14)? != 0 {
         return Err(Counter::IgnoredTcpAck);
     }
     seen.class = Class::SipTcp;

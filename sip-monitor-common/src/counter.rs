@@ -53,7 +53,7 @@ counters! {
     IgnoredUdp = "ignored_udp",
     /// TCP of other ports.
     IgnoredTcp = "ignored_tcp",
-    /// TCP of SIP ports that carries neither payload nor SYN, FIN or RST.
+    /// TCP of SIP ports that carries neither payload nor SYN, FIN or RST and does not close the window.
     IgnoredTcpAck = "ignored_tcp_ack",
     /// ICMP that is no error, or quotes no UDP and no SIP over TCP.
     IgnoredIcmp = "ignored_icmp",

@@ -1,5 +1,5 @@
 //! Bytes that cross the border between the kernel programs and the daemon, and the pure rules both sides must share:
-//! how headers are read ([`ip`], [`link`]), what a packet is ([`classify`], [`content`]), how an RTP stream is counted
+//! how headers are read ([`ip`], [`link`], [`tunnel`]), what a packet is ([`classify`], [`content`]), how an RTP stream is counted
 //! ([`stream`]), what a record looks like ([`record`]), what is counted ([`counter`]).
 //!
 //! No maps, no helpers, no allocation, no state: the kernel programs bring maps and rings, the daemon's replay brings a
@@ -21,6 +21,7 @@ pub mod ports;
 pub mod record;
 pub mod rtp;
 pub mod stream;
+pub mod tunnel;
 pub mod view;
 
 pub use classify::{Class, Seen, classify};

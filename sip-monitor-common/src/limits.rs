@@ -8,6 +8,10 @@ pub const MAX_PARTS: u32 = 9;
 pub const MAX_SEGMENTS: u32 = 128;
 /// IPv6 extension headers followed before the packet is given up.
 pub const MAX_EXTENSION_HEADERS: u32 = 6;
+/// Tunnels within each other that are followed before the packet is given up.
+pub const MAX_TUNNELS: u32 = 2;
+/// Extension headers of GTP-U that are followed.
+pub const MAX_GTP_EXTENSIONS: u32 = 2;
 /// Leading CRLF pairs skipped before a SIP start line (RFC 3261 7.5).
 pub const MAX_LEADING_CRLF: usize = 4;
 /// A live stream reports this often.

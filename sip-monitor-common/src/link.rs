@@ -32,9 +32,18 @@ pub struct NetworkLayer {
 /// [`Counter::IgnoredNotIp`], [`Counter::IgnoredNested`] for a third tag, [`Counter::IgnoredTruncated`].
 #[inline(always)]
 pub fn ethernet<V: PacketView + ?Sized>(view: &V, layer: &mut NetworkLayer) -> Result<(), Counter> {
-    let mut ethertype = view.be16(12)?;
-    *layer = NetworkLayer { offset: ETHERNET_BYTES, vlan: 0 };
-    for tag in [ETHERNET_BYTES, ETHERNET_BYTES + TAG_BYTES] {
+    ethernet_at(view, 0, layer)
+}
+
+/// As [`ethernet`], of a frame that begins at `begin`.
+///
+/// # Errors
+/// As [`ethernet`].
+#[inline(always)]
+pub fn ethernet_at<V: PacketView + ?Sized>(view: &V, begin: usize, layer: &mut NetworkLayer) -> Result<(), Counter> {
+    let mut ethertype = view.be16(begin + 12)?;
+    *layer = NetworkLayer { offset: begin + ETHERNET_BYTES, vlan: 0 };
+    for tag in [begin + ETHERNET_BYTES, begin + ETHERNET_BYTES + TAG_BYTES] {
         if is_tag(ethertype) {
             layer.vlan = view.be16(tag)? & 0x0fff;
             ethertype = view.be16(tag + 2)?;

@@ -95,7 +95,7 @@ pub struct JitterState {
 
 /// Everything counted about one stream.
 ///
-/// Layout: 288 bytes, align 8, no padding, host byte order, nanoseconds of the record's clock.
+/// Layout: 296 bytes, align 8, no padding, host byte order, nanoseconds of the record's clock.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub struct StreamState {
@@ -179,7 +179,7 @@ pub struct StreamState {
     /// took a different way on each path one the verifier treats alike, or it would follow every path to the end.
     pub zero: u32,
 }
-const _: () = assert!(size_of::<StreamState>() == 288);
+const _: () = assert!(size_of::<StreamState>() == 296);
 
 /// Whether a packet makes its stream report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

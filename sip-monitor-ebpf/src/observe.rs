@@ -56,7 +56,7 @@ pub fn observe<H: Hook>(hook: &H, counters: &Counters, direction: Direction) {
         return;
     }
     // What the header says, or what there is of it.
-    let there = (hook.total_len() as u64).saturating_sub(found.layer.offset as u64);
+    let there = (hook.total_len() as u64).saturating_sub(found.seen.ip_offset as u64);
     let said = found.seen.ip.total as u64;
     let header = RecordHeader {
         ktime_ns: time_ns,
@@ -72,7 +72,7 @@ pub fn observe<H: Hook>(hook: &H, counters: &Counters, direction: Direction) {
         direction: direction as u8,
         reserved: [0; 6],
     };
-    match records::send(hook, found.layer.offset as u32, &header) {
+    match records::send(hook, found.seen.ip_offset as u32, &header) {
         0 => counters.add(batch.counter, batch.datagrams),
         lost => {
             counters.add_number(lost - 1, batch.datagrams);

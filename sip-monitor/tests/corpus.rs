@@ -81,19 +81,19 @@ fn no_disagreement(rows: &[[String; 4]]) {
     panic!("{} disagreements\n{table}", rows.len());
 }
 
-/// Captures in tunnels, which are not read yet: only that they do no harm counts.
+/// Captures in tunnels, where one packet has several addresses.
 fn is_tunnelled(oracle: &Value) -> bool {
     let layers: Vec<&str> =
         texts(&oracle["capture"]["phs"]).map(|l| l.split_whitespace().next().unwrap_or("")).collect();
     layers.contains(&"gtp") || layers.iter().filter(|l| **l == "ip").count() > 1
 }
 
-fn texts(value: &Value) -> impl Iterator<Item = &str> {
-    value.as_array().into_iter().flatten().filter_map(Value::as_str)
+fn texts_of<'v>(list: &'v Value, key: &str) -> impl Iterator<Item = &'v str> {
+    list.as_array().into_iter().flatten().filter_map(move |item| item[key].as_str())
 }
 
-fn is_udp(call: &Value) -> bool {
-    texts(&call["transports"]).eq(["udp"])
+fn texts(value: &Value) -> impl Iterator<Item = &str> {
+    value.as_array().into_iter().flatten().filter_map(Value::as_str)
 }
 
 #[test]
@@ -120,7 +120,7 @@ fn calls_agree_with_tshark() {
         let oracle = oracle(&root, &path);
         // Random byte errors: tshark and we mend different things.
         let name = path.file_name().unwrap().to_string_lossy().into_owned();
-        if is_tunnelled(&oracle) || name.contains("fuzz") {
+        if name.contains("fuzz") {
             continue;
         }
         let replayed = run(&path);
@@ -131,18 +131,12 @@ fn calls_agree_with_tshark() {
             .as_array()
             .into_iter()
             .flatten()
-            .filter(|c| c["kind"] == "INVITE" && is_udp(c))
+            .filter(|c| c["kind"] == "INVITE")
             .filter_map(|c| Some((c["call_id"].as_str()?, c)))
             .collect();
-        let tcp: BTreeSet<&str> = oracle["calls"]
-            .as_array()
-            .into_iter()
-            .flatten()
-            .filter(|c| !is_udp(c))
-            .filter_map(|c| c["call_id"].as_str())
-            .collect();
+        let known = |call: &CallRecord| texts_of(&oracle["calls"], "call_id").any(|call_id| call_id == call.call_id);
         for call in &replayed.calls {
-            if !theirs.contains_key(call.call_id.as_str()) && !tcp.contains(call.call_id.as_str()) {
+            if !known(call) {
                 row("call that tshark has not".into(), call.call_id.clone(), String::new());
             }
         }
@@ -229,7 +223,7 @@ fn streams_agree_with_tshark() {
     for path in captures(&root) {
         let oracle = oracle(&root, &path);
         let name = path.file_name().unwrap().to_string_lossy().into_owned();
-        if is_tunnelled(&oracle) || name.contains("fuzz") {
+        if name.contains("fuzz") {
             continue;
         }
         let replayed = run(&path);
@@ -243,7 +237,9 @@ fn streams_agree_with_tshark() {
             let (src, dst) = (end("src", "sport"), end("dst", "dport"));
             let ssrc = expected["ssrc"].as_str().unwrap_or_default();
             let label = format!("{src} > {dst} {ssrc}");
-            let ours = replayed.streams.iter().find(|s| s.src == src && s.dst == dst && s.ssrc == ssrc);
+            // The oracle names the outer addresses of some tunnels.
+            let same = |s: &&StreamRecord| is_tunnelled(&oracle) || (s.src == src && s.dst == dst);
+            let ours = replayed.streams.iter().find(|s| same(s) && s.ssrc == ssrc);
             let Some(ours) = ours else {
                 // One packet is no stream yet: two in sequence are (RFC 3550 A.1).
                 if packets >= 2 {
@@ -289,8 +285,10 @@ fn stream_differences(ours: &StreamRecord, expected: &Value, oracle: &Value) -> 
         out.push(("duplicates", ours.duplicates.to_string(), duplicates.to_string()));
     }
     let within = |theirs: Option<f64>| theirs.is_some_and(|t| (ours.jitter_mean_ms - t).abs() <= (t * 0.05).max(0.005));
+    // Where each packet was captured several times, in its tunnel and out of it, tshark takes the copies into the mean.
+    let captured_twice = is_tunnelled(oracle) && ours.duplicates > 0;
     let (own, theirs) = (expected["jitter_mean_ms"].as_f64(), tshark.and_then(|t| t["mean_jitter"].as_f64()));
-    if (own.is_some() || theirs.is_some()) && !within(own) && !within(theirs) {
+    if !captured_twice && (own.is_some() || theirs.is_some()) && !within(own) && !within(theirs) {
         out.push((
             "mean jitter",
             format!("{:.3} ms at {} Hz", ours.jitter_mean_ms, ours.clock_rate_hz),
@@ -335,6 +333,10 @@ const VERDICTS: &[Verdict] = &[
     Verdict { capture: "gof-sip-call-flow-over-tcp.pcap", one_of: &[] },
     Verdict { capture: "nextcaller-sip-tcp.pcap", one_of: &[] },
     Verdict { capture: "suri-body-large.pcap", one_of: &[] },
+    Verdict { capture: "sngrep-ipip.pcap", one_of: &[("dropped-after-30s", "no-ack")] },
+    // The donor thinned its media out: 10.2 s without a packet in either direction.
+    Verdict { capture: "arkime-gtp-iphone.pcap", one_of: &[("blocked-rtp", "stopped")] },
+    Verdict { capture: "o5gs-volte.pcapng", one_of: &[] },
     // Kinds "ok-media" and "ok-signalling" of the table without a reviewed verdict.
     Verdict { capture: "eim-sip.pcap", one_of: &[] },
     Verdict { capture: "sipnab-codec-negotiation.pcap", one_of: &[] },

@@ -210,6 +210,43 @@ fn frames_cut_at_every_length_are_seen_alike_and_never_stop_a_program() {
 }
 
 #[test]
+fn what_is_carried_in_tunnels_is_seen_alike() {
+    let frame = |l3: &[u8]| ethernet(&[0x8100, 0x0800], l3);
+    let inner = [
+        ipv4(17, 21, 0, &udp(5060, 5060, &sip(300))),
+        ipv4(17, 22, 0, &udp(4000, 5000, &rtp(0, 1, 160, 7))),
+        ipv4(17, 23, 0, &udp(4000, 5000, &rtp(0, 2, 320, 7))),
+        ipv4(6, 24, 0, &tcp(33_000, 5090, 0x18, &sip(300))),
+        ipv4(17, 25, 0x2000, &udp(5060, 5060, &sip(300))),
+    ];
+    let mut all = Vec::new();
+    for l3 in &inner {
+        let gtp = [&[0x30, 0xff][..], &(l3.len() as u16).to_be_bytes(), &[0, 0, 0, 1], l3].concat();
+        let extended =
+            [&[0x34, 0xff][..], &(l3.len() as u16 + 8).to_be_bytes(), &[0, 0, 0, 1, 0, 0, 0, 0x85, 1, 0x10, 5, 0], l3]
+                .concat();
+        let outer = [
+            ipv4(4, 1, 0, l3),
+            ipv4(47, 2, 0, &[&[0x20, 0, 8, 0, 0, 0, 0, 9][..], l3].concat()),
+            ipv4(47, 3, 0, &[&[0xb0, 0, 0x65, 0x58, 0, 0, 0, 9, 0, 0, 0, 9, 0, 0, 0, 9][..], &frame(l3)].concat()),
+            ipv4(47, 4, 0, &[&[0x10, 0, 0x88, 0xbe, 0, 0, 0, 9][..], &[0x10; 8], &frame(l3)].concat()),
+            ipv4(47, 5, 0, &[&[0x10, 0, 0x22, 0xeb, 0, 0, 0, 9][..], &[0x10; 10], &[0, 0], &frame(l3)].concat()),
+            ipv4(17, 6, 0, &udp(33_333, 4789, &[&[8, 0, 0, 0, 0, 0, 5, 0][..], &frame(l3)].concat())),
+            ipv4(17, 7, 0, &udp(2152, 2152, &gtp)),
+            ipv4(17, 8, 0, &udp(2152, 2152, &extended)),
+        ];
+        for l3 in outer {
+            all.push(ethernet(&[0x86dd], &ipv6(4, &l3)));
+            all.push(ethernet(&[0x86dd], &ipv6(41, &ipv6(4, &ipv6(4, &l3)))));
+            all.push(ethernet(&[0x0800], &l3));
+        }
+    }
+    let last = all.last().cloned().unwrap_or_default();
+    all.extend((0..120.min(last.len())).map(|length| last[..length].to_vec()));
+    everywhere("tunnels", &spaced(all));
+}
+
+#[test]
 fn fragments_are_put_together_alike() {
     let invite = udp(5060, 5060, &sip(3_000));
     let rtp_whole = udp(40_000, 40_002, &[&rtp(8, 1, 160, 7)[..], &[7; 2_000]].concat());

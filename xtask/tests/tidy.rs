@@ -29,9 +29,10 @@ const USES: &[(&str, &[&str])] = &[
     ("dialog", &["config", "packet", "record", "sip", "text", "time", "transaction"]),
     ("media", &["call", "config", "packet", "record", "rtp", "sdp", "text", "time"]),
     ("peer", &["call", "time"]),
+    ("tcp", &["packet", "sip", "time"]),
     ("registration", &["config", "packet", "privacy", "record", "sip", "text", "time"]),
     ("event", &["record", "transaction"]),
-    ("signalling", &["call", "event", "packet", "record", "seen", "sip", "text", "time", "transaction"]),
+    ("signalling", &["call", "event", "packet", "record", "seen", "sip", "tcp", "text", "time", "transaction"]),
 ];
 
 /// The only crates the engine may name: none of them opens a file or a socket, and none reads a clock.

@@ -151,6 +151,10 @@ pub struct Limits {
     pub dialogs_per_call: usize,
     /// Open alerts at a time.
     pub alerts: usize,
+    /// TCP connections between SIP ports at a time.
+    pub connections: usize,
+    /// Bytes of unfinished messages held of all connections together.
+    pub stream_bytes: usize,
     /// Longest Call-ID, tag, branch or URI that is kept, bytes; a longer one is cut (and still told apart).
     pub text_bytes: usize,
 }
@@ -164,6 +168,8 @@ impl Default for Limits {
             transactions_per_call: 64,
             dialogs_per_call: 16,
             alerts: 10_000,
+            connections: 16_384,
+            stream_bytes: 64 << 20,
             text_bytes: 1_024,
         }
     }

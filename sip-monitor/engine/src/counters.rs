@@ -19,8 +19,16 @@ pub struct Counters {
     pub without_method: u64,
     /// Packets that were seen a second time (a mirror port, a VLAN trunk).
     pub captured_twice: u64,
-    /// TCP segments, whose reassembly this version does not do.
-    pub tcp_segments_unread: u64,
+    /// TCP segments of SIP ports.
+    pub tcp_segments: u64,
+    /// SIP messages read from TCP or WebSocket.
+    pub stream_messages: u64,
+    /// Bytes on TCP connections of SIP ports that are no SIP.
+    pub stream_garbage_bytes: u64,
+    /// Messages over TCP of which a part was not seen, or that were too long to be kept.
+    pub stream_messages_cut: u64,
+    /// TCP connections forgotten for want of room.
+    pub connections_evicted: u64,
     /// RTCP compounds.
     pub rtcp: u64,
     /// Reports about RTP streams.

@@ -24,6 +24,7 @@ pub mod sdp;
 mod seen;
 mod signalling;
 pub mod sip;
+pub mod tcp;
 #[cfg(test)]
 mod testing;
 pub mod text;
@@ -48,6 +49,7 @@ use packet::{Body, CaptureLoss, IcmpError};
 use peer::{FlowIndex, PeerTable, Touched};
 use privacy::Redactor;
 pub use record::Output;
+use tcp::ConnectionTable;
 pub use time::Timestamp;
 use timer::TimerQueue;
 
@@ -62,6 +64,7 @@ pub struct Engine {
     timers: TimerQueue,
     flows: FlowIndex,
     peers: PeerTable,
+    connections: ConnectionTable,
     media: MediaTable,
     alerts: AlertBook,
     capture: CaptureFacts,
@@ -78,6 +81,7 @@ impl Engine {
             redactor: Redactor::new(config.privacy),
             hasher: hasher.clone(),
             now: Timestamp::ZERO,
+            connections: ConnectionTable::new(config.limits.connections, config.limits.stream_bytes, hasher.clone()),
             calls: CallTable::new(config.limits.calls, config.limits.text_bytes, hasher.clone()),
             timers: TimerQueue::default(),
             flows: FlowIndex::default(),
@@ -147,7 +151,7 @@ impl Engine {
         let now = self.advance(now);
         match packet.body {
             Body::Udp(payload) => self.handle_datagram(now, packet, payload),
-            Body::Tcp(_) => self.counters.tcp_segments_unread += 1,
+            Body::Tcp(segment) => self.handle_segment(now, packet, &segment),
             Body::Rtcp(payload) => {
                 self.counters.rtcp += 1;
                 let key = self.media.handle_rtcp(now, packet, payload);

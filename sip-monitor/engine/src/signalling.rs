@@ -3,11 +3,12 @@
 use crate::Engine;
 use crate::call::{Call, Context, IcmpSeen, SessionKind};
 use crate::event::{Event, Events};
-use crate::packet::{IcmpError, Packet};
+use crate::packet::{IcmpError, Packet, TcpSegment};
 use crate::peer::Novelty;
 use crate::record::{MessageRecord, Output};
 use crate::seen::Seen;
 use crate::sip::{Message, NotSip, StartLine};
+use crate::tcp::Arrived;
 use crate::time::Timestamp;
 use crate::transaction::{MethodKind, Repeats, Sighting};
 
@@ -22,6 +23,37 @@ impl Engine {
             Err(NotSip::Empty | NotSip::KeepAlive) => self.counters.keep_alives += 1,
             Err(NotSip::StartLine) => self.counters.not_sip += 1,
         }
+    }
+
+    /// Takes a TCP segment from or to a SIP port, and the messages that are whole with it.
+    pub(crate) fn handle_segment(&mut self, now: Timestamp, packet: &Packet<'_>, segment: &TcpSegment<'_>) {
+        self.counters.tcp_segments += 1;
+        let mut arrived = Vec::new();
+        self.connections.handle_segment(now, packet, segment, &mut arrived);
+        for Arrived { src, dst, way, message } in &arrived {
+            let Ok(read) = Message::parse(&message.bytes) else {
+                self.counters.not_sip += 1;
+                continue;
+            };
+            self.counters.stream_messages += 1;
+            // A message of a stream is the same one only at the same place of it: that is what its number says.
+            let packet = Packet {
+                src: *src,
+                dst: *dst,
+                link: way.link,
+                direction: way.direction,
+                ttl: way.ttl,
+                dscp: way.dscp,
+                ip_id: message.number,
+                ..*packet
+            };
+            self.handle_message(now, &packet, message.transport, &read);
+        }
+        let streams = self.connections.take_counters();
+        self.counters.keep_alives += streams.keep_alives;
+        self.counters.stream_garbage_bytes += streams.garbage_bytes;
+        self.counters.stream_messages_cut += streams.cut_messages;
+        self.counters.connections_evicted += streams.evicted;
     }
 
     fn handle_message(&mut self, now: Timestamp, packet: &Packet<'_>, transport: &'static str, message: &Message<'_>) {

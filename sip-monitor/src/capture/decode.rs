@@ -9,6 +9,7 @@ use sip_monitor_common::{
     icmp, ip,
     limits::{MAX_PARTS, PART_BYTES},
     rtp::RtpHeader,
+    tunnel,
 };
 use sip_monitor_engine::{
     Timestamp,
@@ -334,12 +335,33 @@ impl Decoder {
             total: datagram.bytes.len(),
             ..*ip
         };
+        let carried = tunnel::carried(&datagram.bytes, &whole);
+        if carried != 0 {
+            return self.handle_carried(header, datagram.bytes.get(carried..).unwrap_or_default(), sink);
+        }
         let udp = udp(&datagram.bytes, &whole, 0)?;
         let payload = datagram
             .bytes
             .get(UDP_HEADER_BYTES..UDP_HEADER_BYTES + udp.payload_len)
             .ok_or(Counter::IgnoredTruncated)?;
         self.handle_datagram(origin, &udp, payload, sink);
+        Ok(())
+    }
+
+    /// A packet out of a tunnel whose datagrams were fragmented: what the kernel would have found in an unfragmented one.
+    fn handle_carried(&mut self, header: &RecordHeader, bytes: &[u8], sink: Sink<'_>) -> Result<(), Counter> {
+        let seen = classify::classify(bytes, 0, 0, |port| self.ports.contains(port))?;
+        let kind = match seen.class {
+            Class::Sip => Kind::Sip,
+            Class::SipTcp => Kind::SipTcp,
+            Class::Fragment => Kind::Fragment,
+            Class::Rtcp => Kind::Rtcp,
+            Class::Icmp => Kind::Icmp,
+            // Media is counted before it comes here, and none of it is so long.
+            Class::Rtp => return Ok(()),
+        };
+        let header = RecordHeader { kind: kind as u8, gso_size: 0, ..*header };
+        self.handle_packet(&header, bytes.get(seen.ip_offset..).unwrap_or_default(), sink);
         Ok(())
     }
 

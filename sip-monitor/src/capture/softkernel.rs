@@ -116,7 +116,8 @@ impl SoftKernel {
             Class::Rtcp => (Kind::Rtcp, Counter::ReportedRtcp),
         };
         self.counters.add(counter, 1);
-        let bytes = frame.bytes.get(..seen.ip.total).unwrap_or(frame.bytes);
+        let packet = frame.bytes.get(seen.ip_offset..).unwrap_or_default();
+        let bytes = packet.get(..seen.ip.total).unwrap_or(packet);
         for (i, part) in bytes.chunks(PART_BYTES).enumerate() {
             let header = RecordHeader {
                 total: bytes.len() as u32,

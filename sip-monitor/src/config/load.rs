@@ -102,6 +102,7 @@ fn check(config: &Config) -> Result<(), String> {
         ("limits.transactions_per_call", limits.transactions_per_call),
         ("limits.dialogs_per_call", limits.dialogs_per_call),
         ("limits.alerts", limits.alerts),
+        ("limits.connections", limits.connections),
         ("output.queue", config.output.queue),
     ] {
         if limit == 0 {

@@ -155,15 +155,28 @@ pub struct Limits {
     pub dialogs_per_call: usize,
     /// Open alerts at a time.
     pub alerts: usize,
+    /// TCP connections between SIP ports at a time.
+    pub connections: usize,
+    /// Unfinished messages held of all TCP connections together.
+    pub stream: Bytes,
     /// Longest Call-ID, tag, branch or URI that is kept.
     pub text: Bytes,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        let engine::Limits { calls, peers, streams, transactions_per_call, dialogs_per_call, alerts, text_bytes } =
-            engine::Limits::default();
-        Self { calls, peers, streams, transactions_per_call, dialogs_per_call, alerts, text: Bytes(text_bytes as u64) }
+        let limits = engine::Limits::default();
+        Self {
+            calls: limits.calls,
+            peers: limits.peers,
+            streams: limits.streams,
+            transactions_per_call: limits.transactions_per_call,
+            dialogs_per_call: limits.dialogs_per_call,
+            alerts: limits.alerts,
+            connections: limits.connections,
+            stream: Bytes(limits.stream_bytes as u64),
+            text: Bytes(limits.text_bytes as u64),
+        }
     }
 }
 
@@ -291,6 +304,8 @@ impl Config {
                 transactions_per_call: self.limits.transactions_per_call,
                 dialogs_per_call: self.limits.dialogs_per_call,
                 alerts: self.limits.alerts,
+                connections: self.limits.connections,
+                stream_bytes: usize::try_from(self.limits.stream.0).unwrap_or(usize::MAX),
                 text_bytes: usize::try_from(self.limits.text.0).unwrap_or(usize::MAX),
             },
             trunks: self.trunk.iter().map(Trunk::to_engine).collect(),

@@ -1,5 +1,7 @@
 //! From a captured frame to its IP packet: what each link type puts in front of it, and VLAN tags.
 
+use sip_monitor_common::tunnel;
+
 use super::file::Hint;
 
 /// An IP packet and what its frame told beside it.
@@ -29,11 +31,16 @@ pub enum NoIp {
 const ETHERTYPE_IPV4: u16 = 0x0800;
 const ETHERTYPE_IPV6: u16 = 0x86dd;
 
-/// Strips the link layer of a frame.
+/// Strips the link layer of a frame, and the tunnels around its IP packet: what was carried is what is looked at.
 ///
 /// # Errors
 /// [`NoIp`]: the frame has no IP packet, or none that can be reached.
 pub fn network(link_type: u32, frame: &[u8]) -> Result<Network<'_>, NoIp> {
+    let network = outermost(link_type, frame)?;
+    Ok(Network { l3: network.l3.get(tunnel::innermost(network.l3)..).unwrap_or_default(), ..network })
+}
+
+fn outermost(link_type: u32, frame: &[u8]) -> Result<Network<'_>, NoIp> {
     match link_type {
         0 => loopback(frame, false),
         108 => loopback(frame, true),
