@@ -205,6 +205,9 @@ mod tests {
                 ttl_max: 64,
                 dscp: 46,
                 same_payload: 0,
+                type_run: 0,
+                events: 0,
+                events_ended: 0,
                 payload_bytes: 160,
                 last_sequence: 1,
             };
