@@ -79,6 +79,12 @@ pub struct Thresholds {
     pub media_refused: Duration,
     /// Media that flowed and does not any more: 10 s.
     pub media_stopped: Duration,
+    /// A request that nobody answers counts as unanswered after so many retransmissions: 3 (3.5 s).
+    pub unanswered_retransmissions: u32,
+    /// A call on hold for longer is forgotten: 900 s.
+    pub hold_too_long: Duration,
+    /// A transfer whose outcome is not told by then has failed: 60 s.
+    pub transfer_notify: Duration,
     /// Window in which further cases of one alert to one peer are counted instead of told: 300 s.
     pub alert_window: Duration,
 }
@@ -90,6 +96,9 @@ impl Default for Thresholds {
             media_absent: Duration::from_secs(6),
             media_refused: Duration::from_secs(3),
             media_stopped: Duration::from_secs(10),
+            unanswered_retransmissions: 3,
+            hold_too_long: Duration::from_secs(900),
+            transfer_notify: Duration::from_secs(60),
             alert_window: Duration::from_secs(300),
         }
     }

@@ -30,6 +30,8 @@ pub enum Event {
     Icmp,
     /// Something about its media changed, or a threshold of it came due.
     Media,
+    /// Another fact that a diagnosis looks at changed, or time made it worth a look.
+    Noted,
 }
 
 /// What one message or timer caused.
@@ -49,7 +51,8 @@ impl Event {
             | Self::AnswerGivenUp
             | Self::AnswerSettled
             | Self::Icmp
-            | Self::Media => true,
+            | Self::Media
+            | Self::Noted => true,
         }
     }
 }

@@ -36,7 +36,7 @@ use std::collections::VecDeque;
 use foldhash::fast::RandomState;
 
 use alert::AlertBook;
-use call::{Call, CallKey, CallTable, Context};
+use call::{Call, CallKey, CallTable, Context, Referrals};
 pub use config::EngineConfig;
 use counters::Counters;
 use diagnosis::{CallFacts, CaptureFacts, HostFacts};
@@ -60,6 +60,7 @@ pub struct Engine {
     calls: CallTable,
     timers: TimerQueue,
     flows: FlowIndex,
+    referrals: Referrals,
     media: MediaTable,
     alerts: AlertBook,
     capture: CaptureFacts,
@@ -79,6 +80,7 @@ impl Engine {
             calls: CallTable::new(config.limits.calls, config.limits.text_bytes, hasher),
             timers: TimerQueue::default(),
             flows: FlowIndex::default(),
+            referrals: Referrals::default(),
             media: MediaTable::new(&config),
             alerts: AlertBook::new(&config),
             capture: CaptureFacts::default(),
@@ -242,7 +244,7 @@ impl Engine {
     }
 
     fn judge(&mut self, key: CallKey) {
-        let Some(call) = self.calls.get(key).filter(|call| call.is_call()) else { return };
+        let Some(call) = self.calls.get(key).filter(|call| call.is_judged()) else { return };
         self.counters.judgements += 1;
         let facts = CallFacts {
             now: self.now,

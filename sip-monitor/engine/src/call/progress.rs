@@ -62,6 +62,10 @@ impl Call {
             refers: Vec::new(),
             caller_contact: None,
             session_interval_s: None,
+            session_timer: None,
+            intervals_refused: Vec::new(),
+            hold: None,
+            returned: None,
             registration: None,
             media,
             clock: CallClock { due: Timestamp::MAX, armed: Timestamp::MAX, media: None },
@@ -214,15 +218,7 @@ impl Call {
         self.media.handle_sdp(ctx.media, self.key, &context, &sdp);
         self.clock.media = None;
         if self.answered_at.is_some() || self.adopted {
-            self.note_hold(ctx, seen.at);
-        }
-    }
-
-    fn note_hold(&mut self, ctx: &mut Context<'_>, at: Timestamp) {
-        match (self.state, self.media.is_held()) {
-            (CallState::Confirmed, true) => self.set_state(ctx, at, CallState::Held),
-            (CallState::Held, false) => self.set_state(ctx, at, CallState::Confirmed),
-            _ => {}
+            self.note_hold(ctx, seen.at, from, role);
         }
     }
 

@@ -6,6 +6,7 @@
 
 pub mod catalogue;
 mod missing_media;
+mod requests;
 
 use std::borrow::Cow;
 
