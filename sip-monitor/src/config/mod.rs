@@ -98,19 +98,36 @@ pub struct Thresholds {
     pub media_refused: Span,
     /// Media that flowed and does not any more.
     pub media_stopped: Span,
+    /// A request that nobody answers counts as unanswered after so many retransmissions.
+    pub unanswered_retransmissions: u32,
+    /// A call on hold for longer is forgotten.
+    pub hold_too_long: Span,
+    /// A transfer whose outcome is not told by then has failed.
+    pub transfer_notify: Span,
     /// Window in which further cases of one alert to one peer are counted instead of told.
     pub alert_window: Span,
 }
 
 impl Default for Thresholds {
     fn default() -> Self {
-        let engine::Thresholds { no_ack_retransmissions, media_absent, media_refused, media_stopped, alert_window } =
-            engine::Thresholds::default();
+        let engine::Thresholds {
+            no_ack_retransmissions,
+            media_absent,
+            media_refused,
+            media_stopped,
+            unanswered_retransmissions,
+            hold_too_long,
+            transfer_notify,
+            alert_window,
+        } = engine::Thresholds::default();
         Self {
             no_ack_retransmissions,
             media_absent: Span(media_absent),
             media_refused: Span(media_refused),
             media_stopped: Span(media_stopped),
+            unanswered_retransmissions,
+            hold_too_long: Span(hold_too_long),
+            transfer_notify: Span(transfer_notify),
             alert_window: Span(alert_window),
         }
     }
@@ -251,6 +268,9 @@ impl Config {
                 media_absent: self.thresholds.media_absent.0,
                 media_refused: self.thresholds.media_refused.0,
                 media_stopped: self.thresholds.media_stopped.0,
+                unanswered_retransmissions: self.thresholds.unanswered_retransmissions,
+                hold_too_long: self.thresholds.hold_too_long.0,
+                transfer_notify: self.thresholds.transfer_notify.0,
                 alert_window: self.thresholds.alert_window.0,
             },
             limits: engine::Limits {
