@@ -1,7 +1,5 @@
 //! Where requests went wrong: those that come back to this host, and those sent elsewhere than their dialog says.
 
-use core::net::IpAddr;
-
 use smallvec::SmallVec;
 
 use crate::call::{Call, Context};
@@ -10,7 +8,7 @@ use crate::event::Event;
 use crate::packet::Direction;
 use crate::record::Side;
 use crate::seen::Seen;
-use crate::sip::Uri;
+use crate::sip::{Uri, Via};
 use crate::text::StoredText;
 use crate::transaction::{MethodKind, Misrouted};
 
@@ -27,7 +25,7 @@ pub struct Returned {
     pub from_tag: StoredText,
     /// CSeq number.
     pub cseq: u32,
-    /// How often it arrived with a Via of this host in it.
+    /// How often it arrived from the same server with a Via of this host in it: a chain of application servers is none.
     pub arrivals: u32,
     /// Who sent it here last.
     pub from: core::net::SocketAddr,
@@ -44,15 +42,17 @@ pub struct Returned {
 impl Call {
     /// Counts a request, new on its hop, that has been at this host before.
     pub(crate) fn note_return(&mut self, ctx: &mut Context<'_>, seen: &Seen<'_, '_>) {
-        if seen.direction != Direction::In || !has_been_here(seen, &ctx.config.local) {
+        if seen.direction != Direction::In || !has_been_here(seen) {
             return;
         }
         let limit = ctx.text_limit();
         let uri = seen.message.request_uri().unwrap_or_default();
-        let known = self
-            .returned
-            .as_deref_mut()
-            .filter(|r| r.method == seen.kind && r.cseq == seen.cseq && r.from_tag.matches(seen.from_tag, limit));
+        let known = self.returned.as_deref_mut().filter(|r| {
+            r.method == seen.kind
+                && r.cseq == seen.cseq
+                && r.from_tag.matches(seen.from_tag, limit)
+                && r.from.ip() == seen.src.ip()
+        });
         let Some(known) = known else {
             let uri = StoredText::new(uri, limit);
             self.returned = Some(Box::new(Returned {
@@ -120,11 +120,13 @@ impl Call {
     }
 }
 
-/// A Via below the top one names this host.
-fn has_been_here(seen: &Seen<'_, '_>, local: &[IpAddr]) -> bool {
-    if local.is_empty() {
-        return false;
-    }
-    let mut vias = seen.message.vias().flatten().skip(1);
-    vias.any(|via| via.host.ip().is_some_and(|ip| local.contains(&route::canonical(ip))))
+/// It comes from another host, and a Via below the top one names the very socket it arrives at: services that hand a
+/// request to each other on one host have ports of their own.
+fn has_been_here(seen: &Seen<'_, '_>) -> bool {
+    let here = seen.dst;
+    let is_here = |via: &Via<'_>| {
+        via.host.ip().is_some_and(|ip| route::canonical(ip) == route::canonical(here.ip()))
+            && via.port.unwrap_or(5060) == here.port()
+    };
+    seen.src.ip() != here.ip() && seen.message.vias().flatten().skip(1).any(|via| is_here(&via))
 }

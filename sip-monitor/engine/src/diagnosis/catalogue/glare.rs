@@ -31,7 +31,7 @@ const CROSSINGS: usize = 3;
 fn judge(facts: &CallFacts<'_>) -> Option<Finding> {
     let call = facts.call;
     let refused = || call.transactions.iter().filter(|t| t.final_response().is_some_and(|last| last.code == 491));
-    let last = refused().last()?;
+    let last = refused().next_back()?;
     // A relay's copy of a request is the same request.
     let is_copy = |t: &Transaction| {
         call.transactions
