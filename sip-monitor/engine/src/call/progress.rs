@@ -129,7 +129,7 @@ impl Call {
             return Some(index);
         }
         // A 2xx without To tag is RFC 2543's; its dialog has an empty tag (RFC 3261 12.1.2).
-        if !seen.in_dialog() && !seen.code.is_some_and(|code| code >= 200) {
+        if !seen.in_dialog() && seen.code.is_none_or(|code| code < 200) {
             return None;
         }
         if self.dialogs.len() >= ctx.config.limits.dialogs_per_call.min(usize::from(u8::MAX)) {

@@ -297,10 +297,11 @@ impl Call {
             return ctx.events.push(Event::AnswerRepeated(times));
         }
         let nearest = self.transactions.iter().find(|t| t.method == MethodKind::Invite && !t.in_dialog);
-        if initial && nearest.is_some_and(|t| t.path == path.back()) {
-            if let Some(dialog) = self.dialogs.get_mut(usize::from(dialog)) {
-                dialog.reached_caller = true;
-            }
+        if initial
+            && nearest.is_some_and(|t| t.path == path.back())
+            && let Some(dialog) = self.dialogs.get_mut(usize::from(dialog))
+        {
+            dialog.reached_caller = true;
         }
         let hop = self.answer_hop(ctx, seen, path, index);
         if let Some(answer) = self.answers.get_mut(position) {

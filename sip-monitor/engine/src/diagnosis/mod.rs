@@ -7,6 +7,7 @@
 pub mod catalogue;
 mod missing_media;
 mod requests;
+mod unacknowledged;
 
 use std::borrow::Cow;
 
