@@ -16,6 +16,7 @@
 use crate::call::HopView;
 use crate::diagnosis::requests::{fault_of_receiver, fault_of_sender, icmp_against, icmp_text, peer_of, times};
 use crate::diagnosis::{Asks, CallFacts, Cause, Confidence, Diagnosis, Finding, Layer, RequestName, Severity, Value};
+use crate::dialog::Dialog;
 use crate::text::StoredText;
 use crate::transaction::{MethodKind, Transaction};
 
@@ -110,10 +111,14 @@ impl<'a> Case<'a> {
         })
     }
 
-    /// Both sides hung up, or the call was forked: a BYE may come too late without harm.
+    /// Both sides hung up, or the call was forked: a BYE may come too late, or end a branch that is gone, without harm.
     fn has_company(&self) -> bool {
+        let dialogs = &self.facts.call.dialogs;
+        let is_up = |d: &Dialog| d.confirmed_at.is_some() || d.adopted;
+        let own = self.bye.dialog.and_then(|index| dialogs.get(usize::from(index)));
         self.others().next().is_some()
-            || self.facts.call.dialogs.len() > 1
+            || dialogs.iter().filter(|d| is_up(d)).count() > 1
+            || own.is_some_and(|d| !is_up(d))
             || self.bye.responses.iter().any(|r| (200..300).contains(&r.code))
     }
 
