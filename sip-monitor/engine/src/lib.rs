@@ -36,7 +36,7 @@ use std::collections::VecDeque;
 use foldhash::fast::RandomState;
 
 use alert::AlertBook;
-use call::{Call, CallKey, CallTable, Context};
+use call::{Answered, Call, CallKey, CallTable, ChallengeIndex, Context};
 pub use config::EngineConfig;
 use counters::Counters;
 use diagnosis::{CallFacts, CaptureFacts, HostFacts};
@@ -60,6 +60,8 @@ pub struct Engine {
     calls: CallTable,
     timers: TimerQueue,
     flows: FlowIndex,
+    answered: Answered,
+    challenges: ChallengeIndex,
     media: MediaTable,
     alerts: AlertBook,
     capture: CaptureFacts,
@@ -79,6 +81,8 @@ impl Engine {
             calls: CallTable::new(config.limits.calls, config.limits.text_bytes, hasher),
             timers: TimerQueue::default(),
             flows: FlowIndex::default(),
+            answered: Answered::default(),
+            challenges: ChallengeIndex::default(),
             media: MediaTable::new(&config),
             alerts: AlertBook::new(&config),
             capture: CaptureFacts::default(),
@@ -229,7 +233,7 @@ impl Engine {
     }
 
     /// What follows from what happened to a call: a judgement if it can matter, and its next timer.
-    fn after(&mut self, key: CallKey, events: &[Event]) {
+    pub(crate) fn after(&mut self, key: CallKey, events: &[Event]) {
         let repetitions = self.config.thresholds.no_ack_retransmissions;
         if events.iter().any(|event| event.can_matter(repetitions)) {
             self.judge(key);
@@ -250,6 +254,7 @@ impl Engine {
             identity: call.identity(),
             call,
             media: &self.media,
+            answered: &self.answered,
             capture: &self.capture,
         };
         self.alerts.judge_call(key, &facts, &mut self.outputs);

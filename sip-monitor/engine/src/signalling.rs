@@ -89,6 +89,9 @@ impl Engine {
             self.flows.touch(seen.src, seen.dst, key, seen.at);
         }
         self.after(key, &events);
+        if !repeated {
+            self.note_outcome(key, seen);
+        }
         repeated
     }
 }

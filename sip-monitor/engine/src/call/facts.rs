@@ -4,7 +4,7 @@ use core::net::SocketAddr;
 
 use smallvec::SmallVec;
 
-use crate::call::{CallKey, Hop, HopView};
+use crate::call::{Attempt, CallKey, Hop, HopView, Refusal};
 use crate::diagnosis::CallIdentity;
 use crate::dialog::{Answer, Contact, Dialog, DialogState};
 use crate::media::MediaSession;
@@ -86,6 +86,12 @@ pub struct Call {
     pub icmp: Vec<IcmpSeen>,
     /// REFERs in it.
     pub refers: Vec<Refer>,
+    /// Refusals of the initial INVITE on the hop nearest to the caller, challenges among them, in order.
+    pub refusals: Vec<Refusal>,
+    /// What the last attempt of the initial INVITE carried beyond From and To; `None` where that is nothing.
+    pub attempt: Option<Box<Attempt>>,
+    /// The challenge was answered in another call: same nonce, another Call-ID.
+    pub challenge_answered_elsewhere: bool,
     /// Contact of the initial INVITE: where requests to the caller must go.
     pub caller_contact: Option<Contact>,
     /// Session timer (RFC 4028) as negotiated last, seconds.

@@ -7,8 +7,12 @@ mod ack;
 mod due;
 mod facts;
 mod hop;
+mod known;
+pub mod number;
+mod outcome;
 mod progress;
 mod record;
+mod refusal;
 mod registrar;
 mod request;
 mod response;
@@ -26,6 +30,9 @@ use crate::media::MediaTable;
 pub(crate) use facts::CallClock;
 pub use facts::{Call, Hangup, IcmpSeen, ReasonSeen, Refer, SessionKind};
 pub use hop::{Hop, HopView};
+pub(crate) use known::ChallengeIndex;
+pub use known::{Answered, Shown};
+pub use refusal::{Attempt, ChallengeSeen, CredentialsSeen, Refusal};
 pub use table::CallTable;
 
 /// Identity of a call inside the engine: a slot and how often it was used, so that a stale key finds nothing.

@@ -6,13 +6,15 @@
 
 pub mod catalogue;
 mod missing_media;
+mod phrase;
+mod refused;
 
 use std::borrow::Cow;
 
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::call::Call;
+use crate::call::{Answered, Call};
 use crate::config::EngineConfig;
 use crate::media::MediaTable;
 use crate::record::{CallState, Side};
@@ -147,6 +149,8 @@ pub struct CallFacts<'a> {
     pub call: &'a Call,
     /// Streams, for those joined to the call.
     pub media: &'a MediaTable,
+    /// Who answered calls since start.
+    pub answered: &'a Answered,
     /// What the monitor missed.
     pub capture: &'a CaptureFacts,
 }
