@@ -4,6 +4,8 @@
 use core::net::IpAddr;
 use core::time::Duration;
 
+use crate::peer::Trunk;
+
 /// Everything the engine can be told.
 #[derive(Clone, Debug, PartialEq)]
 pub struct EngineConfig {
@@ -17,6 +19,8 @@ pub struct EngineConfig {
     pub thresholds: Thresholds,
     /// How much is kept.
     pub limits: Limits,
+    /// Peers that are known by name.
+    pub trunks: Vec<Trunk>,
     /// Which records leave the engine besides alerts.
     pub emit: Emit,
     /// What is done to phone numbers and user parts in what leaves the engine.
@@ -35,6 +39,7 @@ impl Default for EngineConfig {
             timers: SipTimers::default(),
             thresholds: Thresholds::default(),
             limits: Limits::default(),
+            trunks: Vec::new(),
             emit: Emit::default(),
             privacy: Privacy::Mask,
             host: String::new(),

@@ -39,12 +39,12 @@ use alert::AlertBook;
 use call::{Answered, Call, CallKey, CallTable, ChallengeIndex, Context};
 pub use config::EngineConfig;
 use counters::Counters;
-use diagnosis::{CallFacts, CaptureFacts, HostFacts};
+use diagnosis::{CallFacts, CaptureFacts, HostFacts, Subject};
 use event::{Event, Events};
 use media::MediaTable;
 pub use packet::Packet;
 use packet::{Body, CaptureLoss, IcmpError};
-use peer::FlowIndex;
+use peer::{FlowIndex, PeerTable};
 use privacy::Redactor;
 pub use record::Output;
 pub use time::Timestamp;
@@ -62,6 +62,7 @@ pub struct Engine {
     flows: FlowIndex,
     answered: Answered,
     challenges: ChallengeIndex,
+    peers: PeerTable,
     media: MediaTable,
     alerts: AlertBook,
     capture: CaptureFacts,
@@ -83,6 +84,7 @@ impl Engine {
             flows: FlowIndex::default(),
             answered: Answered::default(),
             challenges: ChallengeIndex::default(),
+            peers: PeerTable::new(&config),
             media: MediaTable::new(&config),
             alerts: AlertBook::new(&config),
             capture: CaptureFacts::default(),
@@ -255,6 +257,7 @@ impl Engine {
             call,
             media: &self.media,
             answered: &self.answered,
+            peers: &self.peers,
             capture: &self.capture,
         };
         self.alerts.judge_call(key, &facts, &mut self.outputs);
@@ -294,7 +297,7 @@ impl Engine {
         lost.unreadable += loss.unreadable;
         self.capture.first_lost_at.get_or_insert(now);
         self.capture.last_lost_at = Some(now);
-        let facts = HostFacts { now, config: &self.config, capture: &self.capture };
+        let facts = HostFacts { now, config: &self.config, peers: &self.peers, capture: &self.capture };
         self.alerts.judge_host(&facts, &mut self.outputs);
     }
 
@@ -310,7 +313,7 @@ impl Engine {
         {
             self.outputs.push_back(Output::Registration(Box::new(record)));
         }
-        self.alerts.forget_call(key);
+        self.alerts.forget(Subject::Call(key));
         self.media.release(key);
     }
 

@@ -47,13 +47,20 @@ fn every_packet_of_many_calls_is_accounted_for() -> Result<()> {
     let counters = Counters::parse(&log)?;
 
     let rtp = counters.get("accounted_rtp");
-    println!("{calls} concurrent calls, ingress {ingress}: {passed} packets passed {INTERFACE}, {} counted", counters.get("received"));
+    println!(
+        "{calls} concurrent calls, ingress {ingress}: {passed} packets passed {INTERFACE}, {} counted",
+        counters.get("received")
+    );
     println!("  {counters:?}");
     println!("  {}", cost.per_million(rtp));
     ensure!(counters.lost == 0, "{} packets lost: {counters:?}", counters.lost);
     ensure!(counters.unexplained == 0, "{} packets unexplained: {counters:?}", counters.unexplained);
     // Neighbour discovery may pass between two looks.
-    ensure!(counters.get("received").abs_diff(passed) <= 20, "{passed} packets passed, {} were counted", counters.get("received"));
+    ensure!(
+        counters.get("received").abs_diff(passed) <= 20,
+        "{passed} packets passed, {} were counted",
+        counters.get("received")
+    );
     let lines = Alerts::of(lines);
     ensure!(lines.is_empty(), "good calls raised\n{lines}");
     ensure!(lines.records("call").len() == calls, "{} records of {calls} calls", lines.records("call").len());
@@ -70,7 +77,10 @@ struct Counters {
 
 impl Counters {
     fn parse(log: &str) -> Result<Self> {
-        let line = log.lines().rfind(|line| line.contains("unexplained")).with_context(|| format!("no summary in the log:\n{log}"))?;
+        let line = log
+            .lines()
+            .rfind(|line| line.contains("unexplained"))
+            .with_context(|| format!("no summary in the log:\n{log}"))?;
         let (_, counters) = line.split_once(" s: ").context("the summary's counters")?;
         let (counters, sums) = counters.split_once("; lost ").context("the summary's sums")?;
         let (lost, unexplained) = sums.split_once(", unexplained ").context("the summary's rest")?;
@@ -129,7 +139,9 @@ impl KernelCost {
         let (mut ns, mut runs, mut map_bytes) = (0, 0, 0);
         for entry in fs::read_dir(format!("/proc/{pid}/fdinfo"))?.flatten() {
             let info = fs::read_to_string(entry.path()).unwrap_or_default();
-            let value = |name: &str| info.lines().find_map(|line| line.strip_prefix(name)?.trim().parse::<u64>().ok()).unwrap_or(0);
+            let value = |name: &str| {
+                info.lines().find_map(|line| line.strip_prefix(name)?.trim().parse::<u64>().ok()).unwrap_or(0)
+            };
             if info.contains("prog_type:") && info.contains("run_cnt:") {
                 ns += value("run_time_ns:");
                 runs += value("run_cnt:");

@@ -157,7 +157,8 @@ mod tests {
 
     #[test]
     fn names_extensions_and_feature_codes_are_no_numbers() {
-        for user in ["alice", "1001", "*725551230001", "telephone1", "+", "", "anonymous", "user12345", "日本語12345"] {
+        for user in ["alice", "1001", "*725551230001", "telephone1", "+", "", "anonymous", "user12345", "日本語12345"]
+        {
             assert_eq!(Number::of_user(user), None, "{user}");
         }
     }

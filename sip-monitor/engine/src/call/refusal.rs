@@ -168,8 +168,7 @@ pub(crate) fn challenges(message: &Message<'_>, hasher: &RandomState) -> SmallVe
 
 /// The credentials of a request.
 pub(crate) fn credentials(message: &Message<'_>, hasher: &RandomState) -> SmallVec<[CredentialsSeen; 1]> {
-    let values =
-        message.headers(HeaderName::Authorization).chain(message.headers(HeaderName::ProxyAuthorization));
+    let values = message.headers(HeaderName::Authorization).chain(message.headers(HeaderName::ProxyAuthorization));
     let seen = values.filter_map(|value| Auth::parse(value).ok()).take(VALUES_KEPT).map(|c| CredentialsSeen {
         realm: keep(c.realm().unwrap_or_default()),
         username: keep(c.username().unwrap_or_default()),

@@ -65,7 +65,13 @@ pub fn names(line: &Description) -> Vec<String> {
     }
     line.codecs
         .iter()
-        .map(|c| if c.name.is_empty() { format!("payload type {}", c.payload_type) } else { format!("{}/{}", c.name, c.clock_rate_hz) })
+        .map(|c| {
+            if c.name.is_empty() {
+                format!("payload type {}", c.payload_type)
+            } else {
+                format!("{}/{}", c.name, c.clock_rate_hz)
+            }
+        })
         .collect()
 }
 
@@ -76,7 +82,9 @@ fn misfit<'a>(pairs: impl Iterator<Item = (&'a Description, &'a Description)> + 
         return Some(Misfit::PortZero);
     }
     let audio = |line: &Description| line.kind == MediaKind::Audio && line.rtp && line.port != 0;
-    pairs.filter(|(offer, answer)| audio(offer) && audio(answer)).find_map(|(offer, answer)| unfit_codecs(offer, answer))
+    pairs
+        .filter(|(offer, answer)| audio(offer) && audio(answer))
+        .find_map(|(offer, answer)| unfit_codecs(offer, answer))
 }
 
 fn unfit_codecs(offer: &Description, answer: &Description) -> Option<Misfit> {

@@ -2,18 +2,30 @@
 
 use super::Diagnosis;
 
+pub mod auth_failed;
 pub mod blocked_rtp;
 pub mod capture_loss;
+pub mod codec_mismatch;
+pub mod destination_forbidden;
 pub mod dropped_after_30s;
+pub mod identity_refused;
+pub mod invalid_caller_id;
+pub mod invalid_number;
 pub mod no_ack;
 pub mod one_way_audio;
 
 /// Every diagnosis, sorted by code.
 #[rustfmt::skip]
 pub const ALL: &[&Diagnosis] = &[
+    &auth_failed::DIAGNOSIS,
     &blocked_rtp::DIAGNOSIS,
     &capture_loss::DIAGNOSIS,
+    &codec_mismatch::DIAGNOSIS,
+    &destination_forbidden::DIAGNOSIS,
     &dropped_after_30s::DIAGNOSIS,
+    &identity_refused::DIAGNOSIS,
+    &invalid_caller_id::DIAGNOSIS,
+    &invalid_number::DIAGNOSIS,
     &no_ack::DIAGNOSIS,
     &one_way_audio::DIAGNOSIS,
 ];
@@ -21,9 +33,15 @@ pub const ALL: &[&Diagnosis] = &[
 /// The files they stand in, in the same order.
 #[rustfmt::skip]
 const SOURCES: &[&str] = &[
+    include_str!("auth_failed.rs"),
     include_str!("blocked_rtp.rs"),
     include_str!("capture_loss.rs"),
+    include_str!("codec_mismatch.rs"),
+    include_str!("destination_forbidden.rs"),
     include_str!("dropped_after_30s.rs"),
+    include_str!("identity_refused.rs"),
+    include_str!("invalid_caller_id.rs"),
+    include_str!("invalid_number.rs"),
     include_str!("no_ack.rs"),
     include_str!("one_way_audio.rs"),
 ];
