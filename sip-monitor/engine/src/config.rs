@@ -84,6 +84,8 @@ pub struct Thresholds {
     pub media_refused: Duration,
     /// Media that flowed and does not any more: 10 s.
     pub media_stopped: Duration,
+    /// INVITEs of one source within a second above which it is a flood: 50.
+    pub invite_flood_per_second: u32,
     /// Window in which further cases of one alert to one peer are counted instead of told: 300 s.
     pub alert_window: Duration,
 }
@@ -95,6 +97,7 @@ impl Default for Thresholds {
             media_absent: Duration::from_secs(6),
             media_refused: Duration::from_secs(3),
             media_stopped: Duration::from_secs(10),
+            invite_flood_per_second: 50,
             alert_window: Duration::from_secs(300),
         }
     }
@@ -105,6 +108,8 @@ impl Default for Thresholds {
 pub struct Limits {
     /// Call-IDs at a time.
     pub calls: usize,
+    /// Registered Contacts at a time.
+    pub registrations: usize,
     /// RTP streams at a time.
     pub streams: usize,
     /// Transactions kept for one Call-ID.
@@ -121,6 +126,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             calls: 200_000,
+            registrations: 100_000,
             streams: 100_000,
             transactions_per_call: 64,
             dialogs_per_call: 16,

@@ -23,6 +23,7 @@ pub mod sdp;
 mod seen;
 mod signalling;
 pub mod sip;
+pub mod source;
 #[cfg(test)]
 mod testing;
 pub mod text;
@@ -47,6 +48,8 @@ use packet::{Body, CaptureLoss, IcmpError};
 use peer::{FlowIndex, PeerTable};
 use privacy::Redactor;
 pub use record::Output;
+use registration::RegistrationTable;
+use source::SourceTable;
 pub use time::Timestamp;
 use timer::TimerQueue;
 
@@ -62,6 +65,8 @@ pub struct Engine {
     flows: FlowIndex,
     answered: Answered,
     challenges: ChallengeIndex,
+    registrations: RegistrationTable,
+    sources: SourceTable,
     peers: PeerTable,
     media: MediaTable,
     alerts: AlertBook,
@@ -84,6 +89,8 @@ impl Engine {
             flows: FlowIndex::default(),
             answered: Answered::default(),
             challenges: ChallengeIndex::default(),
+            registrations: RegistrationTable::new(config.limits.registrations),
+            sources: SourceTable::default(),
             peers: PeerTable::new(&config),
             media: MediaTable::new(&config),
             alerts: AlertBook::new(&config),
@@ -169,7 +176,9 @@ impl Engine {
     /// When [`Engine::handle_timeout`] should be called next.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Timestamp> {
-        [self.timers.next_at(), self.media.poll_timeout(), self.alerts.poll_timeout()].into_iter().flatten().min()
+        let due = [self.timers.next_at(), self.media.poll_timeout(), self.alerts.poll_timeout()];
+        let kept = [self.registrations.poll_timeout(), self.sources.poll_timeout()];
+        due.into_iter().chain(kept).flatten().min()
     }
 
     /// The next thing to tell.
@@ -197,6 +206,7 @@ impl Engine {
             if self.media.poll_timeout().is_some_and(|at| at <= self.now) {
                 self.media.handle_timeout(self.now);
             }
+            self.run_registrations(self.now);
             if self.alerts.poll_timeout().is_some_and(|at| at <= self.now) {
                 self.alerts.handle_timeout(self.now, &mut self.outputs);
             }
@@ -249,6 +259,11 @@ impl Engine {
 
     fn judge(&mut self, key: CallKey) {
         let Some(call) = self.calls.get(key).filter(|call| call.is_call()) else { return };
+        // The calls of a scan are the scan, not so many faulty calls.
+        let caller = call.hops.first().filter(|hop| hop.direction != packet::Direction::Out);
+        if caller.is_some_and(|hop| self.sources.is_scanning(hop.a.ip())) {
+            return;
+        }
         self.counters.judgements += 1;
         let facts = CallFacts {
             now: self.now,

@@ -92,6 +92,7 @@ impl Engine {
         if !repeated {
             self.note_outcome(key, seen);
         }
+        self.note_sources(seen, repeated);
         repeated
     }
 }

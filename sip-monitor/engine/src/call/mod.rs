@@ -13,6 +13,7 @@ mod outcome;
 mod progress;
 mod record;
 mod refusal;
+mod registered;
 mod registrar;
 mod request;
 mod response;
@@ -33,6 +34,7 @@ pub use hop::{Hop, HopView};
 pub(crate) use known::ChallengeIndex;
 pub use known::{Answered, Shown};
 pub use refusal::{Attempt, ChallengeSeen, CredentialsSeen, Refusal};
+pub(crate) use refusal::{challenges, credentials, phrase};
 pub use table::CallTable;
 
 /// Identity of a call inside the engine: a slot and how often it was used, so that a stale key finds nothing.

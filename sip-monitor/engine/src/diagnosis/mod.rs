@@ -4,6 +4,7 @@
 //! To add one: write the file, write its scenario (`tests/scenarios/CODE.md`, each cause with one case that fires and one
 //! look-alike that stays quiet), run `cargo xtask codegen`.
 
+mod bound;
 pub mod catalogue;
 mod missing_media;
 mod phrase;

@@ -17,9 +17,7 @@
 use crate::call::{Refusal, Shown};
 use crate::diagnosis::phrase::Topic;
 use crate::diagnosis::refused::Refused;
-use crate::diagnosis::{
-    Asks, CallFacts, Cause, Confidence, Diagnosis, Fault, Finding, Layer, UNKNOWN, Value,
-};
+use crate::diagnosis::{Asks, CallFacts, Cause, Confidence, Diagnosis, Fault, Finding, Layer, UNKNOWN, Value};
 use crate::record::CallState;
 
 /// Challenges in a row that are no normal course.
@@ -127,8 +125,7 @@ fn forbidden(refused: &Refused<'_>) -> Option<Finding> {
         None if with_digest => {
             let user = refused.refusal.credentials.first().map_or("", |own| own.username.as_str());
             let is_good = facts.answered.is_known(refused.refuser(), Shown::User(user));
-            (!is_good)
-                .then(|| realm_mismatch(refused).unwrap_or_else(|| credentials(refused, Confidence::Likely)))
+            (!is_good).then(|| realm_mismatch(refused).unwrap_or_else(|| credentials(refused, Confidence::Likely)))
         }
         None => {
             let is_challenged = facts.call.refusals.iter().any(Refusal::is_challenge);
@@ -144,8 +141,14 @@ fn credentials(refused: &Refused<'_>, confidence: Confidence) -> Finding {
     let (user, realm) = own.map_or(("", ""), |own| (own.username.as_str(), own.realm.as_str()));
     let (by, from) = (refused.way.dst, refused.way.src.ip());
     Finding {
-        summary: format!("{by} refused the INVITE with {} though it carried a digest of user \"{user}\" for realm \"{realm}\"", refused.words()),
-        remedy: format!("Check user name and password for realm \"{realm}\" on {from} against those that {} knows", by.ip()),
+        summary: format!(
+            "{by} refused the INVITE with {} though it carried a digest of user \"{user}\" for realm \"{realm}\"",
+            refused.words()
+        ),
+        remedy: format!(
+            "Check user name and password for realm \"{realm}\" on {from} against those that {} knows",
+            by.ip()
+        ),
         ..refused.finding("credentials", confidence, digest(refused))
     }
 }
@@ -156,8 +159,13 @@ fn realm_mismatch(refused: &Refused<'_>) -> Option<Finding> {
     let mut evidence = digest(refused);
     evidence.push(("challenge_realm", wanted.clone().into()));
     Some(Finding {
-        summary: format!("{by} asked for realm \"{wanted}\", the INVITE came with a digest for realm \"{sent}\" and was refused with {}", refused.words()),
-        remedy: format!("Let {from} answer with realm \"{wanted}\": take the realm from the challenge, not from its configuration"),
+        summary: format!(
+            "{by} asked for realm \"{wanted}\", the INVITE came with a digest for realm \"{sent}\" and was refused with {}",
+            refused.words()
+        ),
+        remedy: format!(
+            "Let {from} answer with realm \"{wanted}\": take the realm from the challenge, not from its configuration"
+        ),
         ..refused.finding("realm-mismatch", Confidence::Certain, evidence)
     })
 }
@@ -167,8 +175,14 @@ fn stale_loop(refused: &Refused<'_>, challenges: usize) -> Finding {
     let mut evidence = digest(refused);
     evidence.push(("challenges", (challenges as u64).into()));
     Finding {
-        summary: format!("{by} challenged the call {challenges} times in a row, after each digest anew: last {}", refused.words()),
-        remedy: format!("See why {} does not accept nonces it has just given: servers behind one address that do not share them, or a life shorter than the round trip to {from}", by.ip()),
+        summary: format!(
+            "{by} challenged the call {challenges} times in a row, after each digest anew: last {}",
+            refused.words()
+        ),
+        remedy: format!(
+            "See why {} does not accept nonces it has just given: servers behind one address that do not share them, or a life shorter than the round trip to {from}",
+            by.ip()
+        ),
         fault: match refused.fault() {
             Some(Fault::Local) => Some(Fault::Remote),
             Some(Fault::Remote) => Some(Fault::Local),
@@ -184,7 +198,10 @@ fn acl(refused: &Refused<'_>, confidence: Confidence) -> Finding {
     let mut evidence: Vec<(&'static str, Value)> = Vec::new();
     evidence.extend(refused.refusal.received.map(|ip| ("received", ip.to_string().into())));
     Finding {
-        summary: format!("{by} refused the INVITE with {} and asked for no credentials: it does not accept calls from {seen}", refused.words()),
+        summary: format!(
+            "{by} refused the INVITE with {} and asked for no credentials: it does not accept calls from {seen}",
+            refused.words()
+        ),
         remedy: format!("Have {seen} put on the address list of {}, or give {from} credentials for it", by.ip()),
         ..refused.finding("acl", confidence, evidence)
     }
@@ -203,8 +220,14 @@ fn no_answer(refused: &Refused<'_>) -> Option<Finding> {
     let seconds = refused.facts.config.timers.give_up().as_secs();
     Some(Finding {
         rests_on_absence_since: Some(refused.refusal.at),
-        summary: format!("{by} asked for credentials with {} for realm \"{realm}\"; {from} sent none within {seconds} s", refused.status()),
-        remedy: format!("Configure user name and password for realm \"{realm}\" on {from}, or list its address at {}", by.ip()),
+        summary: format!(
+            "{by} asked for credentials with {} for realm \"{realm}\"; {from} sent none within {seconds} s",
+            refused.status()
+        ),
+        remedy: format!(
+            "Configure user name and password for realm \"{realm}\" on {from}, or list its address at {}",
+            by.ip()
+        ),
         ..refused.finding("no-answer-to-challenge", Confidence::Likely, vec![("challenge_realm", realm.clone().into())])
     })
 }

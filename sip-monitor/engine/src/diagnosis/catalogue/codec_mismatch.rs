@@ -88,10 +88,17 @@ fn refusal(refused: &Refused<'_>, cause: &'static str) -> Finding {
     } else if lines.iter().any(|line| line.secure) {
         (
             format!("the offer of {} over SRTP", offered.join(", ")),
-            format!("Offer plain RTP or enable SRTP on {}, and see that one of {} is enabled there", by.ip(), offered.join(", ")),
+            format!(
+                "Offer plain RTP or enable SRTP on {}, and see that one of {} is enabled there",
+                by.ip(),
+                offered.join(", ")
+            ),
         )
     } else {
-        (format!("the offer of {}", offered.join(", ")), format!("Enable one of {} on {}, or one of its codecs on {from}", offered.join(", "), by.ip()))
+        (
+            format!("the offer of {}", offered.join(", ")),
+            format!("Enable one of {} on {}, or one of its codecs on {from}", offered.join(", "), by.ip()),
+        )
     };
     let takes = if accepted.is_empty() { String::new() } else { format!("; it takes {}", accepted.join(", ")) };
     Finding {
@@ -109,8 +116,13 @@ fn answered(facts: &CallFacts<'_>, unfit: &Unfit) -> Option<Finding> {
     let (offered, answer) = (unfit.offered.join(", "), unfit.answered.join(", "));
     let (cause, summary) = match unfit.misfit {
         Misfit::PortZero => ("port-zero", format!("the answer has port 0 in every m-line; offered was {offered}")),
-        Misfit::NoCommonCodec => ("no-common-codec", format!("offered was {offered}, answered was {answer}: nothing in common")),
-        Misfit::NotOffered => ("not-offered", format!("the answer prefers {answer}, of which the first was not offered; offered was {offered}")),
+        Misfit::NoCommonCodec => {
+            ("no-common-codec", format!("offered was {offered}, answered was {answer}: nothing in common"))
+        }
+        Misfit::NotOffered => (
+            "not-offered",
+            format!("the answer prefers {answer}, of which the first was not offered; offered was {offered}"),
+        ),
     };
     let (peer, fault) = match way.direction {
         Direction::In => (way.src, Some(Fault::Local)),
@@ -118,9 +130,17 @@ fn answered(facts: &CallFacts<'_>, unfit: &Unfit) -> Option<Finding> {
         Direction::Transit => (way.dst, None),
     };
     Some(Finding {
-        summary: format!("The call between {} and {answerer} was answered without a codec to talk in: {summary}", way.src),
+        summary: format!(
+            "The call between {} and {answerer} was answered without a codec to talk in: {summary}",
+            way.src
+        ),
         remedy: format!("Enable one of {offered} on {answerer}, and let it answer only what was offered"),
-        evidence: vec![("offered", list(&unfit.offered)), ("answered", list(&unfit.answered)), ("source", way.src.into()), ("destination", way.dst.into())],
+        evidence: vec![
+            ("offered", list(&unfit.offered)),
+            ("answered", list(&unfit.answered)),
+            ("source", way.src.into()),
+            ("destination", way.dst.into()),
+        ],
         fault,
         peer: Some(peer),
         request: Some(RequestName { cseq: invite.cseq, method: "INVITE".into() }),

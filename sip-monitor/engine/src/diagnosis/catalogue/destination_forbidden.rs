@@ -38,7 +38,9 @@ pub const DIAGNOSIS: Diagnosis = Diagnosis {
 
 fn judge(facts: &CallFacts<'_>) -> Option<Finding> {
     let refused = Refused::ended(facts).filter(|refused| matches!(refused.refusal.code, 403 | 603 | 607 | 608))?;
-    if refused.refusal.code == 603 && refused.refusal.reasons.iter().any(|r| r.protocol.as_str().eq_ignore_ascii_case("STIR")) {
+    if refused.refusal.code == 603
+        && refused.refusal.reasons.iter().any(|r| r.protocol.as_str().eq_ignore_ascii_case("STIR"))
+    {
         return None;
     }
     match refused.topic.map(|(topic, _)| topic) {
@@ -57,7 +59,10 @@ fn by_phrase(refused: &Refused<'_>) -> Finding {
     let number = called(refused);
     Finding {
         summary: format!("{} does not let this caller call {number}: {}", refused.way.dst, refused.words()),
-        remedy: format!("Have the destination of {number} enabled by the operator of {}, or route it elsewhere", refused.refuser()),
+        remedy: format!(
+            "Have the destination of {number} enabled by the operator of {}, or route it elsewhere",
+            refused.refuser()
+        ),
         ..refused.finding("phrase", Confidence::Certain, vec![("number", number.clone().into())])
     }
 }
@@ -67,7 +72,10 @@ fn blocked(refused: &Refused<'_>) -> Finding {
     let from = refused.facts.call.from.to_string();
     Finding {
         summary: format!("{} blocked the call from {from} to {number}: {}", refused.way.dst, refused.words()),
-        remedy: format!("Ask the operator of {} why the calling number is blocked, and have it taken off the list", refused.refuser()),
+        remedy: format!(
+            "Ask the operator of {} why the calling number is blocked, and have it taken off the list",
+            refused.refuser()
+        ),
         ..refused.finding("blocked", Confidence::Certain, vec![("number", number.clone().into())])
     }
 }

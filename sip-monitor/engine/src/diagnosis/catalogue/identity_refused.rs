@@ -40,11 +40,7 @@ pub const DIAGNOSIS: Diagnosis = Diagnosis {
             evidence: "438: the signature does not fit the call",
             remedy: "Sign after the last rewriting of From, To and Date, and set the clock",
         },
-        Cause {
-            name: "603",
-            evidence: "603 with a Reason of the protocol STIR",
-            remedy: "As the Reason says",
-        },
+        Cause { name: "603", evidence: "603 with a Reason of the protocol STIR", remedy: "As the Reason says" },
     ],
     refs: &["RFC 8224 6.2.2", "RFC 9410"],
     asks: Asks::Call(judge),

@@ -59,9 +59,21 @@ fn by_phrase(refused: &Refused<'_>) -> Finding {
         Some(CallerFlaw::Conflict(_)) | None => String::new(),
     };
     Finding {
-        summary: format!("{} refused the caller's number {value} in {header}{rule}: {}", refused.way.dst, refused.words()),
-        remedy: format!("Let {} send in {header} a number that {} knows as its customer's", refused.way.src.ip(), refused.refuser()),
-        ..refused.finding("phrase", Confidence::Certain, vec![("header", header.into()), ("number", value.clone().into())])
+        summary: format!(
+            "{} refused the caller's number {value} in {header}{rule}: {}",
+            refused.way.dst,
+            refused.words()
+        ),
+        remedy: format!(
+            "Let {} send in {header} a number that {} knows as its customer's",
+            refused.way.src.ip(),
+            refused.refuser()
+        ),
+        ..refused.finding(
+            "phrase",
+            Confidence::Certain,
+            vec![("header", header.into()), ("number", value.clone().into())],
+        )
     }
 }
 
@@ -69,17 +81,35 @@ fn by_header(refused: &Refused<'_>, flaw: CallerFlaw) -> Finding {
     let (by, from) = (refused.way.dst, refused.way.src.ip());
     match flaw {
         CallerFlaw::NotE164(header, value, rule) => Finding {
-            summary: format!("{by} refused the call with {}; its {header} gives the caller as {value}: {rule}", refused.status()),
-            remedy: format!("Let {from} write the caller's number in {header} as + and country code, in place of {value}"),
-            ..refused.finding("not-e164", Confidence::Likely, vec![("header", header.into()), ("number", value.clone().into()), ("rule", rule.into())])
+            summary: format!(
+                "{by} refused the call with {}; its {header} gives the caller as {value}: {rule}",
+                refused.status()
+            ),
+            remedy: format!(
+                "Let {from} write the caller's number in {header} as + and country code, in place of {value}"
+            ),
+            ..refused.finding(
+                "not-e164",
+                Confidence::Likely,
+                vec![("header", header.into()), ("number", value.clone().into()), ("rule", rule.into())],
+            )
         },
         CallerFlaw::Conflict([(first, one), (second, other)]) => {
             let evidence: Vec<(&'static str, Value)> = vec![
-                ("header", first.into()), ("number", one.clone().into()), ("other_header", second.into()), ("other_number", other.clone().into()),
+                ("header", first.into()),
+                ("number", one.clone().into()),
+                ("other_header", second.into()),
+                ("other_number", other.clone().into()),
             ];
             Finding {
-                summary: format!("{by} refused the call with {}; its {first} names {one} and its {second} names {other}", refused.status()),
-                remedy: format!("Let {from} name the same subscriber in {first} and {second}, one that {} knows", by.ip()),
+                summary: format!(
+                    "{by} refused the call with {}; its {first} names {one} and its {second} names {other}",
+                    refused.status()
+                ),
+                remedy: format!(
+                    "Let {from} name the same subscriber in {first} and {second}, one that {} knows",
+                    by.ip()
+                ),
                 ..refused.finding("conflict", Confidence::Likely, evidence)
             }
         }

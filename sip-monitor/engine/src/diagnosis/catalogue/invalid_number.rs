@@ -78,9 +78,22 @@ fn by_form(refused: &Refused<'_>) -> Option<Finding> {
         return None;
     }
     Some(Finding {
-        summary: format!("{} refused the number {} with {}: {rule}, so it is not E.164", refused.way.dst, number.as_str(), refused.status()),
-        remedy: format!("Send the number to {} as + and country code, digits only; {} breaks that: {rule}", refused.refuser(), number.as_str()),
-        ..refused.finding("not-e164", Confidence::Likely, vec![("number", number.as_str().to_owned().into()), ("rule", rule.into())])
+        summary: format!(
+            "{} refused the number {} with {}: {rule}, so it is not E.164",
+            refused.way.dst,
+            number.as_str(),
+            refused.status()
+        ),
+        remedy: format!(
+            "Send the number to {} as + and country code, digits only; {} breaks that: {rule}",
+            refused.refuser(),
+            number.as_str()
+        ),
+        ..refused.finding(
+            "not-e164",
+            Confidence::Likely,
+            vec![("number", number.as_str().to_owned().into()), ("rule", rule.into())],
+        )
     })
 }
 

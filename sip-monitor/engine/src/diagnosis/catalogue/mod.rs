@@ -11,8 +11,14 @@ pub mod dropped_after_30s;
 pub mod identity_refused;
 pub mod invalid_caller_id;
 pub mod invalid_number;
+pub mod invite_flood;
 pub mod no_ack;
 pub mod one_way_audio;
+pub mod registration_expired;
+pub mod registration_failed;
+pub mod registration_flapping;
+pub mod registration_nat;
+pub mod scan;
 
 /// Every diagnosis, sorted by code.
 #[rustfmt::skip]
@@ -26,8 +32,14 @@ pub const ALL: &[&Diagnosis] = &[
     &identity_refused::DIAGNOSIS,
     &invalid_caller_id::DIAGNOSIS,
     &invalid_number::DIAGNOSIS,
+    &invite_flood::DIAGNOSIS,
     &no_ack::DIAGNOSIS,
     &one_way_audio::DIAGNOSIS,
+    &registration_expired::DIAGNOSIS,
+    &registration_failed::DIAGNOSIS,
+    &registration_flapping::DIAGNOSIS,
+    &registration_nat::DIAGNOSIS,
+    &scan::DIAGNOSIS,
 ];
 
 /// The files they stand in, in the same order.
@@ -42,8 +54,14 @@ const SOURCES: &[&str] = &[
     include_str!("identity_refused.rs"),
     include_str!("invalid_caller_id.rs"),
     include_str!("invalid_number.rs"),
+    include_str!("invite_flood.rs"),
     include_str!("no_ack.rs"),
     include_str!("one_way_audio.rs"),
+    include_str!("registration_expired.rs"),
+    include_str!("registration_failed.rs"),
+    include_str!("registration_flapping.rs"),
+    include_str!("registration_nat.rs"),
+    include_str!("scan.rs"),
 ];
 
 /// The diagnosis of that code.
