@@ -191,8 +191,10 @@ fn differences(
     }
     let codes: BTreeSet<String> =
         call.transactions.iter().flat_map(|t| t.responses.iter().map(|r| format!("{} {}", r.code, t.method))).collect();
+    // A transaction begins with its request. Of one that was never captured, only the final code and the times are told.
+    let of_seen_requests = |code: &&String| code.split(' ').nth(1).is_some_and(|method| their_methods.contains(method));
     let their_codes: BTreeSet<String> =
-        expected["codes"].as_object().into_iter().flat_map(|m| m.keys()).cloned().collect();
+        expected["codes"].as_object().into_iter().flat_map(|m| m.keys()).filter(of_seen_requests).cloned().collect();
     if codes != their_codes {
         out.push(("codes", format!("{codes:?}"), format!("{their_codes:?}")));
     }

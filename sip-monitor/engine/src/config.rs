@@ -110,6 +110,8 @@ pub struct Limits {
     pub calls: usize,
     /// Registered Contacts at a time.
     pub registrations: usize,
+    /// Peers at a time, besides the configured trunks.
+    pub peers: usize,
     /// RTP streams at a time.
     pub streams: usize,
     /// Transactions kept for one Call-ID.
@@ -127,6 +129,7 @@ impl Default for Limits {
         Self {
             calls: 200_000,
             registrations: 100_000,
+            peers: 4_096,
             streams: 100_000,
             transactions_per_call: 64,
             dialogs_per_call: 16,

@@ -30,6 +30,8 @@ pub enum Event {
     AnswerGivenUp,
     /// Time enough passed without another repetition of a 2xx that its ACK must have arrived.
     AnswerSettled,
+    /// A refusal named a limit.
+    Limited,
     /// An ICMP error quotes signalling of the call.
     Icmp,
     /// Something about its media changed, or a threshold of it came due.
@@ -54,6 +56,7 @@ impl Event {
             | Self::TimedOut(_)
             | Self::AnswerGivenUp
             | Self::AnswerSettled
+            | Self::Limited
             | Self::Icmp
             | Self::Media => true,
         }

@@ -40,12 +40,12 @@ use alert::AlertBook;
 use call::{Answered, Call, CallKey, CallTable, ChallengeIndex, Context};
 pub use config::EngineConfig;
 use counters::Counters;
-use diagnosis::{CallFacts, CaptureFacts, HostFacts, Subject};
+use diagnosis::{CallFacts, CaptureFacts, HostFacts, PeerFacts, Subject};
 use event::{Event, Events};
 use media::MediaTable;
 pub use packet::Packet;
 use packet::{Body, CaptureLoss, IcmpError};
-use peer::{FlowIndex, PeerTable};
+use peer::{FlowIndex, PeerTable, Touched};
 use privacy::Redactor;
 pub use record::Output;
 use registration::RegistrationTable;
@@ -84,14 +84,14 @@ impl Engine {
             redactor: Redactor::new(config.privacy),
             hasher: hasher.clone(),
             now: Timestamp::ZERO,
-            calls: CallTable::new(config.limits.calls, config.limits.text_bytes, hasher),
+            calls: CallTable::new(config.limits.calls, config.limits.text_bytes, hasher.clone()),
             timers: TimerQueue::default(),
             flows: FlowIndex::default(),
             answered: Answered::default(),
             challenges: ChallengeIndex::default(),
             registrations: RegistrationTable::new(config.limits.registrations),
             sources: SourceTable::default(),
-            peers: PeerTable::new(&config),
+            peers: PeerTable::new(&config, hasher),
             media: MediaTable::new(&config),
             alerts: AlertBook::new(&config),
             capture: CaptureFacts::default(),
@@ -113,6 +113,7 @@ impl Engine {
         self.config = EngineConfig { timers: self.config.timers, limits: self.config.limits, ..config };
         self.redactor = Redactor::new(self.config.privacy);
         self.media.set_config(&self.config);
+        self.peers.set_config(&self.config);
         self.alerts.set_config(&self.config);
     }
 
@@ -132,6 +133,12 @@ impl Engine {
     #[must_use]
     pub fn calls(&self) -> &CallTable {
         &self.calls
+    }
+
+    /// Peers known now, and what was measured of them.
+    #[must_use]
+    pub fn peers(&self) -> &PeerTable {
+        &self.peers
     }
 
     /// Streams known now.
@@ -177,7 +184,7 @@ impl Engine {
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Timestamp> {
         let due = [self.timers.next_at(), self.media.poll_timeout(), self.alerts.poll_timeout()];
-        let kept = [self.registrations.poll_timeout(), self.sources.poll_timeout()];
+        let kept = [self.peers.poll_timeout(), self.registrations.poll_timeout(), self.sources.poll_timeout()];
         due.into_iter().chain(kept).flatten().min()
     }
 
@@ -207,6 +214,10 @@ impl Engine {
                 self.media.handle_timeout(self.now);
             }
             self.run_registrations(self.now);
+            if self.peers.poll_timeout().is_some_and(|at| at <= self.now) {
+                let due = self.peers.handle_timeout(self.now);
+                self.judge_peers(due.into_iter().map(|key| (key, true)).collect(), None);
+            }
             if self.alerts.poll_timeout().is_some_and(|at| at <= self.now) {
                 self.alerts.handle_timeout(self.now, &mut self.outputs);
             }
@@ -237,7 +248,9 @@ impl Engine {
         };
         let over = call.run_timers(&mut ctx, now);
         let events = ctx.events;
+        let touched = self.peers.observe_timers(call, now);
         self.after(key, &events);
+        self.judge_peers(touched, Some(key));
         if over {
             self.counters.idle += u64::from(self.calls.get(key).is_some_and(Call::is_idle));
             self.free_call(key);
@@ -278,10 +291,36 @@ impl Engine {
         self.alerts.judge_call(key, &facts, &mut self.outputs);
     }
 
-    fn note_media(&mut self, key: Option<CallKey>) {
-        if let Some(key) = key {
-            self.after(key, &[Event::Media]);
+    /// Puts peers before the diagnoses whose measures changed in a way that can matter, or of which something is in force.
+    pub(crate) fn judge_peers(&mut self, touched: Touched, call: Option<CallKey>) {
+        let call = call.and_then(|key| self.calls.get(key)).filter(|call| call.is_call());
+        for (index, (key, must)) in touched.iter().enumerate() {
+            let is_done = touched.iter().take(index).any(|(other, done)| other == key && (*done || !must));
+            if is_done || !(*must || self.alerts.holds(Subject::Peer(*key))) {
+                continue;
+            }
+            let Some(peer) = self.peers.get(*key) else { continue };
+            let facts = PeerFacts {
+                now: self.now,
+                config: &self.config,
+                peer,
+                call: call.map(Call::identity),
+                peers: &self.peers,
+                capture: &self.capture,
+            };
+            self.alerts.judge_peer(*key, &facts, &mut self.outputs);
         }
+        for key in self.peers.take_evicted() {
+            self.alerts.forget(Subject::Peer(key));
+        }
+    }
+
+    fn note_media(&mut self, key: Option<CallKey>) {
+        let Some(key) = key else { return };
+        if let Some(call) = self.calls.get_mut(key) {
+            call.clock.media = None;
+        }
+        self.after(key, &[Event::Media]);
     }
 
     fn handle_icmp(&mut self, now: Timestamp, packet: &Packet<'_>, error: &IcmpError) {
@@ -328,6 +367,7 @@ impl Engine {
         {
             self.outputs.push_back(Output::Registration(Box::new(record)));
         }
+        self.peers.forget(call);
         self.alerts.forget(Subject::Call(key));
         self.media.release(key);
     }

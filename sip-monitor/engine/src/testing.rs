@@ -56,28 +56,17 @@ impl Sip {
         response
     }
 
-    pub(crate) fn uri(mut self, uri: &str) -> Self {
-        let method = self.start.split(' ').next().unwrap_or_default();
-        self.start = format!("{method} {uri} SIP/2.0");
-        self
-    }
-
     /// The To header with its tag: an in-dialog request, or a response of the callee.
-    pub(crate) fn to_tag(mut self, tag: &str) -> Self {
+    pub(crate) fn tagged(mut self, tag: &str) -> Self {
         self.to = format!("<sip:bob@203.0.113.7>;tag={tag}");
         self
     }
 
     /// An in-dialog request of the callee.
-    pub(crate) fn from_callee(mut self, tag: &str) -> Self {
+    pub(crate) fn by_callee(mut self, tag: &str) -> Self {
         self.from = format!("<sip:bob@203.0.113.7>;tag={tag}");
         self.to = "<sip:alice@198.51.100.10>;tag=a".into();
         self.vias = vec![self.vias[0].replace("198.51.100.10", "203.0.113.7")];
-        self
-    }
-
-    pub(crate) fn from_tag(mut self, tag: &str) -> Self {
-        self.from = format!("<sip:alice@198.51.100.10>;tag={tag}");
         self
     }
 
@@ -191,9 +180,9 @@ impl Rig {
         let invite = Sip::request("INVITE", 1).header("Contact: <sip:alice@198.51.100.10:5060>").sdp();
         self.send(0, A, B, &invite);
         self.send(10, B, A, &invite.response(100));
-        self.send(100, B, A, &invite.response(180).to_tag("b"));
-        self.send(2000, B, A, &invite.response(200).to_tag("b").header("Contact: <sip:bob@203.0.113.7:5060>").sdp());
-        self.send(2050, A, B, &Sip::request("ACK", 1).to_tag("b").branch("z9hG4bK-ack"));
+        self.send(100, B, A, &invite.response(180).tagged("b"));
+        self.send(2000, B, A, &invite.response(200).tagged("b").header("Contact: <sip:bob@203.0.113.7:5060>").sdp());
+        self.send(2050, A, B, &Sip::request("ACK", 1).tagged("b").branch("z9hG4bK-ack"));
         invite
     }
 

@@ -97,7 +97,7 @@ fn missing_capabilities() -> Vec<&'static str> {
     let admin = has(Capability::CAP_SYS_ADMIN);
     needed
         .into_iter()
-        .filter(|(c, _)| !has(*c) && !(admin && *c != Capability::CAP_NET_ADMIN))
+        .filter(|(c, _)| !has(*c) && (!admin || *c == Capability::CAP_NET_ADMIN))
         .map(|(_, name)| name)
         .collect()
 }

@@ -96,7 +96,10 @@ fn check(config: &Config) -> Result<(), String> {
     for (key, limit) in [
         ("capture.max_streams", capture.max_streams as usize),
         ("thresholds.no_ack_retransmissions", config.thresholds.no_ack_retransmissions as usize),
+        ("thresholds.invite_flood_per_second", config.thresholds.invite_flood_per_second as usize),
         ("limits.calls", limits.calls),
+        ("limits.peers", limits.peers),
+        ("limits.registrations", limits.registrations),
         ("limits.streams", limits.streams),
         ("limits.transactions_per_call", limits.transactions_per_call),
         ("limits.dialogs_per_call", limits.dialogs_per_call),

@@ -98,16 +98,25 @@ pub struct Thresholds {
     pub media_refused: Span,
     /// Media that flowed and does not any more.
     pub media_stopped: Span,
+    /// `invite-flood`: INVITEs of one source within a second.
+    pub invite_flood_per_second: u32,
     /// Window in which further cases of one alert to one peer are counted instead of told.
     pub alert_window: Span,
 }
 
 impl Default for Thresholds {
     fn default() -> Self {
-        let engine::Thresholds { no_ack_retransmissions, media_absent, media_refused, media_stopped, alert_window } =
-            engine::Thresholds::default();
+        let engine::Thresholds {
+            no_ack_retransmissions,
+            media_absent,
+            media_refused,
+            media_stopped,
+            invite_flood_per_second,
+            alert_window,
+        } = engine::Thresholds::default();
         Self {
             no_ack_retransmissions,
+            invite_flood_per_second,
             media_absent: Span(media_absent),
             media_refused: Span(media_refused),
             media_stopped: Span(media_stopped),
@@ -122,6 +131,10 @@ impl Default for Thresholds {
 pub struct Limits {
     /// Call-IDs at a time.
     pub calls: usize,
+    /// Peers at a time, besides the configured trunks.
+    pub peers: usize,
+    /// Registered Contacts at a time.
+    pub registrations: usize,
     /// RTP streams at a time.
     pub streams: usize,
     /// Transactions kept for one Call-ID.
@@ -136,9 +149,26 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        let engine::Limits { calls, streams, transactions_per_call, dialogs_per_call, alerts, text_bytes } =
-            engine::Limits::default();
-        Self { calls, streams, transactions_per_call, dialogs_per_call, alerts, text: Bytes(text_bytes as u64) }
+        let engine::Limits {
+            calls,
+            peers,
+            registrations,
+            streams,
+            transactions_per_call,
+            dialogs_per_call,
+            alerts,
+            text_bytes,
+        } = engine::Limits::default();
+        Self {
+            calls,
+            peers,
+            registrations,
+            streams,
+            transactions_per_call,
+            dialogs_per_call,
+            alerts,
+            text: Bytes(text_bytes as u64),
+        }
     }
 }
 
@@ -251,10 +281,13 @@ impl Config {
                 media_absent: self.thresholds.media_absent.0,
                 media_refused: self.thresholds.media_refused.0,
                 media_stopped: self.thresholds.media_stopped.0,
+                invite_flood_per_second: self.thresholds.invite_flood_per_second,
                 alert_window: self.thresholds.alert_window.0,
             },
             limits: engine::Limits {
                 calls: self.limits.calls,
+                peers: self.limits.peers,
+                registrations: self.limits.registrations,
                 streams: self.limits.streams,
                 transactions_per_call: self.limits.transactions_per_call,
                 dialogs_per_call: self.limits.dialogs_per_call,

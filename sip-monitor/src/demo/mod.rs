@@ -41,32 +41,36 @@ pub fn run(slow: bool) -> Result<(), Failure> {
     let program = std::env::current_exe().context("where this program is")?;
     let daemon = Daemon::start(&stage.pair.monitored, &program, stage::INTERFACE, &["--emit", "alerts"])?;
 
-    println!("Watching {} in a private network namespace. {} calls at the same time:", stage::INTERFACE, stories.len());
+    anstream::println!(
+        "Watching {} in a private network namespace. {} calls at the same time:",
+        stage::INTERFACE,
+        stories.len()
+    );
     for story in &stories {
-        println!("  {:<20}{}", story.name, story.title);
+        anstream::println!("  {:<20}{}", story.name, story.title);
     }
-    println!();
+    anstream::println!();
     let mut seen = Seen::default();
     let began = Instant::now();
     let played = play(&stage, &stories, |patience| {
         if let Some(line) = daemon.next_line(patience) {
-            println!("{}", seen.take(&line.text, &stories, line.at.duration_since(began)));
+            anstream::println!("{}", seen.take(&line.text, &stories, line.at.duration_since(began)));
         }
     });
     let (rest, log) = daemon.stop()?;
     for line in rest {
-        println!("{}", seen.take(&line.text, &stories, line.at.duration_since(began)));
+        anstream::println!("{}", seen.take(&line.text, &stories, line.at.duration_since(began)));
     }
     drop(stage);
     played?;
 
     let (table, good) = seen.verdict(&stories);
-    println!("{table}");
+    anstream::println!("{table}");
     if !good {
-        eprint!("{log}");
+        anstream::eprint!("{log}");
         return Err(Failure::new(Code::Software, "other alerts came than expected"));
     }
-    println!(
+    anstream::println!(
         "Every fault was found with its cause, and the good call raised nothing. {:.1} s.",
         began.elapsed().as_secs_f64()
     );

@@ -5,13 +5,19 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use sip_monitor_engine::diagnosis::Severity;
+
 use super::stage::call_id;
 use super::stories::Story;
+use crate::sink::{style, text};
+
+/// Columns: the demonstration is read in a window or in a log.
+const WIDTH: usize = 110;
 
 /// Everything the daemon said, by story.
 #[derive(Default)]
 pub struct Seen {
-    /// Code and cause by alert id: an update may have made the cause clearer, and the last word counts.
+    /// Call, code and cause by alert id: an update may have made the cause clearer, and the last word counts.
     alerts: BTreeMap<String, (String, String, String)>,
     /// Lines that are no alert.
     noise: Vec<String>,
@@ -26,8 +32,9 @@ impl Seen {
         };
         let text = |key: &str| alert[key].as_str().unwrap_or_default().to_owned();
         let story = story_of(&alert, stories).map_or("", |story| story.name);
-        self.alerts.insert(text("id"), (story.to_owned(), text("code"), text("cause")));
-        readable(&alert, story, since_start)
+        let verdict = (story.to_owned(), text("code"), text("cause"));
+        let repeated = self.alerts.insert(text("id"), verdict.clone()) == Some(verdict);
+        readable(&alert, story, since_start, repeated)
     }
 
     /// The table, and whether every story raised exactly what it must.
@@ -77,23 +84,29 @@ fn list(alerts: &BTreeSet<(&str, &str)>) -> String {
     alerts.iter().map(|(code, cause)| format!("{code}/{cause}")).collect::<Vec<_>>().join(" ")
 }
 
-/// An alert in sentences: what, how we know, what to do.
-fn readable(alert: &Value, story: &str, since_start: Duration) -> String {
+/// An alert in sentences: what, how we know, what to do. An update that says the same again is one line.
+fn readable(alert: &Value, story: &str, since_start: Duration, repeated: bool) -> String {
     let text = |key: &str| alert[key].as_str().unwrap_or_default();
-    let evidence = alert["evidence"].as_object().into_iter().flatten();
-    let evidence: Vec<String> = evidence.map(|(key, value)| format!("{key} {}", plain(value))).collect();
-    let (severity, status) = (text("severity"), text("status"));
-    format!(
-        "{:>6.1} s  {:<9}{} / {}  ({status}, {}; call {story})\n          {}\n          evidence: {}\n          remedy:   {}\n",
-        since_start.as_secs_f64(),
-        severity.to_uppercase(),
-        text("code"),
-        text("cause"),
-        text("confidence"),
-        text("summary"),
-        evidence.join(", "),
-        text("remedy"),
-    )
+    let severity = match text("severity") {
+        "critical" => Severity::Critical,
+        "warning" => Severity::Warning,
+        _ => Severity::Info,
+    };
+    let word = style::paint(style::of_severity(severity), &format!("{:<8}", text::severity(severity)));
+    let name = style::paint(style::BOLD, &format!("{} / {}", text("code"), text("cause")));
+    let more = if repeated { ", as above" } else { "" };
+    let seconds = since_start.as_secs_f64();
+    let mut out =
+        format!("{seconds:>6.1} s  {word}  {name}  ({}, {}; call {story}{more})\n", text("status"), text("confidence"));
+    if !repeated {
+        let evidence = alert["evidence"].as_object().into_iter().flatten();
+        let evidence: Vec<String> =
+            evidence.map(|(key, value)| format!("{} {}", key.replace('_', " "), plain(value))).collect();
+        out.push_str(&text::paragraph("", text("summary"), WIDTH));
+        out.push_str(&text::paragraph("seen: ", &evidence.join(", "), WIDTH));
+        out.push_str(&text::paragraph("do: ", text("remedy"), WIDTH));
+    }
+    out
 }
 
 /// A value without the quotes of JSON.

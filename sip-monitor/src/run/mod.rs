@@ -14,6 +14,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::{MissedTickBehavior, interval};
 
 use crate::capture::live::{Live, LiveError};
+use crate::capture::ring::HOLD_BACK_NS;
 use crate::cli::RunArgs;
 use crate::cli::exit::{Code, Failure};
 use crate::clock;
@@ -22,9 +23,9 @@ use crate::sink::Sinks;
 use notify::Notify;
 use status::Status;
 
-/// Timers run this far behind real time, so that what the kernel has seen by then has been read: the absence of a packet
-/// that waits in a ring is no absence.
-const LAG: Duration = Duration::from_millis(25);
+/// Timers run as far behind real time as records are held back to be put in order: the absence of a packet that waits in a
+/// ring is no absence.
+const LAG: Duration = Duration::from_nanos(HOLD_BACK_NS);
 /// How often local addresses are looked at again.
 const ADDRESSES: Duration = Duration::from_secs(5);
 
@@ -128,13 +129,6 @@ impl<'a> Daemon<'a> {
                 );
                 continue;
             }
-            let note = interface.note.as_deref().map(|n| format!(": {n}")).unwrap_or_default();
-            tracing::info!(
-                "watching {} (ingress {}, egress {}){note}",
-                interface.name,
-                interface.ingress,
-                interface.egress
-            );
             watching.push(interface.name);
         }
         let notify = Notify::from_environment();

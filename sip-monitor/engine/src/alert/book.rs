@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use foldhash::fast::FixedState;
+use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 use smallvec::SmallVec;
 
@@ -31,7 +31,7 @@ pub struct AlertBook {
     limit: usize,
     open: OpenAlerts,
     /// What is in force for whom right now.
-    held: HashMap<Subject, SmallVec<[Held; 2]>, FixedState>,
+    held: HashMap<Subject, SmallVec<[Held; 2]>, RandomState>,
     counters: AlertCounters,
 }
 
@@ -70,7 +70,7 @@ impl AlertBook {
             writer: Writer::new(config),
             limit: config.limits.alerts.max(1),
             open: OpenAlerts::new(config.thresholds.alert_window),
-            held: HashMap::with_hasher(FixedState::default()),
+            held: HashMap::with_hasher(RandomState::default()),
             counters: AlertCounters::default(),
         }
     }
@@ -98,7 +98,7 @@ impl AlertBook {
             Asks::Peer(ask) => ask(facts),
             Asks::Call(_) | Asks::Registration(_) | Asks::Source(_) | Asks::Host(_) => None,
         });
-        let case = Case { subject: Subject::Peer(key), now: facts.now, call: None, peers: facts.peers };
+        let case = Case { subject: Subject::Peer(key), now: facts.now, call: facts.call.as_ref(), peers: facts.peers };
         self.settle(case, facts.capture, findings, out);
     }
 
@@ -303,7 +303,7 @@ impl AlertBook {
                 line.links.extend(taker_id.filter(|id| !line.links.contains(id)));
             }
             // Nothing gets better after a call's end: what was wrong with it then stays what was wrong with it.
-            let is_over = case.call.is_some_and(|c| c.ended_at.is_some());
+            let is_over = matches!(case.subject, Subject::Call(_)) && case.call.is_some_and(|c| c.ended_at.is_some());
             if is_over && taker.is_none() {
                 open.outlive();
             } else {
@@ -356,6 +356,9 @@ impl AlertBook {
             links,
             calls: open.calls(),
         };
+        // What is said of a peer is no matter of the call at which it was seen, unless calls prove it.
+        let is_about_calls = matches!(case.subject, Subject::Call(_)) || verdict.finding.calls.is_some();
+        let case = Case { call: case.call.filter(|_| is_about_calls), ..case };
         let line = Box::new(self.writer.line(verdict.diagnosis, &verdict.finding, case, standing));
         open.line = Some(line.clone());
         match status {

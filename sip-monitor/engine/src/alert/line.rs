@@ -223,7 +223,7 @@ mod tests {
         call: Option<&CallIdentity<'_>>,
         standing: Standing<'_>,
     ) -> Alert {
-        let peers = PeerTable::new(config);
+        let peers = PeerTable::new(config, Default::default());
         let case = Case { subject: Subject::Host, now: standing.at, call, peers: &peers };
         Writer::new(config).line(&DIAGNOSIS, finding, case, standing)
     }

@@ -24,16 +24,12 @@ const CONFIRMED_IDLE: Duration = Duration::from_secs(24 * 3600);
 
 impl Call {
     /// When there is something to do next.
-    pub(crate) fn next_due(&self, now: Timestamp, config: &EngineConfig, media: &MediaTable) -> Timestamp {
+    pub(crate) fn next_due(&mut self, now: Timestamp, config: &EngineConfig, media: &MediaTable) -> Timestamp {
         let timers = &config.timers;
+        let media = Some(self.media_due(now, config, media));
         let transactions = self.transactions.iter().filter_map(|t| t.due(timers)).map(|(at, _)| at);
         let answers = self.answers.iter().filter_map(|a| a.due(config));
         let challenge = self.unanswered_challenge().map(|at| at + timers.give_up());
-        let media = if self.answered_at.is_some() && self.ended_at.is_none() {
-            self.media.next_check(media, config, now)
-        } else {
-            None
-        };
         transactions.chain(answers).chain(challenge).chain(media).fold(self.free_at(timers), Timestamp::min)
     }
 
@@ -67,13 +63,25 @@ impl Call {
         if let Some(at) = self.unanswered_challenge().filter(|at| *at + timers.give_up() <= now) {
             self.end(ctx, at, CallState::Failed);
         }
-        if self.answered_at.is_some()
-            && self.ended_at.is_none()
-            && self.media.next_check(ctx.media, config, now - Duration::from_nanos(1)).is_some_and(|at| at <= now)
-        {
-            ctx.events.push(Event::Media);
+        if self.clock.media.is_some_and(|at| at <= now) {
+            // Reports that came since may have pushed it away; then this was only a look at the clock.
+            self.clock.media = None;
+            if self.media_due(now - Duration::from_nanos(1), config, ctx.media) <= now {
+                self.clock.media = None;
+                ctx.events.push(Event::Media);
+            }
         }
         self.free_at(timers) <= now
+    }
+
+    /// When media comes to a threshold by time alone. Asked of it once, then kept: streams are not looked at for each message.
+    fn media_due(&mut self, now: Timestamp, config: &EngineConfig, media: &MediaTable) -> Timestamp {
+        if let Some(kept) = self.clock.media.filter(|at| *at > now) {
+            return kept;
+        }
+        let is_due = (self.answered_at.is_some() || self.adopted) && self.ended_at.is_none();
+        let next = if is_due { self.media.next_check(media, config, now) } else { None };
+        *self.clock.media.insert(next.unwrap_or(Timestamp::MAX))
     }
 
     /// Every INVITE that is left ended by timer B.

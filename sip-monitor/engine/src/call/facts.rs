@@ -9,6 +9,7 @@ use crate::diagnosis::CallIdentity;
 use crate::dialog::{Answer, Contact, Dialog, DialogState};
 use crate::media::MediaSession;
 use crate::packet::{Direction, IcmpKind};
+use crate::peer::{Leg, LimitSeen};
 use crate::record::{CallState, Side, StateChange};
 use crate::registration::Registration;
 use crate::text::StoredText;
@@ -84,6 +85,10 @@ pub struct Call {
     pub hangup: Option<Box<Hangup>>,
     /// ICMP errors that quote its signalling.
     pub icmp: Vec<IcmpSeen>,
+    /// What it counts for at the peers it goes through.
+    pub legs: SmallVec<[Leg; 1]>,
+    /// A refusal that named a limit; the last one.
+    pub limit: Option<Box<LimitSeen>>,
     /// REFERs in it.
     pub refers: Vec<Refer>,
     /// Refusals of the initial INVITE on the hop nearest to the caller, challenges among them, in order.
@@ -110,6 +115,8 @@ pub(crate) struct CallClock {
     pub due: Timestamp,
     /// The entry in the queue that counts; all others of this call are stale.
     pub armed: Timestamp,
+    /// When media is to be looked at by time alone, as of the last look; `None` where that is to be asked anew.
+    pub media: Option<Timestamp>,
 }
 
 /// The BYE or CANCEL that ended a call.

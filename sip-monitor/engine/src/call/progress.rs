@@ -59,6 +59,8 @@ impl Call {
             answers: smallvec::SmallVec::new(),
             hangup: None,
             icmp: Vec::new(),
+            legs: smallvec::SmallVec::new(),
+            limit: None,
             refers: Vec::new(),
             refusals: Vec::new(),
             attempt: None,
@@ -67,7 +69,7 @@ impl Call {
             session_interval_s: None,
             registration: None,
             media,
-            clock: CallClock { due: Timestamp::MAX, armed: Timestamp::MAX },
+            clock: CallClock { due: Timestamp::MAX, armed: Timestamp::MAX, media: None },
         }
     }
 
@@ -128,7 +130,7 @@ impl Call {
             return Some(index);
         }
         // A 2xx without To tag is RFC 2543's; its dialog has an empty tag (RFC 3261 12.1.2).
-        if !seen.in_dialog() && !seen.code.is_some_and(|code| code >= 200) {
+        if !seen.in_dialog() && seen.code.is_none_or(|code| code < 200) {
             return None;
         }
         if self.dialogs.len() >= ctx.config.limits.dialogs_per_call.min(usize::from(u8::MAX)) {
@@ -175,6 +177,7 @@ impl Call {
         if self.ended_at.is_none() {
             self.ended_at = Some(at);
             self.media.ended(at);
+            self.clock.media = None;
             for answer in &mut self.answers {
                 answer.given_up_at.get_or_insert(at);
             }
@@ -214,6 +217,7 @@ impl Call {
             call_id: self.call_id.as_str(),
         };
         self.media.handle_sdp(ctx.media, self.key, &context, &sdp);
+        self.clock.media = None;
         if self.answered_at.is_some() || self.adopted {
             self.note_hold(ctx, seen.at);
         }

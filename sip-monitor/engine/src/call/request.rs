@@ -72,6 +72,7 @@ impl Call {
             ack: None,
             cancelled_at: None,
             timed_out: None,
+            counted: false,
             has_offer,
             credentials: seen.has_credentials(),
         });

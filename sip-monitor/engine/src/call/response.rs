@@ -160,6 +160,7 @@ impl Call {
                 self.set_state(ctx, seen.at, CallState::Confirmed);
                 let id = self.dialog_id(ctx, seen);
                 self.media.confirmed(seen.at, id);
+                self.clock.media = None;
             }
         }
         if first && !(reliable_answer && early_exchange) {
@@ -264,10 +265,11 @@ impl Call {
             return ctx.events.push(Event::AnswerRepeated(times));
         }
         let nearest = self.transactions.iter().find(|t| t.method == MethodKind::Invite && !t.in_dialog);
-        if initial && nearest.is_some_and(|t| t.path == path.back()) {
-            if let Some(dialog) = self.dialogs.get_mut(usize::from(dialog)) {
-                dialog.reached_caller = true;
-            }
+        if initial
+            && nearest.is_some_and(|t| t.path == path.back())
+            && let Some(dialog) = self.dialogs.get_mut(usize::from(dialog))
+        {
+            dialog.reached_caller = true;
         }
         let hop = self.answer_hop(ctx, seen, path, index);
         if let Some(answer) = self.answers.get_mut(position) {
@@ -323,6 +325,7 @@ impl Call {
         if in_dialog {
             if has_offer && let Some(offerer) = requester {
                 self.media.offer_rejected(seen.at, offerer, seen.src, seen.dst);
+                self.clock.media = None;
             }
             return;
         }
@@ -363,6 +366,7 @@ impl Call {
                 let Some(requester) = requester else { return };
                 if code >= 300 && had_offer {
                     self.media.offer_rejected(seen.at, requester, seen.src, seen.dst);
+                    self.clock.media = None;
                 } else if (200..300).contains(&code) {
                     if seen.kind == MethodKind::Update {
                         self.refresh_target(ctx, seen, Some(requester.other()), dialog);

@@ -9,7 +9,7 @@ use crate::transaction::{MethodKind, TimerLetter};
 fn a_call_is_invited_answered_and_ended() {
     let mut rig = Rig::new();
     rig.answered_call();
-    let bye = Sip::request("BYE", 2).to_tag("b");
+    let bye = Sip::request("BYE", 2).tagged("b");
     rig.send(30_000, A, B, &bye);
     rig.send(30_010, B, A, &bye.response(200));
     let record = rig.finish(31_000).remove(0);
@@ -34,7 +34,7 @@ fn a_healthy_call_is_judged_once_for_its_signalling() {
     let mut rig = Rig::with(|config| config.media_sight = crate::config::MediaSight::Unseen);
     rig.answered_call();
     assert_eq!(rig.engine.counters().judgements, 0);
-    rig.send(2500, A, B, &Sip::request("BYE", 2).to_tag("b"));
+    rig.send(2500, A, B, &Sip::request("BYE", 2).tagged("b"));
     assert_eq!(rig.engine.counters().judgements, 1);
 }
 
@@ -42,7 +42,7 @@ fn a_healthy_call_is_judged_once_for_its_signalling() {
 fn the_callee_hangs_up_by_its_tags_not_by_its_address() {
     let mut rig = Rig::new();
     rig.answered_call();
-    rig.send(9000, B, A, &Sip::request("BYE", 1).from_callee("b").branch("z9hG4bK-callee-bye"));
+    rig.send(9000, B, A, &Sip::request("BYE", 1).by_callee("b").branch("z9hG4bK-callee-bye"));
     let record = rig.finish(9100).remove(0);
     assert_eq!(record.ended_by, Some(Side::Callee));
 }
@@ -51,7 +51,7 @@ fn the_callee_hangs_up_by_its_tags_not_by_its_address() {
 fn a_bye_repeated_is_one_transaction_with_retransmissions() {
     let mut rig = Rig::new();
     rig.answered_call();
-    let bye = Sip::request("BYE", 2).to_tag("b");
+    let bye = Sip::request("BYE", 2).tagged("b");
     for ms in [30_000, 30_500, 31_500, 33_500] {
         rig.send(ms, A, B, &bye);
     }
@@ -79,12 +79,12 @@ fn an_invite_with_credentials_goes_on_with_the_same_call() {
     let mut rig = Rig::new();
     let first = Sip::request("INVITE", 1);
     rig.send(0, A, B, &first);
-    rig.send(5, B, A, &first.response(401).to_tag("x"));
-    rig.send(6, A, B, &Sip::request("ACK", 1).to_tag("x").branch("z9hG4bK-INVITE-1"));
+    rig.send(5, B, A, &first.response(401).tagged("x"));
+    rig.send(6, A, B, &Sip::request("ACK", 1).tagged("x").branch("z9hG4bK-INVITE-1"));
     assert_eq!(rig.call("call-1").state, CallState::Calling);
     let second = Sip::request("INVITE", 2).header("Authorization: Digest username=\"a\"");
     rig.send(10, A, B, &second);
-    rig.send(500, B, A, &second.response(200).to_tag("b"));
+    rig.send(500, B, A, &second.response(200).tagged("b"));
     let record = rig.finish(600).remove(0);
     assert_eq!((record.state, record.final_code), (CallState::Confirmed, Some(200)));
     assert_eq!(record.invited_at, Some(at(0)));
@@ -96,8 +96,8 @@ fn an_unanswered_challenge_is_a_failure_when_64_t1_have_passed() {
     let mut rig = Rig::new();
     let invite = Sip::request("INVITE", 1);
     rig.send(0, A, B, &invite);
-    rig.send(5, B, A, &invite.response(401).to_tag("x"));
-    rig.send(6, A, B, &Sip::request("ACK", 1).to_tag("x").branch("z9hG4bK-INVITE-1"));
+    rig.send(5, B, A, &invite.response(401).tagged("x"));
+    rig.send(6, A, B, &Sip::request("ACK", 1).tagged("x").branch("z9hG4bK-INVITE-1"));
     rig.engine.handle_timeout(at(32_004));
     assert_eq!(rig.call("call-1").state, CallState::Calling);
     rig.engine.handle_timeout(at(32_005));
@@ -110,12 +110,12 @@ fn a_cancelled_call_has_failed_and_the_caller_ended_it() {
     let mut rig = Rig::new();
     let invite = Sip::request("INVITE", 1);
     rig.send(0, A, B, &invite);
-    rig.send(100, B, A, &invite.response(180).to_tag("b"));
+    rig.send(100, B, A, &invite.response(180).tagged("b"));
     let cancel = Sip::request("CANCEL", 1).branch("z9hG4bK-INVITE-1");
     rig.send(5000, A, B, &cancel);
     rig.send(5001, B, A, &cancel.response(200));
-    rig.send(5002, B, A, &invite.response(487).to_tag("b"));
-    rig.send(5003, A, B, &Sip::request("ACK", 1).to_tag("b").branch("z9hG4bK-INVITE-1"));
+    rig.send(5002, B, A, &invite.response(487).tagged("b"));
+    rig.send(5003, A, B, &Sip::request("ACK", 1).tagged("b").branch("z9hG4bK-INVITE-1"));
     let record = rig.finish(6000).remove(0);
     assert_eq!((record.state, record.final_code, record.ended_by), (CallState::Failed, Some(487), Some(Side::Caller)));
     assert_eq!(record.ended_at, Some(at(5002)));
@@ -139,13 +139,13 @@ fn a_forked_invite_makes_a_dialog_for_each_answerer() {
     let mut rig = Rig::new();
     let invite = Sip::request("INVITE", 1);
     rig.send(0, A, B, &invite);
-    rig.send(100, B, A, &invite.response(180).to_tag("b1"));
-    rig.send(110, B, A, &invite.response(180).to_tag("b2"));
-    rig.send(900, B, A, &invite.response(200).to_tag("b1"));
-    rig.send(910, B, A, &invite.response(200).to_tag("b2"));
-    rig.send(950, A, B, &Sip::request("ACK", 1).to_tag("b1").branch("z9hG4bK-k1"));
-    rig.send(960, A, B, &Sip::request("ACK", 1).to_tag("b2").branch("z9hG4bK-k2"));
-    rig.send(970, A, B, &Sip::request("BYE", 2).to_tag("b2"));
+    rig.send(100, B, A, &invite.response(180).tagged("b1"));
+    rig.send(110, B, A, &invite.response(180).tagged("b2"));
+    rig.send(900, B, A, &invite.response(200).tagged("b1"));
+    rig.send(910, B, A, &invite.response(200).tagged("b2"));
+    rig.send(950, A, B, &Sip::request("ACK", 1).tagged("b1").branch("z9hG4bK-k1"));
+    rig.send(960, A, B, &Sip::request("ACK", 1).tagged("b2").branch("z9hG4bK-k2"));
+    rig.send(970, A, B, &Sip::request("BYE", 2).tagged("b2"));
     let call = rig.call("call-1");
     assert_eq!((call.dialogs.len(), call.answers.len()), (2, 2));
     assert!(call.answers.iter().all(|a| a.is_acknowledged() && a.retransmissions() == 0));
@@ -159,8 +159,8 @@ fn both_hops_of_a_proxy_are_one_answer_seen_twice() {
     let relayed = invite.clone().via("SIP/2.0/UDP 192.0.2.1:5060;branch=z9hG4bK-proxy");
     rig.send(0, A, P, &invite);
     rig.send(1, P, B, &relayed);
-    rig.send(500, B, P, &relayed.response(200).to_tag("b").header("Record-Route: <sip:192.0.2.1;lr>"));
-    rig.send(501, P, A, &invite.response(200).to_tag("b").header("Record-Route: <sip:192.0.2.1;lr>"));
+    rig.send(500, B, P, &relayed.response(200).tagged("b").header("Record-Route: <sip:192.0.2.1;lr>"));
+    rig.send(501, P, A, &invite.response(200).tagged("b").header("Record-Route: <sip:192.0.2.1;lr>"));
     let call = rig.call("call-1");
     assert_eq!((call.transactions.len(), call.answers.len(), call.answers[0].hops.len()), (2, 1, 2));
     assert!(call.answers[0].hops.iter().all(|hop| hop.via_mismatch.is_none() && hop.expected_dst.is_none()));
@@ -173,8 +173,8 @@ fn an_ack_to_a_refusal_belongs_to_the_invites_transaction() {
     let mut rig = Rig::new();
     let invite = Sip::request("INVITE", 1);
     rig.send(0, A, B, &invite);
-    rig.send(100, B, A, &invite.response(486).to_tag("b"));
-    rig.send(110, A, B, &Sip::request("ACK", 1).to_tag("b").branch("z9hG4bK-INVITE-1"));
+    rig.send(100, B, A, &invite.response(486).tagged("b"));
+    rig.send(110, A, B, &Sip::request("ACK", 1).tagged("b").branch("z9hG4bK-INVITE-1"));
     let call = rig.call("call-1");
     assert!(call.transactions[0].ack.is_some() && call.answers.is_empty());
     assert_eq!((call.state, call.final_code), (CallState::Failed, Some(486)));
@@ -183,12 +183,12 @@ fn an_ack_to_a_refusal_belongs_to_the_invites_transaction() {
 #[test]
 fn an_ack_with_another_tag_or_cseq_is_odd_and_acknowledges_nothing() {
     for (ack, tags, cseq) in
-        [(Sip::request("ACK", 1).to_tag("other"), false, true), (Sip::request("ACK", 2).to_tag("b"), true, false)]
+        [(Sip::request("ACK", 1).tagged("other"), false, true), (Sip::request("ACK", 2).tagged("b"), true, false)]
     {
         let mut rig = Rig::new();
         let invite = Sip::request("INVITE", 1);
         rig.send(0, A, B, &invite);
-        rig.send(100, B, A, &invite.response(200).to_tag("b"));
+        rig.send(100, B, A, &invite.response(200).tagged("b"));
         rig.send(150, A, B, &ack.branch("z9hG4bK-ack"));
         let answer = &rig.call("call-1").answers[0];
         let odd = answer.acks[0].odd.as_ref().unwrap();
@@ -202,10 +202,10 @@ fn branches_without_the_magic_cookie_still_match_their_responses() {
     let mut rig = Rig::new();
     let invite = Sip::request("INVITE", 1).branch("1");
     rig.send(0, A, B, &invite);
-    rig.send(100, B, A, &invite.response(200).to_tag("b"));
-    let bye = Sip::request("BYE", 2).to_tag("b").branch("1");
+    rig.send(100, B, A, &invite.response(200).tagged("b"));
+    let bye = Sip::request("BYE", 2).tagged("b").branch("1");
     rig.send(900, A, B, &bye);
-    rig.send(910, B, A, &bye.response(200).to_tag("b"));
+    rig.send(910, B, A, &bye.response(200).tagged("b"));
     let call = rig.call("call-1");
     assert_eq!(call.transactions.len(), 2, "a stack that never changes its branch");
     assert!(call.transactions.iter().all(|t| t.responses[0].code == 200));
@@ -214,7 +214,7 @@ fn branches_without_the_magic_cookie_still_match_their_responses() {
 #[test]
 fn a_call_joined_in_the_middle_is_adopted() {
     let mut rig = Rig::new();
-    rig.send(0, A, B, &Sip::request("BYE", 7).to_tag("b"));
+    rig.send(0, A, B, &Sip::request("BYE", 7).tagged("b"));
     let record = rig.finish(1).remove(0);
     assert!(record.adopted && record.invited_at.is_none());
     assert_eq!(record.state, CallState::Disconnected);
@@ -224,7 +224,7 @@ fn a_call_joined_in_the_middle_is_adopted() {
 fn late_messages_find_their_call_and_make_no_new_one() {
     let mut rig = Rig::new();
     rig.answered_call();
-    let bye = Sip::request("BYE", 2).to_tag("b");
+    let bye = Sip::request("BYE", 2).tagged("b");
     rig.send(30_000, A, B, &bye);
     rig.send(30_001, B, A, &bye.response(200));
     rig.send(61_500, A, B, &bye);
@@ -237,10 +237,10 @@ fn late_messages_find_their_call_and_make_no_new_one() {
 fn a_transfer_that_came_up_is_told() {
     let mut rig = Rig::new();
     rig.answered_call();
-    let refer = Sip::request("REFER", 2).to_tag("b").header("Refer-To: <sip:carol@example.org>");
+    let refer = Sip::request("REFER", 2).tagged("b").header("Refer-To: <sip:carol@example.org>");
     rig.send(5000, A, B, &refer);
-    rig.send(5010, B, A, &refer.response(202).to_tag("b"));
-    let notify = Sip::request("NOTIFY", 1).from_callee("b").header("Event: refer").branch("z9hG4bK-n");
+    rig.send(5010, B, A, &refer.response(202).tagged("b"));
+    let notify = Sip::request("NOTIFY", 1).by_callee("b").header("Event: refer").branch("z9hG4bK-n");
     rig.send(6000, B, A, &notify.body("message/sipfrag", "SIP/2.0 200 OK\r\n"));
     let call = rig.call("call-1");
     assert_eq!((call.refers[0].code, call.refers[0].notified), (Some(202), Some((at(6000), 200))));
@@ -251,7 +251,7 @@ fn a_transfer_that_came_up_is_told() {
 fn icmp_errors_are_joined_to_the_call_whose_message_they_quote() {
     let mut rig = Rig::new();
     rig.answered_call();
-    rig.send(5000, B, A, &Sip::request("BYE", 1).from_callee("b"));
+    rig.send(5000, B, A, &Sip::request("BYE", 1).by_callee("b"));
     rig.icmp(5002, "198.51.100.10:0", IcmpKind::PortUnreachable, B, A);
     rig.icmp(5502, "198.51.100.10:0", IcmpKind::PortUnreachable, B, A);
     let call = rig.call("call-1");
@@ -298,9 +298,9 @@ fn a_long_call_keeps_its_setup_and_forgets_old_transactions() {
     let mut rig = Rig::new();
     rig.answered_call();
     for n in 2..500 {
-        let options = Sip::request("OPTIONS", n).to_tag("b");
+        let options = Sip::request("OPTIONS", n).tagged("b");
         rig.send(3000 + i64::from(n) * 1000, A, B, &options);
-        rig.send(3001 + i64::from(n) * 1000, B, A, &options.response(200).to_tag("b"));
+        rig.send(3001 + i64::from(n) * 1000, B, A, &options.response(200).tagged("b"));
     }
     let call = rig.call("call-1");
     assert_eq!(call.transactions.len(), 64);
@@ -323,9 +323,9 @@ fn a_registration_tells_what_was_granted() {
     let register =
         |n: u32| Sip::request("REGISTER", n).header("Contact: <sip:alice@198.51.100.10>").header("Expires: 3600");
     rig.send(0, A, B, &register(1));
-    rig.send(5, B, A, &register(1).response(401).to_tag("r"));
+    rig.send(5, B, A, &register(1).response(401).tagged("r"));
     rig.send(10, A, B, &register(2).header("Authorization: Digest username=\"a\""));
-    rig.send(15, B, A, &register(2).response(200).to_tag("r").header("Contact: <sip:alice@198.51.100.10>;expires=60"));
+    rig.send(15, B, A, &register(2).response(200).tagged("r").header("Contact: <sip:alice@198.51.100.10>;expires=60"));
     rig.engine.finish(at(100));
     let records: Vec<_> = rig.outputs();
     let [crate::Output::Registration(record)] = records.as_slice() else { panic!("{records:?}") };
@@ -343,9 +343,9 @@ fn a_proxy_that_uses_another_tag_further_on_ends_the_call_with_the_callers_dialo
     let relayed = invite.clone().via("SIP/2.0/UDP 192.0.2.1:5060;branch=z9hG4bK-proxy");
     rig.send(0, A, P, &invite);
     rig.send(1, P, B, &relayed);
-    rig.send(500, B, P, &relayed.response(200).to_tag("b2"));
-    rig.send(501, P, A, &invite.response(200).to_tag("b1"));
-    rig.send(9000, A, P, &Sip::request("BYE", 2).to_tag("b1"));
+    rig.send(500, B, P, &relayed.response(200).tagged("b2"));
+    rig.send(501, P, A, &invite.response(200).tagged("b1"));
+    rig.send(9000, A, P, &Sip::request("BYE", 2).tagged("b1"));
     assert_eq!(rig.call("call-1").ended_at, Some(at(9000)));
 }
 
@@ -366,9 +366,68 @@ fn a_user_who_types_a_password_for_a_minute_goes_on_with_the_same_call() {
     let mut rig = Rig::new();
     let invite = Sip::request("INVITE", 1);
     rig.send(0, A, B, &invite);
-    rig.send(5, B, A, &invite.response(407).to_tag("x"));
-    rig.send(6, A, B, &Sip::request("ACK", 1).to_tag("x").branch("z9hG4bK-INVITE-1"));
+    rig.send(5, B, A, &invite.response(407).tagged("x"));
+    rig.send(6, A, B, &Sip::request("ACK", 1).tagged("x").branch("z9hG4bK-INVITE-1"));
     rig.send(60_000, A, B, &Sip::request("INVITE", 2));
     assert_eq!(rig.engine.counters().sessions, 1);
     assert_eq!((rig.call("call-1").state, rig.call("call-1").ended_at), (CallState::Calling, None));
+}
+
+/// Messages of a call, some of them damaged: which byte and how is a fixed sequence of numbers.
+fn damaged_traffic(rig: &mut Rig, seed: u64) {
+    let mut state = seed;
+    let mut next = |below: usize| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 33) as usize % below
+    };
+    let invite = Sip::request("INVITE", 1).header("Contact: <sip:alice@198.51.100.10:5060>").sdp();
+    let messages = [
+        (A, B, invite.clone()),
+        (B, A, invite.response(183).tagged("b").header("RSeq: 1").header("Require: 100rel").sdp()),
+        (A, B, Sip::request("PRACK", 2).tagged("b").header("RAck: 1 1 INVITE")),
+        (B, A, invite.response(200).tagged("b").header("Record-Route: <sip:192.0.2.1;lr>").sdp()),
+        (A, B, Sip::request("ACK", 1).tagged("b").header("Route: <sip:192.0.2.1;lr>")),
+        (B, A, Sip::request("INVITE", 9).by_callee("b").sdp()),
+        (A, B, Sip::request("REFER", 3).tagged("b").header("Refer-To: <sip:c@example.org>")),
+        (A, B, Sip::request("CANCEL", 1).branch("z9hG4bK-INVITE-1")),
+        (B, A, invite.response(487).tagged("b")),
+        (A, B, Sip::request("REGISTER", 4).header("Contact: *").header("Expires: 0")),
+        (A, B, Sip::request("BYE", 5).tagged("b").header("Reason: Q.850;cause=16")),
+    ];
+    for n in 0..4_000_i64 {
+        let (src, dst, sip) = &messages[next(messages.len())];
+        let call_id = format!("call-{}", next(20));
+        let mut bytes = sip.clone().call_id(&call_id).bytes();
+        for _ in 0..next(4) {
+            let at = next(bytes.len());
+            bytes[at] = next(256) as u8;
+        }
+        bytes.truncate(bytes.len() - next(bytes.len() / 4) * next(2));
+        rig.send_bytes(n * 37, src, dst, &bytes, n as u32 % 7);
+        if n % 50 == 0 {
+            rig.icmp(n * 37, "192.0.2.9:0", IcmpKind::Prohibited, B, A);
+        }
+    }
+}
+
+#[test]
+fn damaged_messages_are_taken_without_panic_and_all_facts_are_freed() {
+    for seed in 1..=5 {
+        let mut rig = Rig::with(|config| config.limits.calls = 64);
+        damaged_traffic(&mut rig, seed);
+        assert!(rig.engine.calls().len() <= 64);
+        rig.finish(1_000_000);
+        assert!(rig.engine.calls().is_empty());
+    }
+}
+
+#[test]
+fn the_same_input_gives_the_same_output() {
+    let run = || {
+        let mut rig = Rig::with(|config| config.emit.messages = true);
+        damaged_traffic(&mut rig, 7);
+        rig.engine.finish(at(1_000_000));
+        rig.outputs().iter().map(|output| serde_json::to_string(output).unwrap()).collect::<Vec<_>>()
+    };
+    assert_eq!(run(), run());
 }

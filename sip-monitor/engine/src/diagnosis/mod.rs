@@ -7,9 +7,11 @@
 mod bound;
 pub mod catalogue;
 mod missing_media;
+mod peer_view;
 mod phrase;
 mod refused;
 mod subject;
+mod unacknowledged;
 
 use std::borrow::Cow;
 

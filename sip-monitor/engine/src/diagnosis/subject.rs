@@ -2,7 +2,7 @@
 
 use core::net::IpAddr;
 
-use super::CaptureFacts;
+use super::{CallIdentity, CaptureFacts};
 use crate::call::CallKey;
 use crate::config::EngineConfig;
 use crate::peer::{Peer, PeerKey, PeerTable};
@@ -34,6 +34,8 @@ pub struct PeerFacts<'a> {
     pub config: &'a EngineConfig,
     /// What was measured of it.
     pub peer: &'a Peer,
+    /// The call at which it is asked, where it is one.
+    pub call: Option<CallIdentity<'a>>,
     /// The others, and the trunks.
     pub peers: &'a PeerTable,
     /// What the monitor missed.

@@ -72,6 +72,12 @@ impl core::fmt::Display for PrefixError {
 }
 
 impl Prefix {
+    /// The address as it was written.
+    #[must_use]
+    pub const fn first(&self) -> IpAddr {
+        self.addr
+    }
+
     /// Whether the address begins with these bits. IPv4 mapped into IPv6 is IPv4.
     #[must_use]
     pub fn contains(&self, addr: IpAddr) -> bool {

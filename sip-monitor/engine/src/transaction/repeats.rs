@@ -23,7 +23,20 @@ pub struct Repeats {
     last: Timestamp,
     count: u32,
     last_ip_id: u32,
-    again: Option<Box<Vec<Timestamp>>>,
+    again: Option<Box<Again>>,
+}
+
+/// Times after the first, on the heap: most messages are sent once.
+#[derive(Clone, Debug, Default, PartialEq)]
+struct Again {
+    kept: usize,
+    times: [Timestamp; TIMES_KEPT - 1],
+}
+
+impl Again {
+    fn times(&self) -> &[Timestamp] {
+        self.times.get(..self.kept).unwrap_or_default()
+    }
 }
 
 impl Repeats {
@@ -59,14 +72,14 @@ impl Repeats {
 
     /// Each time it was sent, as far as kept (the first 11).
     pub fn times(&self) -> impl Iterator<Item = Timestamp> + '_ {
-        core::iter::once(self.first).chain(self.again.iter().flat_map(|again| again.iter().copied()))
+        core::iter::once(self.first).chain(self.again.iter().flat_map(|again| again.times().iter().copied()))
     }
 
     /// How often it was sent again after `since`, as far as the times are kept; the last always is.
     #[must_use]
     pub fn retransmissions_after(&self, since: Timestamp) -> u32 {
-        let kept = self.again.as_ref().map_or(0, |again| again.len());
-        let later = self.again.iter().flat_map(|again| again.iter()).filter(|at| **at > since).count();
+        let kept = self.again.as_ref().map_or(0, |again| again.kept);
+        let later = self.again.iter().flat_map(|again| again.times()).filter(|at| **at > since).count();
         let unkept = (self.retransmissions() as usize).saturating_sub(kept);
         let later = if self.last > since { later + unkept } else { later };
         u32::try_from(later).unwrap_or(u32::MAX)
@@ -91,8 +104,9 @@ impl Repeats {
         self.last_ip_id = ip_id;
         self.count = self.count.saturating_add(1);
         let again = self.again.get_or_insert_with(Box::default);
-        if again.len() + 1 < TIMES_KEPT {
-            again.push(at);
+        if let Some(free) = again.times.get_mut(again.kept) {
+            *free = at;
+            again.kept += 1;
         }
         Sighting::Retransmission
     }

@@ -62,10 +62,13 @@ pub struct Guess {
     pub because: &'static str,
 }
 
+/// One way to tell; no address where it does not.
+type Step = fn(&Survey) -> BTreeSet<IpAddr>;
+
 /// Guesses the host a capture was taken on or for.
 #[must_use]
 pub fn guess(survey: &Survey) -> Guess {
-    let steps: [(fn(&Survey) -> BTreeSet<IpAddr>, &str); 5] = [
+    let steps: [(Step, &str); 5] = [
         (stated, "the capture says which packets it sent and received"),
         (in_every_frame, "its network card is in every frame"),
         (common, "it takes part in most conversations"),
@@ -223,7 +226,7 @@ mod tests {
         survey.frames = 4;
         survey.hardware = [(host, 4), (router, 4)].into();
         for (addr, card) in [("192.0.2.1", host), ("203.0.113.7", router), ("203.0.113.8", router)] {
-            survey.hosts.entry(ip(addr)).or_insert_with(Host::default).sends_from.insert(card);
+            survey.hosts.entry(ip(addr)).or_default().sends_from.insert(card);
         }
         let guess = guess(&survey);
         assert_eq!(guess.addresses, [ip("192.0.2.1")].into());

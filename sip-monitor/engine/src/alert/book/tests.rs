@@ -33,7 +33,7 @@ impl Bench {
     }
 
     fn with(config: EngineConfig) -> Self {
-        let peers = PeerTable::new(&config);
+        let peers = PeerTable::new(&config, Default::default());
         Self { book: AlertBook::new(&config), out: VecDeque::new(), capture: CaptureFacts::default(), peers }
     }
 

@@ -8,17 +8,24 @@ pub mod capture_loss;
 pub mod codec_mismatch;
 pub mod destination_forbidden;
 pub mod dropped_after_30s;
+pub mod excess_retransmission;
+pub mod fixed_duration_drops;
 pub mod identity_refused;
 pub mod invalid_caller_id;
 pub mod invalid_number;
 pub mod invite_flood;
+pub mod low_success_rate;
 pub mod no_ack;
 pub mod one_way_audio;
+pub mod peer_unavailable;
 pub mod registration_expired;
 pub mod registration_failed;
 pub mod registration_flapping;
 pub mod registration_nat;
 pub mod scan;
+pub mod slow_setup;
+pub mod trunk_down;
+pub mod trunk_limit;
 
 /// Every diagnosis, sorted by code.
 #[rustfmt::skip]
@@ -29,17 +36,24 @@ pub const ALL: &[&Diagnosis] = &[
     &codec_mismatch::DIAGNOSIS,
     &destination_forbidden::DIAGNOSIS,
     &dropped_after_30s::DIAGNOSIS,
+    &excess_retransmission::DIAGNOSIS,
+    &fixed_duration_drops::DIAGNOSIS,
     &identity_refused::DIAGNOSIS,
     &invalid_caller_id::DIAGNOSIS,
     &invalid_number::DIAGNOSIS,
     &invite_flood::DIAGNOSIS,
+    &low_success_rate::DIAGNOSIS,
     &no_ack::DIAGNOSIS,
     &one_way_audio::DIAGNOSIS,
+    &peer_unavailable::DIAGNOSIS,
     &registration_expired::DIAGNOSIS,
     &registration_failed::DIAGNOSIS,
     &registration_flapping::DIAGNOSIS,
     &registration_nat::DIAGNOSIS,
     &scan::DIAGNOSIS,
+    &slow_setup::DIAGNOSIS,
+    &trunk_down::DIAGNOSIS,
+    &trunk_limit::DIAGNOSIS,
 ];
 
 /// The files they stand in, in the same order.
@@ -51,17 +65,24 @@ const SOURCES: &[&str] = &[
     include_str!("codec_mismatch.rs"),
     include_str!("destination_forbidden.rs"),
     include_str!("dropped_after_30s.rs"),
+    include_str!("excess_retransmission.rs"),
+    include_str!("fixed_duration_drops.rs"),
     include_str!("identity_refused.rs"),
     include_str!("invalid_caller_id.rs"),
     include_str!("invalid_number.rs"),
     include_str!("invite_flood.rs"),
+    include_str!("low_success_rate.rs"),
     include_str!("no_ack.rs"),
     include_str!("one_way_audio.rs"),
+    include_str!("peer_unavailable.rs"),
     include_str!("registration_expired.rs"),
     include_str!("registration_failed.rs"),
     include_str!("registration_flapping.rs"),
     include_str!("registration_nat.rs"),
     include_str!("scan.rs"),
+    include_str!("slow_setup.rs"),
+    include_str!("trunk_down.rs"),
+    include_str!("trunk_limit.rs"),
 ];
 
 /// The diagnosis of that code.
