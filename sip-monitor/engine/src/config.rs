@@ -4,6 +4,8 @@
 use core::net::IpAddr;
 use core::time::Duration;
 
+use crate::peer::Trunk;
+
 /// Everything the engine can be told.
 #[derive(Clone, Debug, PartialEq)]
 pub struct EngineConfig {
@@ -17,6 +19,8 @@ pub struct EngineConfig {
     pub thresholds: Thresholds,
     /// How much is kept.
     pub limits: Limits,
+    /// Peers that are known by name.
+    pub trunks: Vec<Trunk>,
     /// Which records leave the engine besides alerts.
     pub emit: Emit,
     /// What is done to phone numbers and user parts in what leaves the engine.
@@ -35,6 +39,7 @@ impl Default for EngineConfig {
             timers: SipTimers::default(),
             thresholds: Thresholds::default(),
             limits: Limits::default(),
+            trunks: Vec::new(),
             emit: Emit::default(),
             privacy: Privacy::Mask,
             host: String::new(),
@@ -85,6 +90,8 @@ pub struct Thresholds {
     pub hold_too_long: Duration,
     /// A transfer whose outcome is not told by then has failed: 60 s.
     pub transfer_notify: Duration,
+    /// INVITEs of one source within a second above which it is a flood: 50.
+    pub invite_flood_per_second: u32,
     /// Window in which further cases of one alert to one peer are counted instead of told: 300 s.
     pub alert_window: Duration,
 }
@@ -99,6 +106,7 @@ impl Default for Thresholds {
             unanswered_retransmissions: 3,
             hold_too_long: Duration::from_secs(900),
             transfer_notify: Duration::from_secs(60),
+            invite_flood_per_second: 50,
             alert_window: Duration::from_secs(300),
         }
     }
@@ -109,6 +117,10 @@ impl Default for Thresholds {
 pub struct Limits {
     /// Call-IDs at a time.
     pub calls: usize,
+    /// Registered Contacts at a time.
+    pub registrations: usize,
+    /// Peers at a time, besides the configured trunks.
+    pub peers: usize,
     /// RTP streams at a time.
     pub streams: usize,
     /// Transactions kept for one Call-ID.
@@ -125,6 +137,8 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             calls: 200_000,
+            registrations: 100_000,
+            peers: 4_096,
             streams: 100_000,
             transactions_per_call: 64,
             dialogs_per_call: 16,

@@ -12,6 +12,10 @@ pub enum Event {
     State(CallState),
     /// A 2xx to INVITE was sent again, for the so-manieth time.
     AnswerRepeated(u32),
+    /// The initial INVITE was answered with a challenge, for the so-manieth time.
+    Challenged(u32),
+    /// The 2xx to the initial INVITE does not fit its offer.
+    AnswerUnfit,
     /// An ACK came for a 2xx that had been sent again so many times.
     Acknowledged(u32),
     /// A request was sent again, for the so-manieth time.
@@ -26,6 +30,8 @@ pub enum Event {
     AnswerGivenUp,
     /// Time enough passed without another repetition of a 2xx that its ACK must have arrived.
     AnswerSettled,
+    /// A refusal named a limit.
+    Limited,
     /// An ICMP error quotes signalling of the call.
     Icmp,
     /// Something about its media changed, or a threshold of it came due.
@@ -44,12 +50,15 @@ impl Event {
     pub fn can_matter(self, repetitions: u32) -> bool {
         match self {
             Self::AnswerRepeated(n) | Self::Acknowledged(n) | Self::RequestRepeated(_, n) => n >= repetitions,
+            Self::Challenged(n) => n > 1,
             Self::State(state) => matches!(state, CallState::Failed | CallState::Timeout | CallState::Held),
             Self::HungUp(method) => method == MethodKind::Bye,
-            Self::Renegotiated
+            Self::AnswerUnfit
+            | Self::Renegotiated
             | Self::TimedOut(_)
             | Self::AnswerGivenUp
             | Self::AnswerSettled
+            | Self::Limited
             | Self::Icmp
             | Self::Media
             | Self::Noted => true,

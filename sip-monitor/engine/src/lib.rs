@@ -23,6 +23,7 @@ pub mod sdp;
 mod seen;
 mod signalling;
 pub mod sip;
+pub mod source;
 #[cfg(test)]
 mod testing;
 pub mod text;
@@ -36,17 +37,19 @@ use std::collections::VecDeque;
 use foldhash::fast::RandomState;
 
 use alert::AlertBook;
-use call::{Call, CallKey, CallTable, Context, Referrals};
+use call::{Answered, Call, CallKey, CallTable, ChallengeIndex, Context, Referrals};
 pub use config::EngineConfig;
 use counters::Counters;
-use diagnosis::{CallFacts, CaptureFacts, HostFacts};
+use diagnosis::{CallFacts, CaptureFacts, HostFacts, PeerFacts, Subject};
 use event::{Event, Events};
 use media::MediaTable;
 pub use packet::Packet;
 use packet::{Body, CaptureLoss, IcmpError};
-use peer::FlowIndex;
+use peer::{FlowIndex, PeerTable, Touched};
 use privacy::Redactor;
 pub use record::Output;
+use registration::RegistrationTable;
+use source::SourceTable;
 pub use time::Timestamp;
 use timer::TimerQueue;
 
@@ -61,6 +64,11 @@ pub struct Engine {
     timers: TimerQueue,
     flows: FlowIndex,
     referrals: Referrals,
+    answered: Answered,
+    challenges: ChallengeIndex,
+    registrations: RegistrationTable,
+    sources: SourceTable,
+    peers: PeerTable,
     media: MediaTable,
     alerts: AlertBook,
     capture: CaptureFacts,
@@ -77,10 +85,15 @@ impl Engine {
             redactor: Redactor::new(config.privacy),
             hasher: hasher.clone(),
             now: Timestamp::ZERO,
-            calls: CallTable::new(config.limits.calls, config.limits.text_bytes, hasher),
+            calls: CallTable::new(config.limits.calls, config.limits.text_bytes, hasher.clone()),
             timers: TimerQueue::default(),
             flows: FlowIndex::default(),
             referrals: Referrals::default(),
+            answered: Answered::default(),
+            challenges: ChallengeIndex::default(),
+            registrations: RegistrationTable::new(config.limits.registrations),
+            sources: SourceTable::default(),
+            peers: PeerTable::new(&config, hasher),
             media: MediaTable::new(&config),
             alerts: AlertBook::new(&config),
             capture: CaptureFacts::default(),
@@ -102,6 +115,7 @@ impl Engine {
         self.config = EngineConfig { timers: self.config.timers, limits: self.config.limits, ..config };
         self.redactor = Redactor::new(self.config.privacy);
         self.media.set_config(&self.config);
+        self.peers.set_config(&self.config);
         self.alerts.set_config(&self.config);
     }
 
@@ -121,6 +135,12 @@ impl Engine {
     #[must_use]
     pub fn calls(&self) -> &CallTable {
         &self.calls
+    }
+
+    /// Peers known now, and what was measured of them.
+    #[must_use]
+    pub fn peers(&self) -> &PeerTable {
+        &self.peers
     }
 
     /// Streams known now.
@@ -165,7 +185,9 @@ impl Engine {
     /// When [`Engine::handle_timeout`] should be called next.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Timestamp> {
-        [self.timers.next_at(), self.media.poll_timeout(), self.alerts.poll_timeout()].into_iter().flatten().min()
+        let due = [self.timers.next_at(), self.media.poll_timeout(), self.alerts.poll_timeout()];
+        let kept = [self.peers.poll_timeout(), self.registrations.poll_timeout(), self.sources.poll_timeout()];
+        due.into_iter().chain(kept).flatten().min()
     }
 
     /// The next thing to tell.
@@ -192,6 +214,11 @@ impl Engine {
             }
             if self.media.poll_timeout().is_some_and(|at| at <= self.now) {
                 self.media.handle_timeout(self.now);
+            }
+            self.run_registrations(self.now);
+            if self.peers.poll_timeout().is_some_and(|at| at <= self.now) {
+                let due = self.peers.handle_timeout(self.now);
+                self.judge_peers(due.into_iter().map(|key| (key, true)).collect(), None);
             }
             if self.alerts.poll_timeout().is_some_and(|at| at <= self.now) {
                 self.alerts.handle_timeout(self.now, &mut self.outputs);
@@ -223,7 +250,9 @@ impl Engine {
         };
         let over = call.run_timers(&mut ctx, now);
         let events = ctx.events;
+        let touched = self.peers.observe_timers(call, now);
         self.after(key, &events);
+        self.judge_peers(touched, Some(key));
         if over {
             self.counters.idle += u64::from(self.calls.get(key).is_some_and(Call::is_idle));
             self.free_call(key);
@@ -231,7 +260,7 @@ impl Engine {
     }
 
     /// What follows from what happened to a call: a judgement if it can matter, and its next timer.
-    fn after(&mut self, key: CallKey, events: &[Event]) {
+    pub(crate) fn after(&mut self, key: CallKey, events: &[Event]) {
         let repetitions = self.config.thresholds.no_ack_retransmissions;
         if events.iter().any(|event| event.can_matter(repetitions)) {
             self.judge(key);
@@ -245,6 +274,11 @@ impl Engine {
 
     fn judge(&mut self, key: CallKey) {
         let Some(call) = self.calls.get(key).filter(|call| call.is_judged()) else { return };
+        // The calls of a scan are the scan, not so many faulty calls.
+        let caller = call.hops.first().filter(|hop| hop.direction != packet::Direction::Out);
+        if caller.is_some_and(|hop| self.sources.is_scanning(hop.a.ip())) {
+            return;
+        }
         self.counters.judgements += 1;
         let facts = CallFacts {
             now: self.now,
@@ -252,9 +286,35 @@ impl Engine {
             identity: call.identity(),
             call,
             media: &self.media,
+            answered: &self.answered,
+            peers: &self.peers,
             capture: &self.capture,
         };
         self.alerts.judge_call(key, &facts, &mut self.outputs);
+    }
+
+    /// Puts peers before the diagnoses whose measures changed in a way that can matter, or of which something is in force.
+    pub(crate) fn judge_peers(&mut self, touched: Touched, call: Option<CallKey>) {
+        let call = call.and_then(|key| self.calls.get(key)).filter(|call| call.is_call());
+        for (index, (key, must)) in touched.iter().enumerate() {
+            let is_done = touched.iter().take(index).any(|(other, done)| other == key && (*done || !must));
+            if is_done || !(*must || self.alerts.holds(Subject::Peer(*key))) {
+                continue;
+            }
+            let Some(peer) = self.peers.get(*key) else { continue };
+            let facts = PeerFacts {
+                now: self.now,
+                config: &self.config,
+                peer,
+                call: call.map(Call::identity),
+                peers: &self.peers,
+                capture: &self.capture,
+            };
+            self.alerts.judge_peer(*key, &facts, &mut self.outputs);
+        }
+        for key in self.peers.take_evicted() {
+            self.alerts.forget(Subject::Peer(key));
+        }
     }
 
     fn note_media(&mut self, key: Option<CallKey>) {
@@ -293,7 +353,7 @@ impl Engine {
         lost.unreadable += loss.unreadable;
         self.capture.first_lost_at.get_or_insert(now);
         self.capture.last_lost_at = Some(now);
-        let facts = HostFacts { now, config: &self.config, capture: &self.capture };
+        let facts = HostFacts { now, config: &self.config, peers: &self.peers, capture: &self.capture };
         self.alerts.judge_host(&facts, &mut self.outputs);
     }
 
@@ -309,7 +369,8 @@ impl Engine {
         {
             self.outputs.push_back(Output::Registration(Box::new(record)));
         }
-        self.alerts.forget_call(key);
+        self.peers.forget(call);
+        self.alerts.forget(Subject::Call(key));
         self.media.release(key);
     }
 

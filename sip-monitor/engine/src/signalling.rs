@@ -2,8 +2,9 @@
 
 use crate::Engine;
 use crate::call::{Call, CallKey, Context, IcmpSeen, Referred, SessionKind};
-use crate::event::Events;
+use crate::event::{Event, Events};
 use crate::packet::{IcmpError, Packet};
+use crate::peer::Novelty;
 use crate::record::{MessageRecord, Output};
 use crate::seen::Seen;
 use crate::sip::{Message, NotSip, StartLine};
@@ -71,6 +72,7 @@ impl Engine {
                 key
             }
         };
+        let captured_twice = self.counters.captured_twice;
         let Some(call) = self.calls.get_mut(key) else { return false };
         let mut ctx = Context {
             config: &self.config,
@@ -84,7 +86,17 @@ impl Engine {
             None if seen.is_request() => call.handle_request(&mut ctx, seen),
             code => call.handle_response(&mut ctx, seen, code.unwrap_or(0)),
         }
-        let (events, repeated) = (ctx.events, ctx.repeated);
+        let (mut events, repeated) = (ctx.events, ctx.repeated);
+        let novelty = match (repeated, self.counters.captured_twice > captured_twice) {
+            (_, true) => Novelty::CapturedTwice,
+            (true, false) => Novelty::Repeated,
+            (false, false) => Novelty::New,
+        };
+        let was_limited = call.limit.is_some();
+        let touched = self.peers.observe(call, seen, novelty);
+        if call.limit.is_some() && !was_limited {
+            events.push(Event::Limited);
+        }
         if may_be_refused(seen) {
             self.flows.touch(seen.src, seen.dst, key, seen.at);
         }
@@ -92,6 +104,11 @@ impl Engine {
             self.note_referral(seen, key);
         }
         self.after(key, &events);
+        if !repeated {
+            self.note_outcome(key, seen);
+        }
+        self.note_sources(seen, repeated);
+        self.judge_peers(touched, Some(key));
         repeated
     }
 

@@ -104,6 +104,8 @@ pub struct Thresholds {
     pub hold_too_long: Span,
     /// A transfer whose outcome is not told by then has failed.
     pub transfer_notify: Span,
+    /// `invite-flood`: INVITEs of one source within a second.
+    pub invite_flood_per_second: u32,
     /// Window in which further cases of one alert to one peer are counted instead of told.
     pub alert_window: Span,
 }
@@ -118,10 +120,12 @@ impl Default for Thresholds {
             unanswered_retransmissions,
             hold_too_long,
             transfer_notify,
+            invite_flood_per_second,
             alert_window,
         } = engine::Thresholds::default();
         Self {
             no_ack_retransmissions,
+            invite_flood_per_second,
             media_absent: Span(media_absent),
             media_refused: Span(media_refused),
             media_stopped: Span(media_stopped),
@@ -139,6 +143,10 @@ impl Default for Thresholds {
 pub struct Limits {
     /// Call-IDs at a time.
     pub calls: usize,
+    /// Peers at a time, besides the configured trunks.
+    pub peers: usize,
+    /// Registered Contacts at a time.
+    pub registrations: usize,
     /// RTP streams at a time.
     pub streams: usize,
     /// Transactions kept for one Call-ID.
@@ -153,9 +161,26 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        let engine::Limits { calls, streams, transactions_per_call, dialogs_per_call, alerts, text_bytes } =
-            engine::Limits::default();
-        Self { calls, streams, transactions_per_call, dialogs_per_call, alerts, text: Bytes(text_bytes as u64) }
+        let engine::Limits {
+            calls,
+            peers,
+            registrations,
+            streams,
+            transactions_per_call,
+            dialogs_per_call,
+            alerts,
+            text_bytes,
+        } = engine::Limits::default();
+        Self {
+            calls,
+            peers,
+            registrations,
+            streams,
+            transactions_per_call,
+            dialogs_per_call,
+            alerts,
+            text: Bytes(text_bytes as u64),
+        }
     }
 }
 
@@ -271,10 +296,13 @@ impl Config {
                 unanswered_retransmissions: self.thresholds.unanswered_retransmissions,
                 hold_too_long: self.thresholds.hold_too_long.0,
                 transfer_notify: self.thresholds.transfer_notify.0,
+                invite_flood_per_second: self.thresholds.invite_flood_per_second,
                 alert_window: self.thresholds.alert_window.0,
             },
             limits: engine::Limits {
                 calls: self.limits.calls,
+                peers: self.limits.peers,
+                registrations: self.limits.registrations,
                 streams: self.limits.streams,
                 transactions_per_call: self.limits.transactions_per_call,
                 dialogs_per_call: self.limits.dialogs_per_call,

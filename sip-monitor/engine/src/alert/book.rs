@@ -12,11 +12,15 @@ use smallvec::SmallVec;
 
 use super::Status;
 use super::line::{Standing, Writer};
-use super::open::{Case, OpenAlerts, Serial, Subject};
+use super::open::{Case, OpenAlerts, Serial};
 use super::verdict::{Condition, Findings, Strength, TakenOver, Verdict, weigh};
 use crate::call::CallKey;
 use crate::config::EngineConfig;
-use crate::diagnosis::{Asks, CallFacts, CaptureFacts, Confidence, Finding, HostFacts, Value, catalogue};
+use crate::diagnosis::{
+    Asks, CallFacts, CallIdentity, CaptureFacts, Confidence, Diagnosis, Finding, HostFacts, PeerFacts,
+    RegistrationFacts, SourceFacts, Subject, Value, catalogue,
+};
+use crate::peer::PeerKey;
 use crate::record::Output;
 use crate::time::Timestamp;
 
@@ -79,27 +83,64 @@ impl AlertBook {
 
     /// Asks every diagnosis about a call that changed in a way that can matter, and tells what is new.
     pub fn judge_call(&mut self, key: CallKey, facts: &CallFacts<'_>, out: &mut VecDeque<Output>) {
-        let findings = catalogue::ALL.iter().filter_map(|&diagnosis| match diagnosis.asks {
-            Asks::Call(ask) => Some((diagnosis, ask(facts)?)),
-            Asks::Host(_) => None,
+        let findings = findings(|asks| match asks {
+            Asks::Call(ask) => ask(facts),
+            Asks::Peer(_) | Asks::Registration(_) | Asks::Source(_) | Asks::Host(_) => None,
         });
-        let case = Case { subject: Subject::Call(key), now: facts.now, call: Some(&facts.identity) };
-        self.settle(case, facts.capture, findings.collect(), out);
+        let case =
+            Case { subject: Subject::Call(key), now: facts.now, call: Some(&facts.identity), peers: facts.peers };
+        self.settle(case, facts.capture, findings, out);
+    }
+
+    /// Asks every diagnosis about a peer whose measures changed in a way that can matter, and tells what is new.
+    pub fn judge_peer(&mut self, key: PeerKey, facts: &PeerFacts<'_>, out: &mut VecDeque<Output>) {
+        let findings = findings(|asks| match asks {
+            Asks::Peer(ask) => ask(facts),
+            Asks::Call(_) | Asks::Registration(_) | Asks::Source(_) | Asks::Host(_) => None,
+        });
+        let case = Case { subject: Subject::Peer(key), now: facts.now, call: facts.call.as_ref(), peers: facts.peers };
+        self.settle(case, facts.capture, findings, out);
+    }
+
+    /// Asks every diagnosis about a registration; `key` is the same for the same one.
+    pub fn judge_registration(&mut self, key: u64, facts: &RegistrationFacts<'_>, out: &mut VecDeque<Output>) {
+        let findings = findings(|asks| match asks {
+            Asks::Registration(ask) => ask(facts),
+            Asks::Call(_) | Asks::Peer(_) | Asks::Source(_) | Asks::Host(_) => None,
+        });
+        let case = Case { subject: Subject::Registration(key), now: facts.now, call: None, peers: facts.peers };
+        self.settle(case, facts.capture, findings, out);
+    }
+
+    /// Asks every diagnosis about a source address.
+    pub fn judge_source(&mut self, facts: &SourceFacts<'_>, out: &mut VecDeque<Output>) {
+        let findings = findings(|asks| match asks {
+            Asks::Source(ask) => ask(facts),
+            Asks::Call(_) | Asks::Peer(_) | Asks::Registration(_) | Asks::Host(_) => None,
+        });
+        let case = Case { subject: Subject::Source(facts.source.addr), now: facts.now, call: None, peers: facts.peers };
+        self.settle(case, facts.capture, findings, out);
     }
 
     /// Asks every diagnosis about the host, and tells what is new.
     pub fn judge_host(&mut self, facts: &HostFacts<'_>, out: &mut VecDeque<Output>) {
-        let findings = catalogue::ALL.iter().filter_map(|&diagnosis| match diagnosis.asks {
-            Asks::Host(ask) => Some((diagnosis, ask(facts)?)),
-            Asks::Call(_) => None,
+        let findings = findings(|asks| match asks {
+            Asks::Host(ask) => ask(facts),
+            Asks::Call(_) | Asks::Peer(_) | Asks::Registration(_) | Asks::Source(_) => None,
         });
-        let case = Case { subject: Subject::Host, now: facts.now, call: None };
-        self.settle(case, facts.capture, findings.collect(), out);
+        let case = Case { subject: Subject::Host, now: facts.now, call: None, peers: facts.peers };
+        self.settle(case, facts.capture, findings, out);
     }
 
-    /// A call is freed: its conditions can no longer end, so its alerts stay open until their window passes.
-    pub fn forget_call(&mut self, key: CallKey) {
-        for held in self.held.remove(&Subject::Call(key)).unwrap_or_default() {
+    /// Whether something about the subject is in force: it must be asked again until it is not.
+    #[must_use]
+    pub fn holds(&self, subject: Subject) -> bool {
+        self.held.contains_key(&subject)
+    }
+
+    /// A subject is no longer kept: its conditions can no longer end, so its alerts stay open until their window passes.
+    pub fn forget(&mut self, subject: Subject) {
+        for held in self.held.remove(&subject).unwrap_or_default() {
             if let Some(open) = self.open.get_mut(held.serial) {
                 open.outlive();
             }
@@ -109,7 +150,7 @@ impl AlertBook {
     /// Resolves what has seen no further case for a window.
     pub fn handle_timeout(&mut self, now: Timestamp, out: &mut VecDeque<Output>) {
         while let Some(serial) = self.open.pop_passed(now) {
-            self.close(Case { subject: Subject::Host, now, call: None }, serial, out);
+            self.close(now, None, serial, out);
         }
     }
 
@@ -136,7 +177,7 @@ impl AlertBook {
         if findings.is_empty() && !self.held.contains_key(&case.subject) {
             return;
         }
-        let (verdicts, taken_over) = weigh(findings, capture);
+        let (verdicts, taken_over) = weigh(findings, capture, case.peers);
         let mut due = SmallVec::<[(Serial, Status, &Verdict); 2]>::new();
         for verdict in &verdicts {
             if let Some((serial, status)) = self.place(case, verdict, out) {
@@ -167,7 +208,9 @@ impl AlertBook {
             if case.subject == Subject::Host && held.finding.as_ref() != Some(&verdict.finding) {
                 return self.repeat_host(case, serial, verdict, out);
             }
-            let is_due = has_changed && open?.strengthen(verdict.strength);
+            let open = open?;
+            let has_grown = verdict.finding.calls.as_ref().is_some_and(|by| open.prove(by));
+            let is_due = (has_changed && open.strengthen(verdict.strength)) || has_grown;
             return is_due.then_some((serial, Status::Update));
         }
         if open.is_some_and(|open| open.count == 1) && self.open.find(&verdict.condition).is_none() {
@@ -236,7 +279,7 @@ impl AlertBook {
                 line.evidence.insert("closed_by".to_owned(), Value::from("alert-table-full"));
             }
             self.counters.evicted += 1;
-            self.close(case, oldest, out);
+            self.close(case.now, case.call, oldest, out);
         }
     }
 
@@ -260,7 +303,7 @@ impl AlertBook {
                 line.links.extend(taker_id.filter(|id| !line.links.contains(id)));
             }
             // Nothing gets better after a call's end: what was wrong with it then stays what was wrong with it.
-            let is_over = case.call.is_some_and(|c| c.ended_at.is_some());
+            let is_over = matches!(case.subject, Subject::Call(_)) && case.call.is_some_and(|c| c.ended_at.is_some());
             if is_over && taker.is_none() {
                 open.outlive();
             } else {
@@ -282,13 +325,13 @@ impl AlertBook {
     /// The condition of one case ended; with the last one the alert ends.
     fn end_case(&mut self, case: Case<'_>, serial: Serial, out: &mut VecDeque<Output>) {
         if self.open.get_mut(serial).is_some_and(|open| open.end(case)) {
-            self.close(case, serial, out);
+            self.close(case.now, case.call, serial, out);
         }
     }
 
     /// Tells the end of an alert and forgets it.
-    fn close(&mut self, case: Case<'_>, serial: Serial, out: &mut VecDeque<Output>) {
-        if let Some(line) = self.open.remove(serial).and_then(|open| open.into_resolved(case)) {
+    fn close(&mut self, now: Timestamp, call: Option<&CallIdentity<'_>>, serial: Serial, out: &mut VecDeque<Output>) {
+        if let Some(line) = self.open.remove(serial).and_then(|open| open.into_resolved(now, call)) {
             self.counters.resolved += 1;
             out.push_back(Output::Alert(line));
         }
@@ -301,6 +344,9 @@ impl AlertBook {
         let mut links: Vec<String> = codes.filter_map(|code| self.id_of(case.subject, code)).collect();
         let Some(open) = self.open.get_mut(serial) else { return };
         links.retain(|id| *id != open.id);
+        if let Some(by) = &verdict.finding.calls {
+            open.prove(by);
+        }
         let standing = Standing {
             id: &open.id,
             at: case.now,
@@ -310,7 +356,10 @@ impl AlertBook {
             links,
             calls: open.calls(),
         };
-        let line = Box::new(self.writer.line(verdict.diagnosis, &verdict.finding, case.call, standing));
+        // What is said of a peer is no matter of the call at which it was seen, unless calls prove it.
+        let is_about_calls = matches!(case.subject, Subject::Call(_)) || verdict.finding.calls.is_some();
+        let case = Case { call: case.call.filter(|_| is_about_calls), ..case };
+        let line = Box::new(self.writer.line(verdict.diagnosis, &verdict.finding, case, standing));
         open.line = Some(line.clone());
         match status {
             Status::Firing => *self.counters.fired.entry((open.condition.code, open.condition.cause)).or_default() += 1,
@@ -325,6 +374,12 @@ impl AlertBook {
         let held = of(subject).or_else(|| of(Subject::Host))?;
         Some(self.open.get(held.serial)?.id.clone())
     }
+}
+
+/// What the catalogue finds, asked one by one.
+fn findings(ask: impl Fn(Asks) -> Option<Finding>) -> Findings {
+    let found = |&diagnosis: &&'static Diagnosis| Some((diagnosis, ask(diagnosis.asks)?));
+    catalogue::ALL.iter().filter_map(found).collect()
 }
 
 #[cfg(test)]

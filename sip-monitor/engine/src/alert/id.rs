@@ -27,6 +27,20 @@ pub fn ulid(at: Timestamp, parts: &[&str]) -> String {
     (0..26).rev().map(|i| char::from(DIGITS[(bits >> (5 * i)) as usize & 31])).collect()
 }
 
+/// One number for the names that tell a condition from others of its code, cause and address; 0 where there is none.
+#[must_use]
+pub fn name_hash(trunk: Option<&str>, identity: Option<&str>) -> u64 {
+    if trunk.is_none() && identity.is_none() {
+        return 0;
+    }
+    let mut hasher = SipHasher24::new_with_keys(KEYS.0, KEYS.1);
+    for part in [trunk, identity] {
+        hasher.write(part.unwrap_or_default().as_bytes());
+        hasher.write_u8(0xff);
+    }
+    hasher.finish128().h1
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::open::Case;
 use super::{Alert, AlertCall, AlertCalls, AlertPeer, Status};
 use crate::config::EngineConfig;
 use crate::diagnosis::{CallIdentity, Confidence, Diagnosis, Finding, Severity, Value};
@@ -60,13 +61,8 @@ impl Writer {
     }
 
     /// The line for a finding.
-    pub fn line(
-        &self,
-        diagnosis: &Diagnosis,
-        finding: &Finding,
-        call: Option<&CallIdentity<'_>>,
-        standing: Standing<'_>,
-    ) -> Alert {
+    pub fn line(&self, diagnosis: &Diagnosis, finding: &Finding, case: Case<'_>, standing: Standing<'_>) -> Alert {
+        let call = case.call;
         Alert {
             schema: 1,
             id: standing.id.to_owned(),
@@ -87,7 +83,7 @@ impl Writer {
                 addr: peer.ip().to_string(),
                 port: (peer.port() != 0).then(|| peer.port()),
                 transport: call.map(|c| c.transport.to_owned()),
-                name: None,
+                name: case.peers.trunk_of(peer).map(|trunk| cut(&trunk.name, NAME_BYTES)),
             }),
             evidence: self.evidence(&finding.evidence),
             links: standing.links.into_iter().take(LINKS).collect(),
@@ -206,7 +202,8 @@ mod tests {
 
     use super::*;
     use crate::config::Privacy;
-    use crate::diagnosis::{Asks, Fault, Layer, RequestName};
+    use crate::diagnosis::{Asks, Fault, Layer, RequestName, Subject};
+    use crate::peer::PeerTable;
     use crate::record::{CallState, Output};
 
     const DIAGNOSIS: Diagnosis = Diagnosis {
@@ -218,6 +215,18 @@ mod tests {
         asks: Asks::Call(|_| None),
         takes_over: &[],
     };
+
+    /// Writes a line about a call, or about nothing.
+    fn written(
+        config: &EngineConfig,
+        finding: &Finding,
+        call: Option<&CallIdentity<'_>>,
+        standing: Standing<'_>,
+    ) -> Alert {
+        let peers = PeerTable::new(config, Default::default());
+        let case = Case { subject: Subject::Host, now: standing.at, call, peers: &peers };
+        Writer::new(config).line(&DIAGNOSIS, finding, case, standing)
+    }
 
     fn identity<'a>(call_id: &'a str, from: &'a str) -> CallIdentity<'a> {
         CallIdentity {
@@ -275,8 +284,7 @@ mod tests {
                 ..Finding::new("contact-unresolvable", Severity::Critical, Confidence::Likely)
             };
             let samples = vec![Writer::sample(&long); SAMPLES];
-            let line =
-                json(Writer::new(&config).line(&DIAGNOSIS, &finding, Some(&identity(&long, &long)), standing(samples)));
+            let line = json(written(&config, &finding, Some(&identity(&long, &long)), standing(samples)));
             assert!(line.len() <= LINE_BYTES, "{} bytes with {filler:?}", line.len());
             assert!(line.contains("\"evidence_cut\":true"), "{line}");
         }
@@ -291,8 +299,7 @@ mod tests {
             ..Finding::new("x", Severity::Warning, Confidence::Certain)
         };
         let call = identity("call-1", "sip:+15551230001@a.example");
-        let line =
-            json(Writer::new(&EngineConfig::default()).line(&DIAGNOSIS, &finding, Some(&call), standing(vec![])));
+        let line = json(written(&EngineConfig::default(), &finding, Some(&call), standing(vec![])));
         assert!(!line.contains("5551230001"), "{line}");
         assert!(line.contains("192.168.1.20"), "{line}");
     }
@@ -304,7 +311,7 @@ mod tests {
             ..Finding::new("x", Severity::Warning, Confidence::Certain)
         };
         let standing = Standing { links: vec![], calls: None, ..standing(vec![]) };
-        let line = json(Writer::new(&EngineConfig::default()).line(&DIAGNOSIS, &finding, None, standing));
+        let line = json(written(&EngineConfig::default(), &finding, None, standing));
         assert!(!line.contains("null"), "{line}");
         for field in ["fault", "call", "calls", "peer", "direction", "links", "host", "iface", "mos"] {
             assert!(!line.contains(&format!("\"{field}\":")), "{field} in {line}");
@@ -324,7 +331,7 @@ mod tests {
     #[test]
     fn a_one_way_condition_names_who_cannot_hear_whom() {
         let finding = Finding { deaf: Some(Side::Callee), ..Finding::new("x", Severity::Critical, Confidence::Likely) };
-        let alert = Writer::new(&EngineConfig::default()).line(&DIAGNOSIS, &finding, None, standing(vec![]));
+        let alert = written(&EngineConfig::default(), &finding, None, standing(vec![]));
         assert_eq!(alert.direction.as_deref(), Some("callee-cannot-hear-caller"));
     }
 }

@@ -8,21 +8,12 @@ use smallvec::SmallVec;
 use super::line::{SAMPLES, Writer, duration_ms};
 use super::verdict::{Condition, Strength};
 use super::{Alert, AlertCalls, Status};
-use crate::call::CallKey;
-use crate::diagnosis::CallIdentity;
+use crate::diagnosis::{CallIdentity, ProvenBy, Subject};
+use crate::peer::PeerTable;
 use crate::time::Timestamp;
 
 /// Order of opening; never used twice.
 pub type Serial = u64;
-
-/// Who a verdict is about. The host has one entry.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Subject {
-    /// One call.
-    Call(CallKey),
-    /// This host.
-    Host,
-}
 
 /// One judgement: about whom, when, and how an alert names it.
 #[derive(Clone, Copy)]
@@ -33,6 +24,8 @@ pub struct Case<'a> {
     pub now: Timestamp,
     /// The call's names, where it is about one.
     pub call: Option<&'a CallIdentity<'a>>,
+    /// Who is known by name.
+    pub peers: &'a PeerTable,
 }
 
 /// An open alert.
@@ -52,9 +45,11 @@ pub struct Open {
     told: u64,
     /// Cases whose condition did not end: those that can still end, and those whose call is over.
     unended: u64,
-    /// Cases of calls that are still up: while there is one the alert does not pass its window.
+    /// Cases of subjects that are still up: while there is one the alert does not pass its window.
     live: u64,
     samples: SmallVec<[(Subject, String); SAMPLES]>,
+    /// What the finding itself says of the calls that prove it, and how many were told.
+    proven_by: Option<(AlertCalls, u64)>,
     /// The last line told.
     pub line: Option<Box<Alert>>,
 }
@@ -64,7 +59,7 @@ impl Open {
     /// Returns whether a line is due.
     pub fn join(&mut self, case: Case<'_>, strength: Strength) -> bool {
         self.unended += 1;
-        self.live += u64::from(case.call.is_some());
+        self.live += u64::from(case.can_end());
         if self.samples.iter().any(|(who, _)| *who == case.subject) {
             return self.strengthen(strength);
         }
@@ -105,7 +100,7 @@ impl Open {
     /// The condition of one case ended. Returns whether it was the last one.
     pub fn end(&mut self, case: Case<'_>) -> bool {
         self.unended = self.unended.saturating_sub(1);
-        self.live = self.live.saturating_sub(u64::from(case.call.is_some()));
+        self.live = self.live.saturating_sub(u64::from(case.can_end()));
         self.unended == 0
     }
 
@@ -114,30 +109,47 @@ impl Open {
         self.live = self.live.saturating_sub(1);
     }
 
+    /// Takes what a finding says of the calls that prove it. Returns whether a line is due: they became ten times as many.
+    pub fn prove(&mut self, by: &ProvenBy) -> bool {
+        let sample_call_ids = by.sample_call_ids.iter().take(SAMPLES).map(|id| Writer::sample(id)).collect();
+        let told = self.proven_by.as_ref().map_or(by.count, |(_, told)| *told);
+        let is_due = by.count >= told.saturating_mul(10).max(10);
+        self.proven_by = Some((AlertCalls { count: by.count, sample_call_ids }, if is_due { by.count } else { told }));
+        is_due
+    }
+
     /// How many calls, where it is more than one.
     pub fn calls(&self) -> Option<AlertCalls> {
+        if let Some((calls, _)) = &self.proven_by {
+            return Some(calls.clone());
+        }
         let sample_call_ids: Vec<String> = self.samples.iter().map(|(_, call_id)| call_id.clone()).collect();
         (self.count > 1 && !sample_call_ids.is_empty()).then_some(AlertCalls { count: self.count, sample_call_ids })
     }
 
     /// The line that tells its end; none where it was never told.
-    pub fn into_resolved(self, case: Case<'_>) -> Option<Box<Alert>> {
+    pub fn into_resolved(self, now: Timestamp, call: Option<&CallIdentity<'_>>) -> Option<Box<Alert>> {
         let calls = self.calls();
         let mut line = self.line?;
-        line.ts = case.now;
+        line.ts = now;
         line.status = Status::Resolved;
         line.calls = calls;
-        if let (Some(told), Some(call)) = (&mut line.call, case.call)
+        if let (Some(told), Some(call)) = (&mut line.call, call)
             && told.call_id == call.call_id
         {
             told.state = call.state;
-            told.duration_ms = duration_ms(call, case.now);
+            told.duration_ms = duration_ms(call, now);
         }
         Some(line)
     }
 }
 
 impl Case<'_> {
+    /// Whether its subject is asked again until the condition ends. Of the host only what grows is a further case.
+    fn can_end(&self) -> bool {
+        self.subject != Subject::Host
+    }
+
     fn sample(&self) -> Option<(Subject, String)> {
         self.call.map(|call| (self.subject, Writer::sample(call.call_id)))
     }
@@ -205,8 +217,9 @@ impl OpenAlerts {
             count: 1,
             told: 1,
             unended: 1,
-            live: u64::from(case.call.is_some()),
+            live: u64::from(case.can_end()),
             samples: case.sample().into_iter().collect(),
+            proven_by: None,
             line: None,
         };
         self.by_condition.insert(condition, serial);

@@ -4,8 +4,9 @@ use std::net::IpAddr;
 
 use smallvec::SmallVec;
 
-use super::id::ulid;
+use super::id::{name_hash, ulid};
 use crate::diagnosis::{CaptureFacts, Confidence, Diagnosis, Fault, Finding, Severity};
+use crate::peer::PeerTable;
 use crate::record::Side;
 use crate::time::Timestamp;
 
@@ -21,6 +22,8 @@ pub struct Condition {
     pub code: &'static str,
     pub cause: &'static str,
     pub peer: Option<IpAddr>,
+    /// Hash of the trunk's name, where the peer belongs to one, and of the finding's own identity, where it has one.
+    pub named: u64,
     pub fault: Option<Fault>,
     pub deaf: Option<Side>,
 }
@@ -42,7 +45,7 @@ pub struct Verdict {
 }
 
 /// Drops what a more specific verdict takes over, and weakens what rests on an absence the monitor could have missed.
-pub fn weigh(findings: Findings, capture: &CaptureFacts) -> (SmallVec<[Verdict; 2]>, TakenOver) {
+pub fn weigh(findings: Findings, capture: &CaptureFacts, peers: &PeerTable) -> (SmallVec<[Verdict; 2]>, TakenOver) {
     let mut taken_over = TakenOver::new();
     for (diagnosis, _) in &findings {
         taken_over.extend(diagnosis.takes_over.iter().map(|&code| (code, diagnosis.code)));
@@ -53,10 +56,13 @@ pub fn weigh(findings: Findings, capture: &CaptureFacts) -> (SmallVec<[Verdict; 
             && finding.rests_on_absence_since.is_some_and(|since| capture.lost_since(since));
         let confidence = if weakened { Confidence::Possible } else { finding.confidence };
         let severity = if confidence == Confidence::Possible { Severity::Info } else { finding.severity };
+        // All addresses of one trunk are one peer.
+        let trunk = finding.peer.and_then(|peer| peers.trunk_of(peer)).map(|trunk| trunk.name.as_str());
         let condition = Condition {
             code: diagnosis.code,
             cause: finding.cause,
-            peer: finding.peer.map(|p| p.ip()),
+            peer: finding.peer.filter(|_| trunk.is_none()).map(|p| p.ip()),
+            named: name_hash(trunk, finding.identity.as_deref()),
             fault: finding.fault,
             deaf: finding.deaf,
         };
@@ -80,7 +86,10 @@ impl Condition {
             Some(Side::Caller) => "caller",
             Some(Side::Callee) => "callee",
         };
-        ulid(now, &[self.code, self.cause, &peer, fault, deaf])
+        // What has no name keeps the id it would have had without names.
+        let named = if self.named == 0 { String::new() } else { format!("{:016x}", self.named) };
+        let parts = [self.code, self.cause, &peer, fault, deaf, &named];
+        ulid(now, if named.is_empty() { &parts[..5] } else { &parts })
     }
 }
 

@@ -4,11 +4,12 @@ use core::net::SocketAddr;
 
 use smallvec::SmallVec;
 
-use crate::call::{CallKey, Hold, Hop, HopView, IntervalRefused, Returned, SessionTimer};
+use crate::call::{Attempt, CallKey, Hold, Hop, HopView, IntervalRefused, Refusal, Returned, SessionTimer};
 use crate::diagnosis::CallIdentity;
 use crate::dialog::{Answer, Contact, Dialog, DialogState};
 use crate::media::MediaSession;
 use crate::packet::{Direction, IcmpKind};
+use crate::peer::{Leg, LimitSeen};
 use crate::record::{CallState, Side, StateChange};
 use crate::registration::Registration;
 use crate::text::StoredText;
@@ -84,8 +85,18 @@ pub struct Call {
     pub hangup: Option<Box<Hangup>>,
     /// ICMP errors that quote its signalling.
     pub icmp: Vec<IcmpSeen>,
+    /// What it counts for at the peers it goes through.
+    pub legs: SmallVec<[Leg; 1]>,
+    /// A refusal that named a limit; the last one.
+    pub limit: Option<Box<LimitSeen>>,
     /// REFERs in it.
     pub refers: Vec<Refer>,
+    /// Refusals of the initial INVITE on the hop nearest to the caller, challenges among them, in order.
+    pub refusals: Vec<Refusal>,
+    /// What the last attempt of the initial INVITE carried beyond From and To; `None` where that is nothing.
+    pub attempt: Option<Box<Attempt>>,
+    /// The challenge was answered in another call: same nonce, another Call-ID.
+    pub challenge_answered_elsewhere: bool,
     /// Contact of the initial INVITE: where requests to the caller must go.
     pub caller_contact: Option<Contact>,
     /// Session timer (RFC 4028) as negotiated last, seconds.

@@ -1,7 +1,7 @@
 //! Requests: the transaction each belongs to, and what it does to the call.
 
 use crate::call::response::refer_sub_is_false;
-use crate::call::{Call, Context, Refer, SessionKind};
+use crate::call::{Attempt, Call, Context, Refer, SessionKind};
 use crate::dialog::route;
 use crate::event::Event;
 use crate::media::SdpRole;
@@ -78,6 +78,7 @@ impl Call {
             ack: None,
             cancelled_at: None,
             timed_out: None,
+            counted: false,
             has_offer,
             credentials: seen.has_credentials(),
             max_forwards: seen.message.max_forwards(),
@@ -194,10 +195,12 @@ impl Call {
             self.caller_contact = seen.message.contact_uri().map(|uri| route::contact(uri, limit));
             self.invited_at = Some(seen.at);
             self.invite_cseq = Some(seen.cseq);
+            self.attempt = Attempt::of(seen, ctx.hasher);
             return self.set_state(ctx, seen.at, CallState::Calling);
         }
         if self.invite_cseq.is_none_or(|known| seen.cseq > known) {
             self.invite_cseq = Some(seen.cseq);
+            self.attempt = Attempt::of(seen, ctx.hasher);
             // The attempt goes on: credentials, another interval, another target (RFC 3261 8.1.3.5, 22.2).
             if self.answered_at.is_none() {
                 self.ended_at = None;

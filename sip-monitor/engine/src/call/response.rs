@@ -202,6 +202,9 @@ impl Call {
             let role = if had_offer { SdpRole::Answer } else { SdpRole::Offer };
             self.take_sdp(ctx, seen, side, role, true);
         }
+        if first && initial && self.media.unfit_answer().is_some() {
+            ctx.events.push(Event::AnswerUnfit);
+        }
         if first && !initial {
             ctx.events.push(Event::Renegotiated);
         }
@@ -373,6 +376,7 @@ impl Call {
             dialog.state = DialogState::Terminated;
             dialog.terminated_at = Some(seen.at);
         }
+        self.note_refusal(ctx, seen, code, path);
         match code {
             // The caller may go on with credentials, with another interval, or to another target: see `due`.
             300..=399 | 401 | 407 | 422 => {}

@@ -4,9 +4,14 @@
 //! To add one: write the file, write its scenario (`tests/scenarios/CODE.md`, each cause with one case that fires and one
 //! look-alike that stays quiet), run `cargo xtask codegen`.
 
+mod bound;
 pub mod catalogue;
 mod missing_media;
+mod peer_view;
+mod phrase;
+mod refused;
 mod requests;
+mod subject;
 mod unacknowledged;
 
 use std::borrow::Cow;
@@ -14,11 +19,14 @@ use std::borrow::Cow;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::call::Call;
+use crate::call::{Answered, Call};
 use crate::config::EngineConfig;
 use crate::media::MediaTable;
+use crate::peer::PeerTable;
 use crate::record::{CallState, Side};
 use crate::time::Timestamp;
+
+pub use subject::{PeerFacts, RegistrationFacts, SourceFacts, Subject};
 
 /// Which layer a condition belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, JsonSchema)]
@@ -133,6 +141,13 @@ pub struct Cause {
 pub enum Asks {
     /// One call and its media: asked when a call changes in a way that can matter, and at its thresholds.
     Call(fn(&CallFacts<'_>) -> Option<Finding>),
+    /// One peer or trunk: asked when an outcome of a call, an answer to a ping or a threshold comes due. It tells of many
+    /// calls at once, in [`Finding::calls`].
+    Peer(fn(&PeerFacts<'_>) -> Option<Finding>),
+    /// One registration: asked when it changes in a way that can matter, and at its thresholds.
+    Registration(fn(&RegistrationFacts<'_>) -> Option<Finding>),
+    /// One source address, for abuse: asked when what it did crosses a mark, and when that is over.
+    Source(fn(&SourceFacts<'_>) -> Option<Finding>),
     /// The host and the monitor itself: asked when a host fact changes.
     Host(fn(&HostFacts<'_>) -> Option<Finding>),
 }
@@ -149,6 +164,10 @@ pub struct CallFacts<'a> {
     pub call: &'a Call,
     /// Streams, for those joined to the call.
     pub media: &'a MediaTable,
+    /// Who answered calls since start.
+    pub answered: &'a Answered,
+    /// What was measured of the peers it goes through.
+    pub peers: &'a PeerTable,
     /// What the monitor missed.
     pub capture: &'a CaptureFacts,
 }
@@ -186,6 +205,8 @@ pub struct HostFacts<'a> {
     pub now: Timestamp,
     /// Settings.
     pub config: &'a EngineConfig,
+    /// For the names of trunks.
+    pub peers: &'a PeerTable,
     /// What the monitor missed.
     pub capture: &'a CaptureFacts,
 }
@@ -239,8 +260,22 @@ pub struct Finding {
     pub request: Option<RequestName>,
     /// Tag of the callee in the dialog concerned, where it is not the call's main one.
     pub to_tag: Option<String>,
-    /// Codes of alerts of the same call that this one explains or is explained by.
+    /// Codes of alerts of the same subject that this one explains or is explained by.
     pub links: Vec<&'static str>,
+    /// The calls that prove it, where it is about several: how many, and some of them.
+    pub calls: Option<ProvenBy>,
+    /// What tells it from others of the same code, cause and peer: an address of record, a number. `None` where all of one
+    /// code, cause and peer are one alert.
+    pub identity: Option<String>,
+}
+
+/// The calls that prove a finding.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProvenBy {
+    /// How many in the window.
+    pub count: u64,
+    /// Call-IDs of some.
+    pub sample_call_ids: Vec<String>,
 }
 
 /// Cause of a finding whose reason the evidence does not tell.
@@ -264,6 +299,8 @@ impl Finding {
             request: None,
             to_tag: None,
             links: Vec::new(),
+            calls: None,
+            identity: None,
         }
     }
 }

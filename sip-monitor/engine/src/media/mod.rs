@@ -13,6 +13,7 @@ use crate::time::Timestamp;
 mod description;
 pub mod flow;
 mod holders;
+mod negotiated;
 mod session;
 mod store;
 mod stream;
@@ -20,6 +21,7 @@ mod table;
 mod witness;
 
 pub use description::{CodecName, Description};
+pub use negotiated::{Misfit, Unfit, names};
 pub use session::MediaSession;
 pub use stream::{Owner, Reception, Stream};
 pub use table::MediaTable;

@@ -160,6 +160,8 @@ pub struct Transaction {
     pub cancelled_at: Option<Timestamp>,
     /// The timer of RFC 3261 that ended it.
     pub timed_out: Option<TimerLetter>,
+    /// Its end by a timer was counted at the peer.
+    pub(crate) counted: bool,
     /// The request carried an SDP offer.
     pub has_offer: bool,
     /// The request carried credentials (Authorization or Proxy-Authorization).

@@ -37,8 +37,8 @@ pub enum What {
     Loss(CaptureLoss),
     /// `end 40.0`.
     End,
-    /// `use NAME`.
-    Use(String),
+    /// `use NAME`, `TIME  use NAME`, `TIME  use NAME  xN every S`: so many times, each as calls of their own.
+    Use { name: String, again: Option<Fields> },
 }
 
 impl Line {
@@ -46,7 +46,11 @@ impl Line {
     pub fn parse(text: &str, before_ns: i64, hosts: &Hosts) -> Result<Self> {
         let text = text.trim();
         if let Some(name) = text.strip_prefix("use ") {
-            return Ok(Self { at_ns: before_ns, until_ns: before_ns, what: What::Use(name.trim().to_owned()) });
+            return Ok(Self {
+                at_ns: before_ns,
+                until_ns: before_ns,
+                what: What::Use { name: name.trim().to_owned(), again: None },
+            });
         }
         if let Some(time) = text.strip_prefix("end ") {
             let at_ns = nanoseconds(time.trim())?;
@@ -69,6 +73,10 @@ impl Line {
 }
 
 fn what(text: &str, hosts: &Hosts) -> Result<What> {
+    if let Some(rest) = text.strip_prefix("use ") {
+        let (name, rest) = rest.trim().split_once(char::is_whitespace).unwrap_or((rest.trim(), ""));
+        return Ok(What::Use { name: name.to_owned(), again: Some(Fields::parse_with(rest, &[])?) });
+    }
     if let Some(rest) = text.strip_prefix("ICMP ") {
         return icmp(rest, hosts);
     }

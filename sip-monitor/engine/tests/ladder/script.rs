@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use sip_monitor_engine::packet::{Body, CaptureLoss, Direction, IcmpError, Packet, StreamCounters, StreamKey};
+use sip_monitor_engine::peer::Trunk;
 use sip_monitor_engine::{EngineConfig, Timestamp};
 
 use super::field::Fields;
@@ -15,6 +16,9 @@ use super::{Result, rtcp, rtp};
 
 /// Time 0 of every ladder: 2026-11-20T10:00:00Z.
 pub const BASE: Timestamp = Timestamp::from_unix_ns(1_795_168_800_000_000_000);
+
+/// Calls that one use of a part may hold.
+const CALLS_PER_USE: u32 = 10;
 
 /// A packet captured twice comes so much later the second time.
 const DUPLICATE_DELAY_NS: i64 = 20_000;
@@ -88,6 +92,8 @@ pub fn compile(scenario: &Scenario) -> Result<Script> {
         last_ns: 0,
         end_ns: None,
         next_ip_id: 1,
+        shift_ns: 0,
+        next_offset: 0,
     };
     for (number, text) in &scenario.ladder {
         compiler.line(text).map_err(|e| format!("line {number}: {e}"))?;
@@ -113,12 +119,21 @@ struct Compiler<'a> {
     last_ns: i64,
     end_ns: Option<i64>,
     next_ip_id: u32,
+    /// Where time 0 of the part in use is.
+    shift_ns: i64,
+    /// Call numbers given to parts used at a time.
+    next_offset: u32,
 }
 
 impl Compiler<'_> {
     fn line(&mut self, text: &str) -> Result<()> {
-        let Line { at_ns, until_ns, what } = Line::parse(text, self.last_ns, &self.scenario.hosts)?;
-        if !matches!(what, What::End | What::Use(_)) {
+        let Line { mut at_ns, mut until_ns, what } =
+            Line::parse(text, self.last_ns - self.shift_ns, &self.scenario.hosts)?;
+        if !matches!(what, What::End) {
+            at_ns += self.shift_ns;
+            until_ns += self.shift_ns;
+        }
+        if !matches!(what, What::End | What::Use { .. }) {
             self.last_ns = at_ns;
         }
         match what {
@@ -165,12 +180,25 @@ impl Compiler<'_> {
                 self.end_ns = Some(at_ns);
                 Ok(())
             }
-            What::Use(name) => {
-                let part = self.scenario.parts.get(&name).ok_or_else(|| format!("no block `ladder {name}`"))?;
-                part.iter()
-                    .try_for_each(|(number, text)| self.line(text).map_err(|e| format!("{name}, line {number}: {e}")))
+            What::Use { name, again: None } => self.part(&name),
+            What::Use { name, again: Some(again) } => {
+                let outer = (self.shift_ns, self.calls.offset);
+                for offset_ns in again.offsets(false) {
+                    self.shift_ns = at_ns + offset_ns;
+                    self.next_offset += CALLS_PER_USE;
+                    self.calls.offset = self.next_offset;
+                    self.part(&name)?;
+                }
+                (self.shift_ns, self.calls.offset) = outer;
+                Ok(())
             }
         }
+    }
+
+    /// The lines of a named ladder.
+    fn part(&mut self, name: &str) -> Result<()> {
+        let part = self.scenario.parts.get(name).ok_or_else(|| format!("no block `ladder {name}`"))?;
+        part.iter().try_for_each(|(number, text)| self.line(text).map_err(|e| format!("{name}, line {number}: {e}")))
     }
 
     fn send(
@@ -220,6 +248,26 @@ impl Compiler<'_> {
     }
 }
 
+/// `trunk = NAME ADDRESS... [port=5060] [domain=x] [expect=SECONDS]`.
+fn trunk(text: &str) -> Result<Trunk> {
+    let mut words = text.split_whitespace();
+    let mut trunk = Trunk { name: words.next().unwrap_or_default().to_owned(), ..Trunk::default() };
+    for word in words {
+        let bad = || format!("trunk: what is {word:?}?");
+        match word.split_once('=') {
+            None => trunk.addresses.push(word.parse().map_err(|e| format!("{word}: {e}"))?),
+            Some(("port", port)) => trunk.ports.push(port.parse().map_err(|_| bad())?),
+            Some(("domain", domain)) => trunk.domains.push(domain.to_owned()),
+            Some(("expect", seconds)) => {
+                let seconds = seconds.parse().map_err(|_| bad())?;
+                trunk.expect_traffic_within = Some(Duration::from_secs(seconds));
+            }
+            Some(_) => return Err(bad()),
+        }
+    }
+    Ok(trunk)
+}
+
 /// The settings of a scenario.
 pub fn config(scenario: &Scenario) -> Result<EngineConfig> {
     let mut config =
@@ -239,6 +287,7 @@ pub fn config(scenario: &Scenario) -> Result<EngineConfig> {
             "hold_too_long" => config.thresholds.hold_too_long = seconds()?,
             "transfer_notify" => config.thresholds.transfer_notify = seconds()?,
             "alert_window" => config.thresholds.alert_window = seconds()?,
+            "trunk" => config.trunks.push(trunk(value)?),
             "calls" => config.limits.calls = number()? as usize,
             _ => return Err(format!("no setting {key:?}")),
         }

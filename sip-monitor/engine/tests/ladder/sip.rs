@@ -77,6 +77,8 @@ struct Sent {
 pub struct Calls {
     by_number: BTreeMap<u32, Call>,
     branches: u32,
+    /// Added to the number of every call: one use of a part is told from another.
+    pub offset: u32,
 }
 
 impl Calls {
@@ -90,7 +92,7 @@ impl Calls {
         start: &str,
         fields: &Fields,
     ) -> Result<Vec<u8>> {
-        let number = fields.number("call")?.unwrap_or(1);
+        let number = fields.number("call")?.unwrap_or(1) + self.offset;
         let in_dialog =
             fields.option("in-dialog").is_some() || matches!(start, "BYE" | "ACK" | "INFO" | "UPDATE" | "PRACK");
         let call = self.by_number.entry(number).or_insert_with(|| Call::new(number, src, dst, in_dialog));

@@ -6,6 +6,7 @@ use super::*;
 use crate::alert::Alert;
 use crate::diagnosis::{CallIdentity, Diagnosis, Fault, Layer, Severity};
 use crate::packet::CaptureLoss;
+use crate::peer::PeerTable;
 use crate::record::CallState;
 
 const NO_ACK: Diagnosis = diagnosis("no-ack", &[]);
@@ -23,6 +24,7 @@ struct Bench {
     book: AlertBook,
     out: VecDeque<Output>,
     capture: CaptureFacts,
+    peers: PeerTable,
 }
 
 impl Bench {
@@ -31,7 +33,8 @@ impl Bench {
     }
 
     fn with(config: EngineConfig) -> Self {
-        Self { book: AlertBook::new(&config), out: VecDeque::new(), capture: CaptureFacts::default() }
+        let peers = PeerTable::new(&config, Default::default());
+        Self { book: AlertBook::new(&config), out: VecDeque::new(), capture: CaptureFacts::default(), peers }
     }
 
     /// Judges call `n` at `seconds`, and returns the lines.
@@ -60,19 +63,19 @@ impl Bench {
             link: None,
             transport: "udp",
         };
-        let case = Case { subject: Subject::Call(key(n)), now: at(seconds), call: Some(&call) };
+        let case = Case { subject: Subject::Call(key(n)), now: at(seconds), call: Some(&call), peers: &self.peers };
         self.book.settle(case, &self.capture, findings.iter().cloned().collect(), &mut self.out);
         self.lines()
     }
 
     fn judge_host(&mut self, seconds: f64, findings: &[(&'static Diagnosis, Finding)]) -> Vec<Alert> {
-        let case = Case { subject: Subject::Host, now: at(seconds), call: None };
+        let case = Case { subject: Subject::Host, now: at(seconds), call: None, peers: &self.peers };
         self.book.settle(case, &self.capture, findings.iter().cloned().collect(), &mut self.out);
         self.lines()
     }
 
     fn forget(&mut self, n: u32) {
-        self.book.forget_call(key(n));
+        self.book.forget(Subject::Call(key(n)));
     }
 
     /// Runs every timer up to `seconds`.

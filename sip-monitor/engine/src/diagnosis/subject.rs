@@ -1,0 +1,73 @@
+//! What a verdict is about, and what a diagnosis about anything but a call may look at. [`super::CallFacts`] stands beside.
+
+use core::net::IpAddr;
+
+use super::{CallIdentity, CaptureFacts};
+use crate::call::CallKey;
+use crate::config::EngineConfig;
+use crate::peer::{Peer, PeerKey, PeerTable};
+use crate::registration::Binding;
+use crate::source::Source;
+use crate::time::Timestamp;
+
+/// Who a verdict is about. All but the host come and go: whoever forgets one tells
+/// [`AlertBook::forget`](crate::alert::AlertBook::forget).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Subject {
+    /// One call.
+    Call(CallKey),
+    /// One peer or trunk.
+    Peer(PeerKey),
+    /// One address of record, or one binding of it: the same number for the same one, given out by whoever keeps them.
+    Registration(u64),
+    /// One source address, friendly or not.
+    Source(IpAddr),
+    /// This host. There is one.
+    Host,
+}
+
+/// What a diagnosis about a peer may look at.
+pub struct PeerFacts<'a> {
+    /// The present.
+    pub now: Timestamp,
+    /// Settings.
+    pub config: &'a EngineConfig,
+    /// What was measured of it.
+    pub peer: &'a Peer,
+    /// The call at which it is asked, where it is one.
+    pub call: Option<CallIdentity<'a>>,
+    /// The others, and the trunks.
+    pub peers: &'a PeerTable,
+    /// What the monitor missed.
+    pub capture: &'a CaptureFacts,
+}
+
+/// What a diagnosis about a registration may look at.
+pub struct RegistrationFacts<'a> {
+    /// The present.
+    pub now: Timestamp,
+    /// Settings.
+    pub config: &'a EngineConfig,
+    /// The registration.
+    pub binding: &'a Binding,
+    /// Its source scans: what becomes of single users is part of that.
+    pub scanning: bool,
+    /// For the name of the registrar's trunk.
+    pub peers: &'a PeerTable,
+    /// What the monitor missed.
+    pub capture: &'a CaptureFacts,
+}
+
+/// What a diagnosis about one source address may look at.
+pub struct SourceFacts<'a> {
+    /// The present.
+    pub now: Timestamp,
+    /// Settings.
+    pub config: &'a EngineConfig,
+    /// The source.
+    pub source: &'a Source,
+    /// For the name of its trunk.
+    pub peers: &'a PeerTable,
+    /// What the monitor missed.
+    pub capture: &'a CaptureFacts,
+}

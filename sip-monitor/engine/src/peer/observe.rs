@@ -1,0 +1,472 @@
+//! What a message or a timer of a call counts for at the peers it goes to and comes from.
+
+use core::net::SocketAddr;
+use core::time::Duration;
+
+use smallvec::SmallVec;
+
+use super::limit::limit_named;
+use super::repeats::cause_of_repeats;
+use super::{ABANDONED, Leg, LegRole, LimitSeen, PeerKey, PeerTable, PingEnd, RepeatCause, Setup, SetupDelay, Talk};
+use crate::call::{Call, HopView, SessionKind};
+use crate::packet::Direction;
+use crate::seen::Seen;
+use crate::time::Timestamp;
+use crate::transaction::{MethodKind, TimerLetter, Transaction};
+
+/// Peers whose measures changed in a way that can matter, and whether that is so whatever is in force.
+pub(crate) type Touched = SmallVec<[(PeerKey, bool); 2]>;
+
+/// Legs kept for one call.
+const LEGS_KEPT: usize = 8;
+/// So many calls in a row that a peer served, and what was wrong is over.
+const GOOD_IN_A_ROW: u32 = 10;
+/// So many of the last calls were answered, and a low share before is of no more interest.
+const ANSWERED_IN_A_ROW: u32 = 12;
+/// A setup that takes longer is worth its Call-ID.
+const SLOW: Duration = Duration::from_secs(4);
+/// A request repeated so often got no answer at all that arrived: no loss, a wall.
+const REPEATS_COUNTED: u32 = 4;
+
+/// How a message relates to those before it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Novelty {
+    New,
+    Repeated,
+    CapturedTwice,
+}
+
+impl PeerTable {
+    /// Takes a message that its call has taken.
+    pub(crate) fn observe(&mut self, call: &mut Call, seen: &Seen<'_, '_>, novelty: Novelty) -> Touched {
+        let mut touched = Touched::new();
+        self.begin(seen.at);
+        if novelty == Novelty::CapturedTwice {
+            return touched;
+        }
+        let remote = remote_of(seen);
+        if seen.is_request() && seen.kind == MethodKind::Invite && !seen.in_dialog() {
+            self.learn_domains(seen);
+        }
+        let key = self.at(remote, seen.at);
+        self.note_message(key, seen.at, &mut touched);
+        match (novelty, seen.code) {
+            (Novelty::Repeated, None) => self.note_repeat(call, seen, key, &mut touched),
+            (Novelty::New, None) => self.note_request(call, seen),
+            (Novelty::New, Some(code)) => self.note_response(call, seen, code, key, &mut touched),
+            (Novelty::Repeated, Some(_)) | (Novelty::CapturedTwice, _) => {}
+        }
+        self.note_end(call, &mut touched);
+        touched
+    }
+
+    /// Takes what the timers of a call ended at `now`.
+    pub(crate) fn observe_timers(&mut self, call: &mut Call, now: Timestamp) -> Touched {
+        let mut touched = Touched::new();
+        let give_up = |letter: TimerLetter| matches!(letter, TimerLetter::B | TimerLetter::F);
+        for index in 0..call.transactions.len() {
+            let Some(transaction) = call.transactions.get_mut(index) else { continue };
+            if transaction.counted || !transaction.timed_out.is_some_and(give_up) {
+                continue;
+            }
+            transaction.counted = true;
+            let (method, in_dialog, sent_at, path) =
+                (transaction.method, transaction.in_dialog, transaction.sent.first(), transaction.path);
+            let Some(view) = call.path(path) else { continue };
+            match method {
+                MethodKind::Invite if !in_dialog => self.note_silence(call, view, now, &mut touched),
+                MethodKind::Options if call.kind == SessionKind::Options && view.direction != Direction::In => {
+                    let key = self.at(view.dst, now);
+                    if let Some(peer) = self.get_mut(key) {
+                        peer.pings.end(sent_at, now, None, PingEnd::Unanswered);
+                        touched.push((key, true));
+                    }
+                }
+                MethodKind::Register if view.direction != Direction::In => {
+                    let key = self.at(view.dst, now);
+                    if let Some(peer) = self.get_mut(key) {
+                        peer.measured.count(now, |m| {
+                            m.registrations += 1;
+                            m.ineffective_registrations += 1;
+                        });
+                    }
+                }
+                MethodKind::Bye => {
+                    if let (Some(talked), Some(peer)) = (talk_time(call), self.callee_of(call)) {
+                        peer.measured.count(now, |m| m.sdt_failed.add(talked));
+                    }
+                }
+                _ => {}
+            }
+        }
+        self.note_end(call, &mut touched);
+        touched
+    }
+
+    /// A call is forgotten: it is no longer up anywhere.
+    pub(crate) fn forget(&mut self, call: &Call) {
+        for leg in call.legs.iter().filter(|leg| leg.is_open) {
+            if let Some(peer) = self.get_mut(leg.peer) {
+                peer.concurrent = peer.concurrent.saturating_sub(1);
+            }
+        }
+    }
+
+    fn learn_domains(&mut self, seen: &Seen<'_, '_>) {
+        if seen.direction != Direction::In {
+            self.learn(seen.dst, seen.message.request_uri().unwrap_or_default());
+        }
+        if seen.direction != Direction::Out
+            && let Some(from) = &seen.from
+        {
+            self.learn(seen.src, from.uri);
+        }
+    }
+
+    fn note_message(&mut self, key: PeerKey, now: Timestamp, touched: &mut Touched) {
+        let Some(peer) = self.get(key) else { return };
+        let was_overdue = self.overdue(peer, now).is_some();
+        let watched = peer.trunk.is_some() && (was_overdue || peer.last_at.is_none());
+        let Some(peer) = self.get_mut(key) else { return };
+        peer.last_at = Some(now);
+        // What is in force is looked at every ten seconds: it may be over.
+        if peer.repeats.message(now) || was_overdue {
+            touched.push((key, was_overdue));
+        }
+        if watched {
+            self.plan_after(key, now);
+        }
+    }
+
+    /// A request that was answered comes again: its answer got lost.
+    fn note_repeat(&mut self, call: &Call, seen: &Seen<'_, '_>, key: PeerKey, touched: &mut Touched) {
+        let Some(request) = request_of(call, seen.kind, seen.cseq, seen.src, seen.dst) else { return };
+        let answered = match request.final_response() {
+            Some(last) => last.sent.first(),
+            // A provisional response stops an INVITE from being repeated as a final one does (RFC 3261 17.1.1.2).
+            None if seen.kind == MethodKind::Invite => match request.responses.first() {
+                Some(first) => first.sent.first(),
+                None => return,
+            },
+            None => return,
+        };
+        let on_the_way = seen.at.since(answered) < Duration::from_millis(100);
+        if seen.kind == MethodKind::Ack || on_the_way || request.sent.retransmissions() > REPEATS_COUNTED {
+            return;
+        }
+        if let Some(peer) = self.get_mut(key) {
+            peer.repeats.repeated(seen.at, 1, RepeatCause::ResponseLost);
+            touched.push((key, true));
+        }
+    }
+
+    fn note_request(&mut self, call: &mut Call, seen: &Seen<'_, '_>) {
+        if seen.kind != MethodKind::Invite || seen.in_dialog() || call.kind != SessionKind::Invite {
+            return;
+        }
+        self.start_leg(call, seen, seen.dst, LegRole::Called);
+        if seen.direction != Direction::Out {
+            self.start_leg(call, seen, seen.src, LegRole::Calling);
+        }
+    }
+
+    fn start_leg(&mut self, call: &mut Call, seen: &Seen<'_, '_>, addr: SocketAddr, role: LegRole) {
+        let key = self.at(addr, seen.at);
+        let is_open_elsewhere = call.legs.iter().any(|leg| leg.peer == key && leg.is_open);
+        let Some(peer) = self.get_mut(key) else { return };
+        if let Some(leg) = call.legs.iter_mut().find(|leg| leg.peer == key && leg.role == role) {
+            // The attempt goes on, with credentials or to another of the peer's addresses.
+            if !leg.is_open && !is_open_elsewhere && leg.outcome.is_none() {
+                leg.is_open = true;
+                peer.concurrent += 1;
+            }
+            return;
+        }
+        if call.legs.len() >= LEGS_KEPT {
+            return;
+        }
+        match role {
+            LegRole::Called => {
+                peer.meter.add(seen.at);
+                peer.measured.count(seen.at, |m| m.attempts += 1);
+            }
+            LegRole::Calling => peer.attempts_from = peer.attempts_from.saturating_add(1),
+        }
+        if !is_open_elsewhere {
+            peer.concurrent += 1;
+            peer.concurrent_peak = peer.concurrent_peak.max(peer.concurrent);
+        }
+        call.legs.push(Leg {
+            peer: key,
+            role,
+            started_at: seen.at,
+            rang: false,
+            passed_on: false,
+            outcome: None,
+            is_open: !is_open_elsewhere,
+            per_second: peer.meter.per_second(seen.at),
+            concurrent: peer.concurrent,
+        });
+    }
+
+    fn note_response(&mut self, call: &mut Call, seen: &Seen<'_, '_>, code: u16, key: PeerKey, touched: &mut Touched) {
+        let Some(request) = request_of(call, seen.kind, seen.cseq, seen.dst, seen.src) else { return };
+        let (first_at, last_at, times) = (request.sent.first(), request.sent.last(), request.sent.retransmissions());
+        let round_trip = seen.at.since(first_at);
+        let is_first_answer = request.responses.len() == 1;
+        let (in_dialog, path) = (request.in_dialog, request.path);
+        let direction = call.path(path).map_or(seen.direction, |view| view.direction);
+        if is_first_answer && times > 0 && direction != Direction::In && times <= REPEATS_COUNTED {
+            if let Some(peer) = self.get_mut(key) {
+                let usual = peer.pings.round_trip.percentile(50).unwrap_or(Duration::from_millis(100));
+                peer.repeats.repeated(seen.at, times, cause_of_repeats(first_at, last_at, seen.at, usual));
+                touched.push((key, true));
+            }
+        }
+        match seen.kind {
+            MethodKind::Invite if !in_dialog => self.note_invite_response(call, seen, code, touched),
+            MethodKind::Options if code >= 200 && call.kind == SessionKind::Options && direction != Direction::In => {
+                let end = if (500..600).contains(&code) { PingEnd::Refused(code) } else { PingEnd::Alive(code) };
+                let Some(peer) = self.get_mut(key) else { return };
+                peer.pings.end(first_at, seen.at, (times == 0).then_some(round_trip), end);
+                touched.push((key, true));
+            }
+            MethodKind::Register if code >= 200 && direction != Direction::In => {
+                let Some(peer) = self.get_mut(key) else { return };
+                // A challenge is no end (RFC 6076 4.1, 4.2).
+                if !matches!(code, 300..=399 | 401 | 402 | 407 | 423) {
+                    peer.measured.count(seen.at, |m| {
+                        m.registrations += 1;
+                        if code < 300 {
+                            m.rrd.add(round_trip);
+                        } else {
+                            m.ineffective_registrations += 1;
+                        }
+                    });
+                }
+            }
+            MethodKind::Bye if (200..300).contains(&code) => {
+                let talked = talk_time(call);
+                let Some(peer) = self.callee_of(call) else { return };
+                peer.measured.count(seen.at, |m| {
+                    m.completed += 1;
+                    m.sdd.add(round_trip);
+                    if let Some(talked) = talked {
+                        m.sdt.add(talked);
+                    }
+                });
+            }
+            _ => {}
+        }
+    }
+
+    /// A response to an initial INVITE that was not seen before.
+    fn note_invite_response(&mut self, call: &mut Call, seen: &Seen<'_, '_>, code: u16, touched: &mut Touched) {
+        let key = self.at(seen.src, seen.at);
+        let Some(position) = call.legs.iter().position(|leg| leg.peer == key && leg.role == LegRole::Called) else {
+            return;
+        };
+        // A relay passes on what happened behind it: that is counted there.
+        if is_relayed(call, seen.src) {
+            if let Some(leg) = call.legs.get_mut(position) {
+                leg.passed_on = true;
+            }
+            return;
+        }
+        let by = setup_delay(call, seen);
+        let since_invited = call.invited_at.map(|at| seen.at.since(at));
+        let call_id = call.call_id.clone();
+        let Some(leg) = call.legs.get_mut(position) else { return };
+        if matches!(code, 180..190 | 200..300) && !leg.rang && leg.outcome.is_none() {
+            leg.rang = true;
+            let delay = seen.at.since(leg.started_at);
+            let Some(peer) = self.get_mut(key) else { return };
+            peer.measured.count(seen.at, |m| m.srd.add(delay));
+            if let Some(delay) = since_invited.filter(|_| !call.adopted) {
+                let is_slow = delay > SLOW;
+                peer.setups.add(Setup { at: seen.at, delay, by, call_id: is_slow.then(|| call_id.clone()) });
+                touched.push((key, is_slow));
+            }
+        }
+        // Challenges and refused intervals are answered by a further INVITE of the same attempt.
+        if code < 200 || matches!(code, 401 | 402 | 407 | 422 | 494) || leg.outcome.is_some() {
+            return;
+        }
+        // A redirection is answered by a further INVITE too, here or elsewhere.
+        if (300..400).contains(&code) {
+            leg.passed_on = true;
+            if let Some(peer) = self.get_mut(key) {
+                peer.measured.count(seen.at, |m| m.outcome(code));
+            }
+            return;
+        }
+        let (per_second, concurrent) = (leg.per_second, leg.concurrent);
+        let failed_after = (code >= 400).then(|| seen.at.since(leg.started_at));
+        let limit = limit_named(seen.message, code);
+        self.end_leg(call, position, seen.at, code, limit.is_some(), touched);
+        if let (Some(delay), Some(peer)) = (failed_after, self.get_mut(key)) {
+            peer.measured.count(seen.at, |m| m.srd_failed.add(delay));
+        }
+        if let Some((kind, text)) = limit {
+            call.limit = Some(Box::new(LimitSeen {
+                kind,
+                by: seen.src,
+                to: seen.dst,
+                is_local: seen.direction == Direction::Out,
+                code,
+                text,
+                retry_after_s: seen.message.retry_after(),
+                per_second,
+                concurrent,
+            }));
+        }
+    }
+
+    /// An INVITE got no answer at all.
+    fn note_silence(&mut self, call: &mut Call, view: HopView, now: Timestamp, touched: &mut Touched) {
+        let key = self.at(view.dst, now);
+        // What this host does not answer may be meant to be dropped, and may have gone on where nobody looks.
+        if view.direction == Direction::In || is_relayed(call, view.dst) {
+            return;
+        }
+        let position = call.legs.iter().position(|leg| leg.peer == key && leg.role == LegRole::Called);
+        let Some(position) = position.filter(|at| call.legs.get(*at).is_some_and(|leg| leg.outcome.is_none())) else {
+            return;
+        };
+        // Another of its addresses may have answered the same attempt, or may still do so.
+        let pending =
+            call.invites().any(|t| t.timed_out.is_none() && call.path(t.path).is_some_and(|v| v.dst == view.dst));
+        if !pending {
+            self.end_leg(call, position, now, 0, false, touched);
+        }
+    }
+
+    fn end_leg(
+        &mut self,
+        call: &mut Call,
+        position: usize,
+        now: Timestamp,
+        code: u16,
+        limited: bool,
+        touched: &mut Touched,
+    ) {
+        let call_id = call.call_id.clone();
+        let Some(leg) = call.legs.get_mut(position) else { return };
+        leg.outcome = Some(code);
+        let was_open = leg.is_open && !(200..300).contains(&code);
+        if was_open {
+            leg.is_open = false;
+        }
+        let key = leg.peer;
+        let Some(peer) = self.get_mut(key) else { return };
+        if was_open {
+            peer.concurrent = peer.concurrent.saturating_sub(1);
+        }
+        peer.measured.count(now, |m| m.outcome(code));
+        peer.availability.add(now, code, is_unserved(code), limited, &call_id);
+        if peer.availability.good_in_a_row() >= GOOD_IN_A_ROW {
+            peer.availability.begin_anew();
+            peer.success.forget(is_unserved);
+        }
+        peer.success.add(now, code, !(200..300).contains(&code), limited, &call_id);
+        if peer.success.good_in_a_row() >= ANSWERED_IN_A_ROW {
+            peer.success.begin_anew();
+        }
+        touched.push((key, code >= 300 || code == 0));
+    }
+
+    /// The call is over: it is up nowhere, and its length is known.
+    fn note_end(&mut self, call: &mut Call, touched: &mut Touched) {
+        let Some(ended_at) = call.ended_at else { return };
+        if call.legs.iter().all(|leg| !leg.is_open) {
+            return;
+        }
+        let talk = talk_time(call).map(|time| Talk {
+            duration_ms: u32::try_from(time.as_millis()).unwrap_or(u32::MAX),
+            by: call.hangup.as_ref().and_then(|hangup| hangup.side),
+            session_interval_s: call.session_interval_s,
+            call_id: call.call_id.clone(),
+        });
+        let was_called = |leg: &Leg| leg.role == LegRole::Called;
+        let has_remote_callee =
+            call.legs.iter().any(|leg| was_called(leg) && self.get(leg.peer).is_some_and(|peer| !peer.is_local));
+        for leg in &mut call.legs {
+            if !core::mem::take(&mut leg.is_open) {
+                continue;
+            }
+            let Some(peer) = self.get_mut(leg.peer) else { continue };
+            peer.concurrent = peer.concurrent.saturating_sub(1);
+            // Nobody answered its challenge, or whoever answered did so elsewhere.
+            if was_called(leg) && leg.outcome.is_none() && !leg.passed_on && call.answered_at.is_none() {
+                leg.outcome = Some(ABANDONED);
+                peer.success.add(ended_at, ABANDONED, true, false, &call.call_id);
+                touched.push((leg.peer, true));
+            }
+            // A call through here lasted as long on either side: it counts where it went.
+            if has_remote_callee && !was_called(leg) {
+                continue;
+            }
+            let Some(talk) = talk.as_ref().filter(|_| !peer.is_local && ended_at >= leg.started_at) else { continue };
+            peer.talks.add(talk.clone());
+            if peer.talks.last_has_likes() {
+                touched.push((leg.peer, true));
+            }
+        }
+    }
+
+    /// The peer that answered the call.
+    fn callee_of(&mut self, call: &Call) -> Option<&mut super::Peer> {
+        let answered = |leg: &&Leg| leg.outcome.is_some_and(|code| (200..300).contains(&code));
+        let key = call.legs.iter().find(answered)?.peer;
+        self.get_mut(key)
+    }
+}
+
+/// The end of a packet that is not this host; between two others, the one that is asked.
+fn remote_of(seen: &Seen<'_, '_>) -> SocketAddr {
+    match seen.direction {
+        Direction::Out => seen.dst,
+        Direction::In => seen.src,
+        Direction::Transit if seen.is_request() => seen.dst,
+        Direction::Transit => seen.src,
+    }
+}
+
+/// Codes of a peer that could not serve the call; 0 is no answer.
+fn is_unserved(code: u16) -> bool {
+    matches!(code, 0 | 408 | 480 | 500..=504)
+}
+
+/// The last request of that method and number that went from `src` to `dst`.
+fn request_of(call: &Call, method: MethodKind, cseq: u32, src: SocketAddr, dst: SocketAddr) -> Option<&Transaction> {
+    call.transactions.iter().rfind(|t| {
+        t.method == method && t.cseq == cseq && call.path(t.path).is_some_and(|view| (view.src, view.dst) == (src, dst))
+    })
+}
+
+/// Whether the INVITE went on from that address.
+fn is_relayed(call: &Call, addr: SocketAddr) -> bool {
+    call.invites().any(|t| call.path(t.path).is_some_and(|view| view.src.ip() == addr.ip()))
+}
+
+/// From the answer to the hang-up.
+fn talk_time(call: &Call) -> Option<Duration> {
+    call.hangup.as_ref().filter(|hangup| hangup.method == MethodKind::Bye)?;
+    Some(call.ended_at?.since(call.answered_at?))
+}
+
+/// What took the longest part of the time to a first sign of ringing.
+fn setup_delay(call: &Call, seen: &Seen<'_, '_>) -> SetupDelay {
+    let (Some(start), Some(last)) = (
+        call.invited_at,
+        call.invites().filter(|t| call.path(t.path).is_some_and(|v| v.dst == seen.src)).map(|t| t.sent.first()).max(),
+    ) else {
+        return SetupDelay::Peer;
+    };
+    let before = last.since(start);
+    if before <= seen.at.since(last) {
+        return SetupDelay::Peer;
+    }
+    let challenged = |t: &Transaction| t.final_response().is_some_and(|r| matches!(r.code, 401 | 407));
+    if call.invites().any(challenged) { SetupDelay::Authentication } else { SetupDelay::Failover }
+}
