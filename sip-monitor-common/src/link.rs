@@ -32,30 +32,22 @@ pub struct NetworkLayer {
 /// [`Counter::IgnoredNotIp`], [`Counter::IgnoredNested`] for a third tag, [`Counter::IgnoredTruncated`].
 #[inline(always)]
 pub fn ethernet<V: PacketView + ?Sized>(view: &V, layer: &mut NetworkLayer) -> Result<(), Counter> {
-    let outer = view.be16(12)?;
-    if is_ip(outer) {
-        *layer = NetworkLayer { offset: ETHERNET_BYTES, vlan: 0 };
-        return Ok(());
+    let mut ethertype = view.be16(12)?;
+    *layer = NetworkLayer { offset: ETHERNET_BYTES, vlan: 0 };
+    for tag in [ETHERNET_BYTES, ETHERNET_BYTES + TAG_BYTES] {
+        if is_tag(ethertype) {
+            layer.vlan = view.be16(tag)? & 0x0fff;
+            ethertype = view.be16(tag + 2)?;
+            layer.offset = tag + TAG_BYTES;
+        }
     }
-    if !is_tag(outer) {
+    if is_tag(ethertype) {
+        return Err(Counter::IgnoredNested);
+    }
+    if !is_ip(ethertype) {
         return Err(Counter::IgnoredNotIp);
     }
-    let vlan = view.be16(14)? & 0x0fff;
-    let inner = view.be16(16)?;
-    if is_ip(inner) {
-        *layer = NetworkLayer { offset: ETHERNET_BYTES + TAG_BYTES, vlan };
-        return Ok(());
-    }
-    if !is_tag(inner) {
-        return Err(Counter::IgnoredNotIp);
-    }
-    let vlan = view.be16(18)? & 0x0fff;
-    let innermost = view.be16(20)?;
-    if is_ip(innermost) {
-        *layer = NetworkLayer { offset: ETHERNET_BYTES + 2 * TAG_BYTES, vlan };
-        return Ok(());
-    }
-    if is_tag(innermost) { Err(Counter::IgnoredNested) } else { Err(Counter::IgnoredNotIp) }
+    has_version(view, layer.offset, ethertype)
 }
 
 /// Finds IP in what tc sees, told by the protocol of the socket buffer. Where the frame does not begin with an Ethernet
@@ -71,18 +63,19 @@ pub fn by_protocol<V: PacketView + ?Sized>(view: &V, protocol: u16, layer: &mut 
     if !is_ip(protocol) {
         return Err(Counter::IgnoredNotIp);
     }
-    // An Ethernet header agrees with the protocol, directly or behind tags the device did not strip.
-    if ethernet(view, layer).is_ok() && has_version(view, layer.offset, protocol) {
+    let framed = ethernet(view, layer);
+    if framed.is_err() && has_version(view, 0, protocol).is_ok() {
+        *layer = NetworkLayer { offset: 0, vlan: 0 };
         return Ok(());
     }
-    *layer = NetworkLayer { offset: 0, vlan: 0 };
-    if has_version(view, 0, protocol) { Ok(()) } else { Err(Counter::IgnoredMalformed) }
+    framed
 }
 
+/// Whether the IP header has the version that was announced.
 #[inline(always)]
-fn has_version<V: PacketView + ?Sized>(view: &V, offset: usize, protocol: u16) -> bool {
+fn has_version<V: PacketView + ?Sized>(view: &V, offset: usize, protocol: u16) -> Result<(), Counter> {
     let version = if protocol == ETHERTYPE_IPV4 { 4 } else { 6 };
-    matches!(view.be16(offset), Ok(word) if word >> 12 == version)
+    if view.be16(offset)? >> 12 == version { Ok(()) } else { Err(Counter::IgnoredMalformed) }
 }
 
 #[inline(always)]
@@ -127,7 +120,7 @@ mod tests {
         for (tags, offset, vlan) in [
             (&[0x0800][..], 14, 0),
             (&[0x8100, 0x0800], 18, 7),
-            (&[0x88a8, 0x8100, 0x86dd], 22, 8),
+            (&[0x88a8, 0x8100, 0x0800], 22, 8),
             (&[0x8100, 0x8100, 0x0800], 22, 8),
         ] {
             assert_eq!(ethernet(&frame(tags, &l3)[..]), Ok(NetworkLayer { offset, vlan }), "{tags:x?}");
@@ -139,6 +132,7 @@ mod tests {
         assert_eq!(ethernet(&frame(&[0x0806], &[0; 40])[..]), Err(Counter::IgnoredNotIp));
         assert_eq!(ethernet(&frame(&[0x8100, 0x0806], &[0; 40])[..]), Err(Counter::IgnoredNotIp));
         assert_eq!(ethernet(&frame(&[0x88a8, 0x8100, 0x8100, 0x0800], &[0; 40])[..]), Err(Counter::IgnoredNested));
+        assert_eq!(ethernet(&frame(&[0x86dd], &[0x45; 40])[..]), Err(Counter::IgnoredMalformed));
         assert_eq!(ethernet(&[0u8; 13][..]), Err(Counter::IgnoredTruncated));
     }
 

@@ -174,6 +174,29 @@ fn several_files_are_merged_in_the_order_of_time() {
 }
 
 #[test]
+fn nothing_is_concluded_from_the_time_between_two_captures() {
+    use fixtures::container::{Link, pcap};
+    // A call that is up, with media, when its capture ends; and a capture of a week later.
+    let mut scene = fixtures::Scene::default();
+    let call = fixtures::call::Call::new("still-up@there", "203.0.113.7", "198.51.100.4");
+    call.set_up(&mut scene, 1_000.0);
+    call.acknowledge(&mut scene, 1_030.0);
+    call.caller_speaks(&mut scene, 1_040.0, 4_000.0);
+    call.callee_speaks(&mut scene, 1_040.0, 4_000.0);
+    let mut later = fixtures::Scene::default();
+    let week_ms = 7.0 * 86_400_000.0;
+    later.udp(week_ms, "198.51.100.4:5060".parse().unwrap(), "203.0.113.9:5060".parse().unwrap(), b"\r\n\r\n");
+    let (first, second) = (
+        Scratch::new("up.pcap", &pcap(&scene.in_order(), Link::Raw)),
+        Scratch::new("later.pcap", &pcap(&later.in_order(), Link::Raw)),
+    );
+    let output = run(&["replay", second.path(), first.path(), "--emit", "alerts,calls", "--local", "198.51.100.4"]);
+    let stdout = text(&output.stdout);
+    assert!(!stdout.contains("\"type\":\"alert\""), "{stdout}");
+    assert!(stdout.contains("\"state\":\"confirmed\""), "{stdout}");
+}
+
+#[test]
 fn standard_input_is_a_file_too() {
     let mut child = program()
         .args(["replay", "-", "--emit", "calls"])

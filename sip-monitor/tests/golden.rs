@@ -166,3 +166,19 @@ fn the_five_good_calls_are_told_alike() {
         assert_eq!(*facts, told[0].1, "{file} against {}", told[0].0);
     }
 }
+
+#[test]
+fn another_reader_finds_the_same_frames() {
+    for golden in GOLDEN.iter().filter(|g| g.file.ends_with(".pcap.gz")) {
+        let path = folder().join(golden.file);
+        let ours = file::read(&path).unwrap();
+        let bytes = unpacked(&std::fs::read(&path).unwrap());
+        let mut theirs = pcap_file::pcap::PcapReader::new(&bytes[..]).unwrap();
+        for frame in &ours.frames {
+            let packet = theirs.next_packet().unwrap().unwrap();
+            assert_eq!(u128::try_from(frame.time_ns).unwrap(), packet.timestamp.as_nanos());
+            assert_eq!(ours.frame(frame), &packet.data[..]);
+        }
+        assert!(theirs.next_packet().is_none(), "{}", golden.file);
+    }
+}

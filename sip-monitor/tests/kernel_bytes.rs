@@ -8,7 +8,7 @@ use support::{Kernel, Program_, frames::*};
 fn sip_goes_up_whole() {
     let Some(mut kernel) = Kernel::load(LoadOptions::default()) else { return };
     for program in [Program_::XdpIngress, Program_::TcIngress, Program_::TcEgress] {
-        kernel.run(program, 5, &udp4(40000, 5060, &sip(500)));
+        assert!(kernel.run(program, 5, &udp4(40000, 5060, &sip(500))));
         let records = kernel.drain();
         assert_eq!(records.len(), 1, "{program:?} {:?}", kernel.counters());
     }

@@ -7,23 +7,36 @@ use anyhow::Result;
 
 use crate::{setup, shell};
 
-/// Builds and runs `sip-monitor run ARGS`.
+/// Builds and runs `sip-monitor run ARGS`, optimised: it may stay.
 pub fn run(args: &[String]) -> Result<ExitCode> {
-    let daemon = build_daemon()?;
+    let daemon = build_daemon(Profile::Release)?;
     let status = shell::status(Command::new(daemon).arg("run").args(args))?;
     Ok(shell::exit_code(status))
 }
 
+/// How it is built.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Profile {
+    /// As the tests build it: soon ready.
+    Dev,
+    /// Optimised.
+    Release,
+}
+
 /// Sets up what the build needs, builds the daemon with its kernel programs, and says where it is.
-pub fn build_daemon() -> Result<PathBuf> {
+pub fn build_daemon(profile: Profile) -> Result<PathBuf> {
     setup::ensure(setup::Scope::Build)?;
+    let (args, folder): (&[&str], _) = match profile {
+        Profile::Dev => (&[], "debug"),
+        Profile::Release => (&["--release"], "release"),
+    };
     shell::run(
-        shell::cargo().args(["build", "--release", "--package", "sip-monitor"]).env("SIP_MONITOR_EBPF", "require"),
+        shell::cargo().args(["build", "--package", "sip-monitor"]).args(args).env("SIP_MONITOR_EBPF", "require"),
     )?;
-    Ok(target_dir().join("release/sip-monitor"))
+    Ok(target_dir().join(folder).join("sip-monitor"))
 }
 
 /// Where cargo puts what it builds.
-pub fn target_dir() -> PathBuf {
+fn target_dir() -> PathBuf {
     std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| shell::root().join("target"), PathBuf::from)
 }

@@ -25,7 +25,11 @@ pub fn run() {
     let best = (0..ROUNDS).map(|_| throughput()).min().unwrap_or(Duration::MAX);
     let seconds = best.as_secs_f64();
     let (calls, messages) = (f64::from(CALLS), f64::from(CALLS * MESSAGES_PER_CALL));
-    println!("engine: {:>10.0} messages/s on one core, {:.2} us a complete call (every diagnosis on)", messages / seconds, seconds * 1e6 / calls);
+    println!(
+        "engine: {:>10.0} messages/s on one core, {:.2} us a complete call (every diagnosis on)",
+        messages / seconds,
+        seconds * 1e6 / calls
+    );
     match live_call_bytes() {
         Some(bytes) => println!("engine: {bytes:>10.0} bytes a live call, {LIVE_CALLS} of them up"),
         None => println!("engine: memory a live call: not measured, no /proc/self/statm"),
@@ -50,7 +54,7 @@ fn throughput() -> Duration {
         if let Some(over) = n.checked_sub(CALL_LASTS) {
             script.end(&mut engine, over, n);
         }
-        while let Some(output) = engine.poll_output() {
+        if let Some(output) = engine.poll_output() {
             panic!("a good call raised {:?}", black_box(output));
         }
     }
@@ -115,7 +119,14 @@ impl Script {
         let caller = "Contact: <sip:+15551230001@198.51.100.4:5060>\r\nContent-Type: application/sdp\r\n";
         let callee = "Contact: <sip:bob@203.0.113.7:5060>\r\nContent-Type: application/sdp\r\n";
         let setup = vec![
-            message("INVITE sip:+15551230002@203.0.113.7 SIP/2.0", "i", invite, "", caller, &sdp("198.51.100.4", "16428")),
+            message(
+                "INVITE sip:+15551230002@203.0.113.7 SIP/2.0",
+                "i",
+                invite,
+                "",
+                caller,
+                &sdp("198.51.100.4", "16428"),
+            ),
             message("SIP/2.0 100 Trying", "i", invite, "", "", ""),
             message("SIP/2.0 180 Ringing", "i", invite, tag, "Contact: <sip:bob@203.0.113.7:5060>\r\n", ""),
             message("SIP/2.0 200 OK", "i", invite, tag, callee, &sdp("203.0.113.7", "20000")),
@@ -163,7 +174,8 @@ impl Script {
             (self.callee, self.caller, Direction::Out)
         };
         let time = Timestamp::from_unix_ns(1_700_000_000_000_000_000 + at_ns);
-        let packet = Packet { time, link: 0, direction, src, dst, ip_id: self.ip_id, ttl: 64, dscp: 0, body: Body::Udp(bytes) };
+        let packet =
+            Packet { time, link: 0, direction, src, dst, ip_id: self.ip_id, ttl: 64, dscp: 0, body: Body::Udp(bytes) };
         engine.handle_packet(time, &packet);
     }
 
@@ -198,7 +210,17 @@ impl Script {
             payload_bytes: 160,
             last_sequence: 400,
         };
-        let packet = Packet { time: at(at_ns), link: 0, direction, src, dst, ip_id: 0, ttl: 60, dscp: 46, body: Body::Stream(&counters) };
+        let packet = Packet {
+            time: at(at_ns),
+            link: 0,
+            direction,
+            src,
+            dst,
+            ip_id: 0,
+            ttl: 60,
+            dscp: 46,
+            body: Body::Stream(&counters),
+        };
         engine.handle_packet(at(at_ns), &packet);
     }
 }

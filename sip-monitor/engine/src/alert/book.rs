@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use foldhash::fast::FixedState;
+use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 use smallvec::SmallVec;
 
@@ -27,7 +27,7 @@ pub struct AlertBook {
     limit: usize,
     open: OpenAlerts,
     /// What is in force for whom right now.
-    held: HashMap<Subject, SmallVec<[Held; 2]>, FixedState>,
+    held: HashMap<Subject, SmallVec<[Held; 2]>, RandomState>,
     counters: AlertCounters,
 }
 
@@ -66,7 +66,7 @@ impl AlertBook {
             writer: Writer::new(config),
             limit: config.limits.alerts.max(1),
             open: OpenAlerts::new(config.thresholds.alert_window),
-            held: HashMap::with_hasher(FixedState::default()),
+            held: HashMap::with_hasher(RandomState::default()),
             counters: AlertCounters::default(),
         }
     }

@@ -54,8 +54,8 @@ pub(super) struct CallMedia {
 /// Endpoints of all calls.
 #[derive(Debug, Default)]
 pub(super) struct Holders {
-    by_endpoint: HashMap<SocketAddr, SmallVec<[Holder; 1]>, foldhash::fast::FixedState>,
-    calls: HashMap<CallKey, CallMedia, foldhash::fast::FixedState>,
+    by_endpoint: HashMap<SocketAddr, SmallVec<[Holder; 1]>, foldhash::fast::RandomState>,
+    calls: HashMap<CallKey, CallMedia, foldhash::fast::RandomState>,
     /// Most phones of a site offer the same codecs: one list serves all their calls.
     codec_lists: Vec<Arc<[CodecName]>>,
 }

@@ -10,7 +10,8 @@ use std::time::Duration;
 use sip_monitor_common::Direction;
 use sip_monitor_engine::{Engine, Output, Timestamp};
 
-use super::{Options, TimedFrame};
+use super::Options;
+use super::timeline::TimedFrame;
 use crate::capture::decode::{Decoder, DecoderConfig};
 use crate::capture::record::Record;
 use crate::capture::softkernel::{SoftKernel, SoftKernelConfig};

@@ -10,6 +10,7 @@ pub mod local;
 mod pcap;
 mod pcapng;
 pub mod survey;
+pub mod timeline;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -21,98 +22,9 @@ use crate::cli::exit::{Code, Failure, OrExit as _};
 use crate::cli::{Format, Kind, ReplayArgs};
 use crate::config::{self, Config};
 use crate::sink::{jsonl, report};
-use file::{CaptureFile, Frame};
+use file::CaptureFile;
 use link::NoIp;
-use survey::Survey;
-
-/// Frames of several files in the order of time, equal times in the order of the files and within them.
-#[derive(Debug)]
-pub struct Timeline {
-    files: Vec<CaptureFile>,
-    order: Vec<Place>,
-    /// For each file the number of its first interface in the common list.
-    first_link: Vec<u16>,
-}
-
-/// Where a frame stands.
-#[derive(Clone, Copy, Debug)]
-struct Place {
-    time_ns: i64,
-    index: u32,
-    file: u16,
-}
-
-/// One frame of a timeline.
-#[derive(Clone, Copy, Debug)]
-pub struct TimedFrame<'a> {
-    /// Its place in its file.
-    pub frame: Frame,
-    /// Its bytes.
-    pub bytes: &'a [u8],
-    /// `LINKTYPE_*`.
-    pub link_type: u32,
-    /// Index into [`Timeline::link_names`].
-    pub link: u16,
-}
-
-impl Timeline {
-    /// Puts the frames of `files` in order.
-    #[must_use]
-    pub fn new(files: Vec<CaptureFile>) -> Self {
-        let mut order = Vec::with_capacity(files.iter().map(|f| f.frames.len()).sum());
-        let mut first_link = Vec::with_capacity(files.len());
-        let mut links = 0_u16;
-        for (number, file) in files.iter().enumerate() {
-            first_link.push(links);
-            links = links.saturating_add(u16::try_from(file.interfaces.len()).unwrap_or(u16::MAX));
-            let file_number = u16::try_from(number).unwrap_or(u16::MAX);
-            order.extend(file.frames.iter().zip(0..).map(|(f, index)| Place {
-                time_ns: f.time_ns,
-                index,
-                file: file_number,
-            }));
-        }
-        order.sort_by_key(|p| p.time_ns);
-        Self { files, order, first_link }
-    }
-
-    /// The frames, earliest first.
-    pub fn frames(&self) -> impl Iterator<Item = TimedFrame<'_>> {
-        self.order.iter().filter_map(|place| {
-            let number = usize::from(place.file);
-            let file = self.files.get(number)?;
-            let frame = *file.frames.get(place.index as usize)?;
-            let link_type = file.interfaces.get(usize::from(frame.interface))?.link_type;
-            let link = self.first_link.get(number)?.saturating_add(frame.interface);
-            Some(TimedFrame { frame, bytes: file.frame(&frame), link_type, link })
-        })
-    }
-
-    /// Names of the interfaces of all files; empty where a file does not tell.
-    #[must_use]
-    pub fn link_names(&self) -> Vec<String> {
-        self.files.iter().flat_map(|f| f.interfaces.iter().map(|i| i.name.clone())).collect()
-    }
-
-    /// First and last time.
-    #[must_use]
-    pub fn span(&self) -> Option<(Timestamp, Timestamp)> {
-        let (first, last) = (self.order.first()?, self.order.last()?);
-        Some((Timestamp::from_unix_ns(first.time_ns), Timestamp::from_unix_ns(last.time_ns)))
-    }
-
-    /// Looks at every frame once.
-    #[must_use]
-    pub fn survey(&self, sip_ports: &[u16]) -> Survey {
-        let mut survey = Survey::default();
-        for timed in self.frames() {
-            if let Ok(network) = link::network(timed.link_type, timed.bytes) {
-                survey.look_at(&network, timed.frame.hint, sip_ports);
-            }
-        }
-        survey
-    }
-}
+use timeline::Timeline;
 
 /// What a replay read, beside what the engine made of it.
 #[derive(Clone, Debug, Default)]
@@ -158,14 +70,15 @@ pub struct Options {
     pub max_streams: u32,
 }
 
-/// Replays capture files and hands every output to `emit`, in order.
+/// Replays capture files and hands every output to `emit`, in order. Files that lie apart in time, or have no host in
+/// common, are captures of their own: each has its own local addresses, and nothing is concluded from the time between.
 ///
 /// # Errors
 /// What `emit` returns; it ends the replay.
 pub fn replay<E>(
     files: Vec<CaptureFile>,
     options: &Options,
-    emit: impl FnMut(Output) -> Result<(), E>,
+    mut emit: impl FnMut(Output) -> Result<(), E>,
 ) -> Result<Summary, E> {
     let mut summary = Summary::default();
     for file in &files {
@@ -173,18 +86,32 @@ pub fn replay<E>(
         summary.warnings.extend(file.warnings.iter().map(|w| format!("{name}: {w}")));
         summary.files.push(name);
     }
-    let timeline = Timeline::new(files);
-    summary.span = timeline.span();
-    let survey = timeline.survey(&options.sip_ports);
-    if options.local.is_empty() {
-        let guess = local::guess(&survey);
-        summary.local = guess.addresses;
-        summary.guessed = Some(guess.because);
-    } else {
-        summary.local = local::given(&options.local, &survey);
+    for capture in timeline::captures(files, &options.sip_ports) {
+        replay_one(&Timeline::new(capture), options, &mut summary, &mut emit)?;
     }
+    Ok(summary)
+}
+
+/// Replays one capture and adds what it read to `summary`.
+fn replay_one<E>(
+    timeline: &Timeline,
+    options: &Options,
+    summary: &mut Summary,
+    emit: impl FnMut(Output) -> Result<(), E>,
+) -> Result<(), E> {
+    let survey = timeline.survey(&options.sip_ports);
+    let local = if options.local.is_empty() {
+        let guess = local::guess(&survey);
+        summary.guessed = match summary.guessed {
+            None => Some(guess.because),
+            Some(_) => Some("each capture by itself"),
+        };
+        guess.addresses
+    } else {
+        local::given(&options.local, &survey)
+    };
     let config = EngineConfig {
-        local: summary.local.iter().copied().collect(),
+        local: local.iter().copied().collect(),
         media_sight: survey.media_sight(!options.local.is_empty()),
         links: timeline.link_names(),
         ..options.engine.clone()
@@ -194,13 +121,23 @@ pub fn replay<E>(
         summary.frames += 1;
         summary.cut += u64::from(timed.frame.cut);
         match link::network(timed.link_type, timed.bytes) {
-            Ok(network) => drive.handle_packet(&timed, network.l3, &summary.local)?,
+            Ok(network) => drive.handle_packet(&timed, network.l3, &local)?,
             Err(why) => *summary.no_ip.entry(why).or_default() += 1,
         }
     }
-    let end = summary.span.map_or(Timestamp::ZERO, |(_, last)| last);
-    summary.counters = drive.finish(end)?;
-    Ok(summary)
+    let span = timeline.span();
+    for (name, n) in drive.finish(span.map_or(Timestamp::ZERO, |(_, last)| last))? {
+        match summary.counters.iter_mut().find(|(known, _)| *known == name) {
+            Some((_, sum)) => *sum += n,
+            None => summary.counters.push((name, n)),
+        }
+    }
+    summary.local.extend(local);
+    if let Some((first, last)) = span {
+        let (begin, end) = summary.span.unwrap_or((first, last));
+        summary.span = Some((begin.min(first), end.max(last)));
+    }
+    Ok(())
 }
 
 /// The command.
