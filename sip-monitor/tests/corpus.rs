@@ -321,7 +321,8 @@ const VERDICTS: &[Verdict] = &[
     Verdict { capture: "sngrep-ipv6frag.pcap", one_of: &[] },
     Verdict { capture: "ndpi-http-on-sip-port.pcapng", one_of: &[] },
     Verdict { capture: "gof-rtp-protocol.pcap", one_of: &[] },
-    Verdict { capture: "isa-sip.pcap", one_of: &[] },
+    // As information: RTP arrives marked EF and leaves with DSCP 0.
+    Verdict { capture: "isa-sip.pcap", one_of: &[("qos-unmarked", "local")] },
     Verdict { capture: "yeastar-answered-clean.pcapng", one_of: &[] },
     Verdict {
         capture: "gof-sip-2phones-b2bua-asterisk.pcapng",

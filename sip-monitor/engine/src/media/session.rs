@@ -142,10 +142,10 @@ impl MediaSession {
             .position(|leg| between(leg) && pending(leg))
             .or_else(|| self.legs.iter().position(|leg| pending(leg) && same_hosts(leg.hop, src, dst)));
         let Some(leg) = found.and_then(|index| self.legs.get_mut(index)) else { return };
-        if leg.offer.as_ref().is_some_and(|o| offers_fax(&o.lines)) {
-            if let Some(fax) = self.fax.as_mut().filter(|fax| fax.offerer == offerer) {
-                fax.refuse(at);
-            }
+        if leg.offer.as_ref().is_some_and(|o| offers_fax(&o.lines))
+            && let Some(fax) = self.fax.as_mut().filter(|fax| fax.offerer == offerer)
+        {
+            fax.refuse(at);
         }
         leg.offer = None;
         leg.early.clear();
