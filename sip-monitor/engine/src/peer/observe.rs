@@ -93,7 +93,7 @@ impl PeerTable {
                     }
                 }
                 MethodKind::Bye => {
-                    if let (Some(talked), Some(peer)) = (talk_time(call), self.callee_of(call)) {
+                    if let (Some(talked), Some(peer)) = (talk_time(call), self.hung_up(call)) {
                         peer.measured.count(now, |m| m.sdt_failed.add(talked));
                     }
                 }
@@ -203,6 +203,7 @@ impl PeerTable {
             started_at: seen.at,
             rang: false,
             passed_on: false,
+            hung_up: false,
             outcome: None,
             is_open: !is_open_elsewhere,
             per_second: peer.meter.per_second(seen.at),
@@ -217,12 +218,14 @@ impl PeerTable {
         let is_first_answer = request.responses.len() == 1;
         let (in_dialog, path) = (request.in_dialog, request.path);
         let direction = call.path(path).map_or(seen.direction, |view| view.direction);
-        if is_first_answer && times > 0 && direction != Direction::In && times <= REPEATS_COUNTED {
-            if let Some(peer) = self.get_mut(key) {
-                let usual = peer.pings.round_trip.percentile(50).unwrap_or(Duration::from_millis(100));
-                peer.repeats.repeated(seen.at, times, cause_of_repeats(first_at, last_at, seen.at, usual));
-                touched.push((key, true));
-            }
+        if is_first_answer
+            && direction != Direction::In
+            && (1..=REPEATS_COUNTED).contains(&times)
+            && let Some(peer) = self.get_mut(key)
+        {
+            let usual = peer.pings.round_trip.percentile(50).unwrap_or(Duration::from_millis(100));
+            peer.repeats.repeated(seen.at, times, cause_of_repeats(first_at, last_at, seen.at, usual));
+            touched.push((key, true));
         }
         match seen.kind {
             MethodKind::Invite if !in_dialog => self.note_invite_response(call, seen, code, touched),
@@ -248,7 +251,7 @@ impl PeerTable {
             }
             MethodKind::Bye if (200..300).contains(&code) => {
                 let talked = talk_time(call);
-                let Some(peer) = self.callee_of(call) else { return };
+                let Some(peer) = self.hung_up(call) else { return };
                 peer.measured.count(seen.at, |m| {
                     m.completed += 1;
                     m.sdd.add(round_trip);
@@ -420,11 +423,12 @@ impl PeerTable {
         }
     }
 
-    /// The peer that answered the call.
-    fn callee_of(&mut self, call: &Call) -> Option<&mut super::Peer> {
-        let answered = |leg: &&Leg| leg.outcome.is_some_and(|code| (200..300).contains(&code));
-        let key = call.legs.iter().find(answered)?.peer;
-        self.get_mut(key)
+    /// The peer that answered the call, where the end of its BYE was not counted before.
+    fn hung_up(&mut self, call: &mut Call) -> Option<&mut super::Peer> {
+        let answered = |leg: &&mut Leg| leg.outcome.is_some_and(|code| (200..300).contains(&code));
+        let leg = call.legs.iter_mut().find(answered).filter(|leg| !leg.hung_up)?;
+        leg.hung_up = true;
+        self.get_mut(leg.peer)
     }
 }
 
