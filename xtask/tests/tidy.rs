@@ -29,7 +29,8 @@ const USES: &[(&str, &[&str])] = &[
     ("dialog", &["config", "packet", "record", "sip", "text", "time", "transaction"]),
     ("media", &["call", "config", "packet", "record", "rtp", "sdp", "text", "time"]),
     ("peer", &["call", "time"]),
-    ("registration", &["config", "packet", "privacy", "record", "sip", "text", "time"]),
+    ("registration", &["call", "config", "packet", "privacy", "record", "seen", "sip", "text", "time", "transaction"]),
+    ("source", &["packet", "seen", "sip", "text", "time", "transaction"]),
     ("event", &["record", "transaction"]),
     ("signalling", &["call", "event", "packet", "record", "seen", "sip", "text", "time", "transaction"]),
 ];

@@ -162,6 +162,7 @@ impl RegistrationTable {
             credentials,
             path: seen.message.header(HeaderName::Path).is_some(),
             answered: false,
+            repeats: seen.transport == "udp",
         });
         false
     }
@@ -255,7 +256,9 @@ impl RegistrationTable {
         binding.due = Timestamp::MAX;
         let give_up = config.timers.give_up();
         if binding.pending.as_ref().is_some_and(|p| !p.answered && p.sent.first() + give_up <= now) {
-            Self::fail_unanswered(binding, now, 1);
+            // A client that hears nothing repeats itself, except over TCP: one copy over UDP was answered somewhere unseen.
+            let least = if binding.pending.as_ref().is_some_and(|p| p.repeats) { 2 } else { 1 };
+            Self::fail_unanswered(binding, now, least);
             if let Some(pending) = &mut binding.pending {
                 pending.answered = true;
             }

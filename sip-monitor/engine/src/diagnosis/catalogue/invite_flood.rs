@@ -33,7 +33,10 @@ fn judge(facts: &SourceFacts<'_>) -> Option<Finding> {
     Some(Finding {
         fault: Some(Fault::Remote),
         summary: format!("{} sent {most} new INVITEs to {} within one second", source.addr, source.target),
-        remedy: format!("Limit the rate of {} in front of {}, or block it; see whose account it uses", source.addr, source.target),
+        remedy: format!(
+            "Limit the rate of {} in front of {}, or block it; see whose account it uses",
+            source.addr, source.target
+        ),
         evidence,
         peer: Some(core::net::SocketAddr::new(source.addr, 0)),
         ..Finding::new(UNKNOWN, Severity::Warning, Confidence::Certain)

@@ -141,7 +141,13 @@ impl Case<'_> {
         }
         let binding = self.facts.binding;
         Finding {
-            summary: format!("{} forbids {} to register {}: {}", binding.registrar, binding.source, binding.aor, self.status()),
+            summary: format!(
+                "{} forbids {} to register {}: {}",
+                binding.registrar,
+                binding.source,
+                binding.aor,
+                self.status()
+            ),
             remedy: format!(
                 "Have {} admitted at {}: account enabled, address {} on its list",
                 binding.aor,
@@ -207,8 +213,17 @@ impl Case<'_> {
         let binding = self.facts.binding;
         Finding {
             fault: registrar(binding),
-            summary: format!("The REGISTER of {} ran in a circle: {} says {}", binding.aor, binding.registrar, self.status()),
-            remedy: format!("Correct the route of the domain of {} at {}: it leads back to a proxy already passed", binding.aor, binding.registrar.ip()),
+            summary: format!(
+                "The REGISTER of {} ran in a circle: {} says {}",
+                binding.aor,
+                binding.registrar,
+                self.status()
+            ),
+            remedy: format!(
+                "Correct the route of the domain of {} at {}: it leads back to a proxy already passed",
+                binding.aor,
+                binding.registrar.ip()
+            ),
             ..self.finding("loop", Confidence::Certain, Vec::new())
         }
     }

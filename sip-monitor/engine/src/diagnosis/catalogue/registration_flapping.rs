@@ -35,7 +35,10 @@ fn judge(facts: &RegistrationFacts<'_>) -> Option<Finding> {
     let evidence: Vec<(&'static str, Value)> = vec![("changes", (changes as u64).into())];
     Some(Finding {
         fault: client(binding),
-        summary: format!("{} at {} came up and went down {changes} times within ten minutes", binding.aor, binding.registrar),
+        summary: format!(
+            "{} at {} came up and went down {changes} times within ten minutes",
+            binding.aor, binding.registrar
+        ),
         remedy: format!(
             "Look for a second device that registers {}, and at the link of {}",
             binding.aor,

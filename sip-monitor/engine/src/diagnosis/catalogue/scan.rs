@@ -11,9 +11,7 @@
 //!
 //! **Remedy.** Block the address, let only known peers in; change the password of a user whose login succeeded.
 
-use crate::diagnosis::{
-    Asks, Cause, Confidence, Diagnosis, Fault, Finding, Layer, Severity, SourceFacts, Value,
-};
+use crate::diagnosis::{Asks, Cause, Confidence, Diagnosis, Fault, Finding, Layer, Severity, SourceFacts, Value};
 
 /// One source that tries many doors.
 pub const DIAGNOSIS: Diagnosis = Diagnosis {
@@ -52,12 +50,14 @@ fn judge(facts: &SourceFacts<'_>) -> Option<Finding> {
         evidence.push(("digests_refused", (*refused).into()));
     }
     let (cause, what) = match (&source.brute_force, source.enumeration, tool) {
-        (Some((user, refused)), _, _) => {
-            ("brute-force", format!("tries passwords of user {user} at {}: {refused} refused within a minute", source.target))
-        }
-        (None, Some((refused, users)), _) => {
-            ("enumeration", format!("tries users at {}: {refused} requests refused over {users} users within a minute", source.target))
-        }
+        (Some((user, refused)), _, _) => (
+            "brute-force",
+            format!("tries passwords of user {user} at {}: {refused} refused within a minute", source.target),
+        ),
+        (None, Some((refused, users)), _) => (
+            "enumeration",
+            format!("tries users at {}: {refused} requests refused over {users} users within a minute", source.target),
+        ),
         (None, None, Some(agent)) => ("known-tool", format!("scans {}: its User-Agent is {agent}", source.target)),
         (None, None, None) => return None,
     };
@@ -65,12 +65,16 @@ fn judge(facts: &SourceFacts<'_>) -> Option<Finding> {
     if let Some(user) = &source.login {
         evidence.push(("login", user.to_string().into()));
     }
-    let change = source.login.as_ref().map(|user| format!("; change the password of {user} at once")).unwrap_or_default();
+    let change =
+        source.login.as_ref().map(|user| format!("; change the password of {user} at once")).unwrap_or_default();
     evidence.push(("target", source.target.into()));
     Some(Finding {
-        fault: Some(Fault::Remote),
+        fault: Some(if facts.config.local.contains(&source.addr) { Fault::Local } else { Fault::Remote }),
         summary: format!("{} {what}{broken}", source.addr),
-        remedy: format!("Block {} at the firewall, and let only known addresses reach {}{change}", source.addr, source.target),
+        remedy: format!(
+            "Block {} at the firewall, and let only known addresses reach {}{change}",
+            source.addr, source.target
+        ),
         evidence,
         peer: Some(core::net::SocketAddr::new(source.addr, 0)),
         ..Finding::new(
