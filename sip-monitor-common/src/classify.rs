@@ -149,13 +149,13 @@ pub fn classify_datagram<V: PacketView + ?Sized>(
         return Ok(Class::Sip);
     }
     if content::may_carry_media(src_port, dst_port) {
-        match content::media(view, offset, len) {
+        match content::media(view, offset, len)? {
             Media::Rtp => return rtp::parse_into(view, offset, len, rtp).map(|()| Class::Rtp),
             Media::Rtcp => return Ok(Class::Rtcp),
             Media::Neither => {}
         }
     }
-    if content::looks_like_sip(view, offset, len) { Ok(Class::Sip) } else { Err(Counter::IgnoredUdp) }
+    if content::looks_like_sip(view, offset, len)? { Ok(Class::Sip) } else { Err(Counter::IgnoredUdp) }
 }
 
 #[inline(always)]
@@ -198,4 +198,77 @@ fn classify_icmp<V: PacketView + ?Sized>(
     }
     seen.class = Class::Icmp;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn class(packet: &[u8]) -> Result<Class, Counter> {
+        classify(packet, 0, 0, |port| port == 5060).map(|seen| seen.class)
+    }
+
+    fn v4(protocol: u8, flags: u16, payload: &[u8]) -> Vec<u8> {
+        let mut p = vec![0x45, 0];
+        p.extend((20 + payload.len() as u16).to_be_bytes());
+        p.extend([0, 1]);
+        p.extend(flags.to_be_bytes());
+        p.extend([64, protocol, 0, 0, 10, 0, 0, 1, 10, 0, 0, 2]);
+        p.extend(payload);
+        p
+    }
+
+    fn udp(src: u16, dst: u16, payload: &[u8]) -> Vec<u8> {
+        let mut p = Vec::new();
+        p.extend(src.to_be_bytes());
+        p.extend(dst.to_be_bytes());
+        p.extend((8 + payload.len() as u16).to_be_bytes());
+        p.extend([0, 0]);
+        p.extend(payload);
+        p
+    }
+
+    #[test]
+    fn a_sip_port_makes_anything_sip_and_first_bytes_do_elsewhere() {
+        assert_eq!(class(&v4(17, 0, &udp(5060, 9, b"junk"))), Ok(Class::Sip));
+        assert_eq!(class(&v4(17, 0, &udp(9, 5060, &[]))), Ok(Class::Sip));
+        assert_eq!(class(&v4(17, 0, &udp(7, 9, b"OPTIONS sip:a SIP/2.0"))), Ok(Class::Sip));
+        assert_eq!(class(&v4(17, 0, &udp(7, 9, b"junk"))), Err(Counter::IgnoredUdp));
+        assert_eq!(class(&v4(17, 0, &udp(53, 9, &[0x80; 40]))), Err(Counter::IgnoredUdp));
+        assert_eq!(class(&v4(47, 0, &[0; 20])), Err(Counter::IgnoredProtocol));
+    }
+
+    #[test]
+    fn fragments_of_udp_go_up_whatever_they_hold() {
+        assert_eq!(class(&v4(17, 0x2000, &udp(7, 9, b"junk"))), Ok(Class::Fragment));
+        assert_eq!(class(&v4(17, 0x00b9, b"later")), Ok(Class::Fragment));
+        assert_eq!(class(&v4(6, 0x2000, &[0; 20])), Err(Counter::IgnoredFragment));
+    }
+
+    #[test]
+    fn udp_length_below_that_of_ip_ends_the_payload_and_below_its_header_is_malformed() {
+        let mut packet = v4(17, 0, &udp(5060, 9, b"0123456789"));
+        packet[25] = 8 + 4;
+        assert_eq!(classify(&packet[..], 0, 0, |_| true).map(|s| (s.payload_offset, s.payload_len)), Ok((28, 4)));
+        packet[25] = 7;
+        assert_eq!(class(&packet), Err(Counter::IgnoredMalformed));
+    }
+
+    #[test]
+    fn the_parser_of_headers_survives_any_bytes_at_any_length() {
+        let mut x = 0x9e37_79b9_7f4a_7c15_u64;
+        for _ in 0..200_000 {
+            let mut bytes = [0_u8; 120];
+            for chunk in bytes.chunks_mut(8) {
+                x = x.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+                chunk.copy_from_slice(&x.to_be_bytes()[..chunk.len()]);
+            }
+            bytes[0] = if x & 1 == 0 { 0x40 | (x >> 8) as u8 & 15 } else { 0x60 };
+            bytes[if x & 1 == 0 { 9 } else { 6 }] = [17, 6, 1, 58, 0, 44, 60, 51][(x >> 16) as usize & 7];
+            let len = (x >> 32) as usize % 121;
+            if let Ok(seen) = classify(&bytes[..len], 0, 0, |port| port & 1 == 0) {
+                assert!(seen.ip.transport_offset >= 20 && seen.ip.total >= 20);
+            }
+        }
+    }
 }

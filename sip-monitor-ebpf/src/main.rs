@@ -93,7 +93,7 @@ fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
     loop {}
 }
 
-/// Helpers for GPL-compatible programs only are used (bpf_ktime_get_boot_ns is not one of them, ringbuf_query is).
+/// Some of the helpers are for GPL-compatible programs only.
 #[cfg(target_arch = "bpf")]
 #[unsafe(link_section = "license")]
 #[unsafe(no_mangle)]

@@ -1,8 +1,8 @@
 //! The two rings: signalling, and media. A flood of media can not push signalling out.
 
 use aya_ebpf::{
-    bindings::{__sk_buff, BPF_RB_AVAIL_DATA, BPF_RB_FORCE_WAKEUP, BPF_RB_NO_WAKEUP, xdp_md},
-    helpers::generated::{bpf_ringbuf_output, bpf_ringbuf_query},
+    bindings::{__sk_buff, BPF_RB_NO_WAKEUP, xdp_md},
+    helpers::generated::bpf_ringbuf_output,
     macros::map,
     maps::{PerCpuArray, RingBuf},
 };
@@ -27,8 +27,9 @@ const HEADER: usize = size_of::<RecordHeader>();
 #[map]
 static SCRATCH: PerCpuArray<[u8; HEADER + PART_BYTES]> = PerCpuArray::with_max_entries(1, 0);
 
-/// A wakeup costs the packet 5 us, so the daemon polls; only a ring this full wakes it.
-const WAKE_BYTES: u64 = 1 << 20;
+/// A wakeup costs the packet 5 us, a record 90 ns: so nobody is woken, and the daemon polls every 15 ms. Until then the
+/// rings hold a gigabyte a second.
+const NO_WAKEUP: u64 = BPF_RB_NO_WAKEUP as u64;
 
 /// Hands up the packet of `hook` from `offset` on. `header` says what it is and how long; part by part the rest is filled.
 ///
@@ -75,7 +76,7 @@ fn send_parts(offset: u32, copy: impl Fn(u32, *mut u8, u32) -> bool) -> u32 {
             if !copy(offset + done as u32, scratch.add(HEADER), n as u32) {
                 return outcome(Err(Counter::LostUnreadable));
             }
-            if bpf_ringbuf_output(ring.cast(), scratch.cast(), HEADER as u64 + n, wake(ring)) < 0 {
+            if bpf_ringbuf_output(ring.cast(), scratch.cast(), HEADER as u64 + n, NO_WAKEUP) < 0 {
                 return outcome(Err(if is_media { Counter::LostMediaRing } else { Counter::LostSignallingRing }));
             }
         }
@@ -105,13 +106,5 @@ pub extern "C" fn send_xdp(xdp: *mut xdp_md, offset: u32) -> u32 {
 pub fn send_stream(record: *mut StreamRecord) -> bool {
     let ring = (&raw const MEDIA).cast_mut();
     // SAFETY: the value is a whole record in map memory, which the program may read.
-    unsafe { bpf_ringbuf_output(ring.cast(), record.cast(), size_of::<StreamRecord>() as u64, wake(ring)) >= 0 }
-}
-
-/// Flags for a record: wake the daemon only when much is waiting.
-#[inline(always)]
-fn wake(ring: *mut RingBuf) -> u64 {
-    // SAFETY: the ring is a map of this object.
-    let waiting = unsafe { bpf_ringbuf_query(ring.cast(), u64::from(BPF_RB_AVAIL_DATA)) };
-    u64::from(if waiting > WAKE_BYTES { BPF_RB_FORCE_WAKEUP } else { BPF_RB_NO_WAKEUP })
+    unsafe { bpf_ringbuf_output(ring.cast(), record.cast(), size_of::<StreamRecord>() as u64, NO_WAKEUP) >= 0 }
 }

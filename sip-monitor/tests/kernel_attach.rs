@@ -4,6 +4,7 @@ mod support;
 
 use std::{
     net::UdpSocket,
+    os::fd::AsRawFd,
     process::Command,
     sync::mpsc,
     thread,
@@ -190,6 +191,36 @@ fn everything_is_seen_by_generic_xdp() {
 #[test]
 fn auto_takes_tc_on_a_veth() {
     everything_is_seen(IngressMode::Auto, "tcx");
+}
+
+#[test]
+fn datagrams_of_a_super_packet_count_each_for_itself() {
+    const SOL_UDP: i32 = 17;
+    const UDP_SEGMENT: i32 = 103;
+    if !may_run() {
+        return;
+    }
+    let _wire = Wire::new();
+    let mut live = start(IngressMode::Auto);
+    let socket = UdpSocket::bind(("10.9.0.1", 40_000)).expect("bind");
+    let size: libc::c_int = 172;
+    // SAFETY: an integer of the length that is said.
+    let set = unsafe {
+        libc::setsockopt(socket.as_raw_fd(), SOL_UDP, UDP_SEGMENT, (&raw const size).cast(), size_of_val(&size) as u32)
+    };
+    assert_eq!(set, 0, "{}", std::io::Error::last_os_error());
+    // 30 RTP packets in one buffer; then 9 and a sender report, shorter, behind them.
+    let train =
+        |from: u16, to: u16| (from..to).flat_map(|n| frames::rtp(8, n, u32::from(n) * 160, 7)).collect::<Vec<u8>>();
+    socket.send_to(&train(0, 30), ("10.9.0.2", 40_000)).expect("send");
+    socket.send_to(&[train(30, 39), frames::rtcp()].concat(), ("10.9.0.2", 40_000)).expect("send");
+    let mut seen = Seen::default();
+    let all = Seen { rtp_packets: 39, rtcp: 1, ..Seen::default() };
+    collect(&mut live, &mut seen, |seen| *seen == all);
+    let counters = live.counters().expect("counters");
+    assert_eq!(seen, all, "{counters:?}");
+    assert_eq!((counters.get(Counter::AccountedRtp), counters.get(Counter::ReportedRtcp)), (39, 1));
+    assert_eq!(counters.unexplained(), 0);
 }
 
 #[test]

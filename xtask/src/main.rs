@@ -20,7 +20,8 @@ Usage: cargo xtask COMMAND [ARGS]
   demo [ARGS]       build, then `sip-monitor demo`: faults played in private network namespaces (root)
   run [ARGS]        build, then `sip-monitor run ARGS` (root)
   test              everything that can fail: format, lints, all tests, live tests; ends with `N passed, N failed`
-  bench [ARGS]      what a packet, a message and a call cost, measured in one run
+  bench [PART]      what a packet, a message and a call cost, measured in one run
+  bench load [N]    1,000 (or N) SIPp calls with RTP: every packet accounted for, processor time and memory (root)
   codegen [--check] register the diagnoses and write their documentation
   tidy              the rules of the house: layout, dependencies, lengths";
 

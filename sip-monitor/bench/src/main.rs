@@ -7,8 +7,10 @@ mod parser;
 
 use anyhow::{Result, bail};
 
-const PARTS: [(&str, fn() -> Result<()>); 3] =
-    [("kernel", kernel::run), ("parser", run_parser), ("engine", run_engine)];
+/// A name and what it runs.
+type Part = (&'static str, fn() -> Result<()>);
+
+const PARTS: [Part; 3] = [("kernel", kernel::run), ("parser", run_parser), ("engine", run_engine)];
 
 fn main() -> Result<()> {
     let wanted: Vec<String> = std::env::args().skip(1).collect();

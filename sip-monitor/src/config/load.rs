@@ -113,6 +113,9 @@ fn check(config: &Config) -> Result<(), String> {
     if limits.text.0 < 64 {
         return Err(format!("limits.text: {} is too short to tell Call-IDs apart, at least 64", limits.text));
     }
+    for (index, trunk) in config.trunk.iter().enumerate() {
+        trunk.check(index, config.trunk.get(..index).unwrap_or_default())?;
+    }
     Ok(())
 }
 

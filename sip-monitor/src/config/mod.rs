@@ -4,6 +4,7 @@
 //! `etc/sip-monitor.toml` documents each key with its default, and a test holds the two together.
 
 mod load;
+mod trunk;
 pub mod units;
 
 use std::path::PathBuf;
@@ -14,6 +15,7 @@ use sip_monitor_common::limits::{DEFAULT_MAX_STREAMS, DEFAULT_MEDIA_RING_BYTES, 
 use sip_monitor_engine::config as engine;
 
 pub use load::{DEFAULT_PATH, from_file, from_str, load_or_default};
+pub use trunk::{Network, Trunk, TrunkThresholds};
 use units::{Bytes, Span};
 
 /// The whole file.
@@ -32,6 +34,9 @@ pub struct Config {
     pub thresholds: Thresholds,
     /// How much is kept.
     pub limits: Limits,
+    /// Peers with a name and thresholds of their own.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub trunk: Vec<Trunk>,
     /// Where alerts go.
     pub output: Output,
 }
@@ -294,6 +299,7 @@ impl Config {
                 alerts: self.limits.alerts,
                 text_bytes: usize::try_from(self.limits.text.0).unwrap_or(usize::MAX),
             },
+            trunks: self.trunk.iter().map(Trunk::to_engine).collect(),
             privacy: self.privacy.into(),
             emit: emit_flags(&self.output.emit),
             ..engine::EngineConfig::default()

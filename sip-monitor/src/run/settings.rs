@@ -103,6 +103,7 @@ pub fn needs_restart(old: &Config, new: &Config) -> Vec<&'static str> {
 pub fn swapped(old: &Config, new: Config) -> Config {
     let queue = old.output.queue;
     Config {
+        trunk: new.trunk,
         capture: old.capture.clone(),
         timers: old.timers,
         limits: old.limits,

@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::os::fd::AsRawFd as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use anyhow::{Context as _, Result, ensure};
@@ -140,10 +140,12 @@ impl World {
 
     /// Starts the daemon on the host and waits until it is attached.
     pub fn daemon(&self, ingress: &str, emit: &str) -> Result<Daemon> {
-        let program = Path::new(env!("CARGO_BIN_EXE_sip-monitor"));
+        // `cargo xtask bench load` measures the optimised program instead of the one built for the tests.
+        let program = std::env::var_os("SIP_MONITOR_PROGRAM")
+            .map_or_else(|| env!("CARGO_BIN_EXE_sip-monitor").into(), PathBuf::from);
         Daemon::start(
             &self.pair.monitored,
-            program,
+            &program,
             INTERFACE,
             &["--ingress", ingress, "--emit", emit, "--privacy", "plain"],
         )

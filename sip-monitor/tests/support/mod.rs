@@ -26,6 +26,9 @@ pub enum Program_ {
 /// The programs, loaded but attached to nothing.
 pub struct Kernel {
     ebpf: Ebpf,
+    // Taken out once: mapping a ring anew for every frame takes longer than all the rest.
+    rings: [RingBuf<MapData>; 2],
+    clock: Array<MapData, u64>,
 }
 
 #[derive(Clone, Copy)]
@@ -64,15 +67,16 @@ impl Kernel {
             };
             loaded.unwrap_or_else(|e| panic!("{name}: {e:?}"));
         }
-        Some(Self { ebpf })
+        let rings = [limits::MAP_SIGNALLING, limits::MAP_MEDIA]
+            .map(|name| RingBuf::try_from(ebpf.take_map(name).unwrap()).unwrap());
+        let clock = Array::try_from(ebpf.take_map(limits::MAP_TEST_CLOCK).unwrap()).unwrap();
+        Some(Self { ebpf, rings, clock })
     }
 
     /// Runs one frame through one program at a point in time. The verdict must be "pass". False where the kernel would
     /// not run it: for tc it wants the whole IP header the Ethernet header promises.
     pub fn run(&mut self, program: Program_, time_ns: u64, frame: &[u8]) -> bool {
-        let mut clock: Array<&mut MapData, u64> =
-            Array::try_from(self.ebpf.map_mut(limits::MAP_TEST_CLOCK).unwrap()).unwrap();
-        clock.set(0, time_ns, 0).unwrap();
+        self.clock.set(0, time_ns, 0).unwrap();
         let (name, pass) = match program {
             Program_::XdpIngress => (limits::PROGRAM_XDP_INGRESS, 2),
             Program_::TcIngress => (limits::PROGRAM_TC_INGRESS, u32::MAX),
@@ -105,8 +109,7 @@ impl Kernel {
     /// Takes the records of both rings, in time order.
     pub fn drain(&mut self) -> Vec<Record> {
         let mut records = Vec::new();
-        for map in [limits::MAP_SIGNALLING, limits::MAP_MEDIA] {
-            let mut ring = RingBuf::try_from(self.ebpf.map_mut(map).unwrap()).unwrap();
+        for ring in &mut self.rings {
             while let Some(item) = ring.next() {
                 records.push(Record::from_ring(&item).expect("a record"));
             }

@@ -11,11 +11,14 @@ mod limit;
 mod measures;
 mod meter;
 mod observe;
+mod patterns;
 mod pings;
 mod repeats;
 mod setups;
 mod table;
 mod talks;
+#[cfg(test)]
+mod tests;
 mod trunk;
 mod window;
 
@@ -26,6 +29,7 @@ pub use limit::{LimitKind, LimitSeen};
 pub use measures::{Measured, Measures};
 pub use meter::Meter;
 pub(crate) use observe::{Novelty, Touched};
+pub use patterns::{Common, Departure, Patterns};
 pub use pings::{PingEnd, Pings};
 pub use repeats::{Counts, RepeatCause, RepeatShare};
 pub use setups::{Setup, SetupDelay, Setups};

@@ -6,6 +6,7 @@ use core::time::Duration;
 use smallvec::SmallVec;
 
 use super::limit::limit_named;
+use super::patterns::is_failure;
 use super::repeats::cause_of_repeats;
 use super::{ABANDONED, Leg, LegRole, LimitSeen, PeerKey, PeerTable, PingEnd, RepeatCause, Setup, SetupDelay, Talk};
 use crate::call::{Call, HopView, SessionKind};
@@ -92,7 +93,7 @@ impl PeerTable {
                     }
                 }
                 MethodKind::Bye => {
-                    if let (Some(talked), Some(peer)) = (talk_time(call), self.callee_of(call)) {
+                    if let (Some(talked), Some(peer)) = (talk_time(call), self.hung_up(call)) {
                         peer.measured.count(now, |m| m.sdt_failed.add(talked));
                     }
                 }
@@ -202,6 +203,7 @@ impl PeerTable {
             started_at: seen.at,
             rang: false,
             passed_on: false,
+            hung_up: false,
             outcome: None,
             is_open: !is_open_elsewhere,
             per_second: peer.meter.per_second(seen.at),
@@ -216,12 +218,14 @@ impl PeerTable {
         let is_first_answer = request.responses.len() == 1;
         let (in_dialog, path) = (request.in_dialog, request.path);
         let direction = call.path(path).map_or(seen.direction, |view| view.direction);
-        if is_first_answer && times > 0 && direction != Direction::In && times <= REPEATS_COUNTED {
-            if let Some(peer) = self.get_mut(key) {
-                let usual = peer.pings.round_trip.percentile(50).unwrap_or(Duration::from_millis(100));
-                peer.repeats.repeated(seen.at, times, cause_of_repeats(first_at, last_at, seen.at, usual));
-                touched.push((key, true));
-            }
+        if is_first_answer
+            && direction != Direction::In
+            && (1..=REPEATS_COUNTED).contains(&times)
+            && let Some(peer) = self.get_mut(key)
+        {
+            let usual = peer.pings.round_trip.percentile(50).unwrap_or(Duration::from_millis(100));
+            peer.repeats.repeated(seen.at, times, cause_of_repeats(first_at, last_at, seen.at, usual));
+            touched.push((key, true));
         }
         match seen.kind {
             MethodKind::Invite if !in_dialog => self.note_invite_response(call, seen, code, touched),
@@ -247,7 +251,7 @@ impl PeerTable {
             }
             MethodKind::Bye if (200..300).contains(&code) => {
                 let talked = talk_time(call);
-                let Some(peer) = self.callee_of(call) else { return };
+                let Some(peer) = self.hung_up(call) else { return };
                 peer.measured.count(seen.at, |m| {
                     m.completed += 1;
                     m.sdd.add(round_trip);
@@ -351,6 +355,7 @@ impl PeerTable {
         touched: &mut Touched,
     ) {
         let call_id = call.call_id.clone();
+        let (called, caller) = (user_of(call.to.as_str()), user_of(call.from.as_str()));
         let Some(leg) = call.legs.get_mut(position) else { return };
         leg.outcome = Some(code);
         let was_open = leg.is_open && !(200..300).contains(&code);
@@ -367,6 +372,10 @@ impl PeerTable {
         if peer.availability.good_in_a_row() >= GOOD_IN_A_ROW {
             peer.availability.begin_anew();
             peer.success.forget(is_unserved);
+        }
+        if !peer.is_local {
+            let patterns = peer.patterns.get_or_insert_default();
+            patterns.add(now, called, caller, code, is_failure(code));
         }
         peer.success.add(now, code, !(200..300).contains(&code), limited, &call_id);
         if peer.success.good_in_a_row() >= ANSWERED_IN_A_ROW {
@@ -414,11 +423,12 @@ impl PeerTable {
         }
     }
 
-    /// The peer that answered the call.
-    fn callee_of(&mut self, call: &Call) -> Option<&mut super::Peer> {
-        let answered = |leg: &&Leg| leg.outcome.is_some_and(|code| (200..300).contains(&code));
-        let key = call.legs.iter().find(answered)?.peer;
-        self.get_mut(key)
+    /// The peer that answered the call, where the end of its BYE was not counted before.
+    fn hung_up(&mut self, call: &mut Call) -> Option<&mut super::Peer> {
+        let answered = |leg: &&mut Leg| leg.outcome.is_some_and(|code| (200..300).contains(&code));
+        let leg = call.legs.iter_mut().find(answered).filter(|leg| !leg.hung_up)?;
+        leg.hung_up = true;
+        self.get_mut(leg.peer)
     }
 }
 
@@ -430,6 +440,12 @@ fn remote_of(seen: &Seen<'_, '_>) -> SocketAddr {
         Direction::Transit if seen.is_request() => seen.dst,
         Direction::Transit => seen.src,
     }
+}
+
+/// The user part of a URI as it stands: the number.
+fn user_of(uri: &str) -> &str {
+    let rest = uri.split_once(':').map_or(uri, |(_, rest)| rest);
+    rest.split(['@', ';', ':']).next().filter(|_| rest.contains('@') || uri.starts_with("tel:")).unwrap_or_default()
 }
 
 /// Codes of a peer that could not serve the call; 0 is no answer.

@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 
-use super::{Measured, Meter, Pings, RepeatShare, Setups, Talks, Trunk, Window};
+use super::{Measured, Meter, Patterns, Pings, RepeatShare, Setups, Talks, Trunk, Window};
 use crate::config::EngineConfig;
 use crate::sip::{Host, Uri};
 use crate::time::Timestamp;
@@ -63,6 +63,8 @@ pub struct Peer {
     pub talks: Talks,
     /// OPTIONS sent to it.
     pub pings: Pings,
+    /// Which calls to it fail more often than they use to.
+    pub patterns: Option<Box<Patterns>>,
     /// What had to be sent again.
     pub repeats: RepeatShare,
 }
@@ -317,6 +319,7 @@ impl PeerTable {
             setups: Setups::default(),
             talks: Talks::default(),
             pings: Pings::default(),
+            patterns: None,
             repeats: RepeatShare::default(),
         }));
         match trunk {

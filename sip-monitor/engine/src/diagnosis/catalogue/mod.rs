@@ -9,6 +9,7 @@ pub mod codec_mismatch;
 pub mod destination_forbidden;
 pub mod dropped_after_30s;
 pub mod excess_retransmission;
+pub mod failure_pattern;
 pub mod fixed_duration_drops;
 pub mod identity_refused;
 pub mod invalid_caller_id;
@@ -37,6 +38,7 @@ pub const ALL: &[&Diagnosis] = &[
     &destination_forbidden::DIAGNOSIS,
     &dropped_after_30s::DIAGNOSIS,
     &excess_retransmission::DIAGNOSIS,
+    &failure_pattern::DIAGNOSIS,
     &fixed_duration_drops::DIAGNOSIS,
     &identity_refused::DIAGNOSIS,
     &invalid_caller_id::DIAGNOSIS,
@@ -66,6 +68,7 @@ const SOURCES: &[&str] = &[
     include_str!("destination_forbidden.rs"),
     include_str!("dropped_after_30s.rs"),
     include_str!("excess_retransmission.rs"),
+    include_str!("failure_pattern.rs"),
     include_str!("fixed_duration_drops.rs"),
     include_str!("identity_refused.rs"),
     include_str!("invalid_caller_id.rs"),
