@@ -33,7 +33,8 @@ const USES: &[(&str, &[&str])] = &[
     // What a call counts for at a peer stands at the call: the two name each other.
     ("peer", &["call", "config", "packet", "record", "seen", "sip", "text", "time", "transaction"]),
     ("tcp", &["packet", "sip", "time"]),
-    ("registration", &["config", "packet", "privacy", "record", "sip", "text", "time"]),
+    ("registration", &["call", "config", "packet", "privacy", "record", "seen", "sip", "text", "time", "transaction"]),
+    ("source", &["packet", "seen", "sip", "text", "time", "transaction"]),
     ("event", &["record", "transaction"]),
     ("signalling", &["call", "event", "packet", "peer", "record", "seen", "sip", "tcp", "text", "time", "transaction"]),
 ];

@@ -280,8 +280,7 @@ impl Engine {
     fn judge(&mut self, key: CallKey) {
         let Some(call) = self.calls.get(key).filter(|call| call.is_judged()) else { return };
         // The calls of a scan are the scan, not so many faulty calls.
-        let caller = call.hops.first().filter(|hop| hop.direction != packet::Direction::Out);
-        if caller.is_some_and(|hop| self.sources.is_scanning(hop.a.ip())) {
+        if call.hops.first().is_some_and(|hop| self.sources.is_scanning(hop.a.ip())) {
             return;
         }
         self.counters.judgements += 1;

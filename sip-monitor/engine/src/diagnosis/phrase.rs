@@ -238,7 +238,7 @@ impl Topic {
     pub fn of_text(text: &str) -> Option<Self> {
         let text = format!(" {} ", text.to_lowercase().replace('_', " "));
         let fits = |words: &&str| words.split('+').all(|part| text.contains(part));
-        WORDS.iter().find(|(_, list)| list.iter().any(|words| fits(&words))).map(|(topic, _)| *topic)
+        WORDS.iter().find(|(_, list)| list.iter().any(fits)).map(|(topic, _)| *topic)
     }
 
     /// What a refusal is about: its phrase, else its Warnings, else its Reasons. A 4xx or 6xx of media or identity says it by

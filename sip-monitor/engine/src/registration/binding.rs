@@ -118,6 +118,8 @@ pub(crate) struct Pending {
     /// Credentials that synchronise anew (RFC 3310 3.4) are refused by design.
     pub resync: bool,
     pub path: bool,
+    /// Its client repeats it until it is answered: UDP.
+    pub repeats: bool,
     pub answered: bool,
 }
 

@@ -1,7 +1,7 @@
 //! All bindings, by address of record and Contact. Bounded: where there is no room, the oldest binding that was never seen
 //! alive goes; where all were, a new one is not taken, and counted.
 
-use core::hash::{BuildHasher, Hash, Hasher};
+use core::hash::BuildHasher;
 use core::time::Duration;
 use std::collections::{BTreeSet, VecDeque};
 
@@ -162,6 +162,7 @@ impl RegistrationTable {
             credentials,
             path: seen.message.header(HeaderName::Path).is_some(),
             answered: false,
+            repeats: seen.transport == "udp",
         });
         false
     }
@@ -255,7 +256,9 @@ impl RegistrationTable {
         binding.due = Timestamp::MAX;
         let give_up = config.timers.give_up();
         if binding.pending.as_ref().is_some_and(|p| !p.answered && p.sent.first() + give_up <= now) {
-            Self::fail_unanswered(binding, now, 1);
+            // A client that hears nothing repeats itself, except over TCP: one copy over UDP was answered somewhere unseen.
+            let least = if binding.pending.as_ref().is_some_and(|p| p.repeats) { 2 } else { 1 };
+            Self::fail_unanswered(binding, now, least);
             if let Some(pending) = &mut binding.pending {
                 pending.answered = true;
             }
@@ -390,13 +393,11 @@ impl RegistrationTable {
 
     /// User, host and port of an address of record; parameters do not count (RFC 3261 10.3).
     fn aor_hash(&self, aor: &[u8]) -> u64 {
-        let mut hasher = self.hasher.build_hasher();
         let kept = StoredText::new(aor, TEXT_BYTES);
         let uri = kept.as_str();
         let user = Uri::parse(uri.as_bytes()).ok().and_then(|uri| uri.user).unwrap_or_default();
         let host = uri.rsplit('@').next().unwrap_or_default().split([';', '?', '>']).next().unwrap_or_default();
-        (user, host.to_ascii_lowercase()).hash(&mut hasher);
-        hasher.finish()
+        self.hasher.hash_one((user, host.to_ascii_lowercase()))
     }
 }
 

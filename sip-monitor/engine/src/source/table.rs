@@ -65,10 +65,10 @@ impl SourceTable {
     }
 
     fn handle_request(&mut self, seen: &Seen<'_, '_>, flood: u32) -> Option<IpAddr> {
-        if seen.in_dialog() || seen.direction == Direction::Out {
+        if seen.in_dialog() {
             return None;
         }
-        let is_invite = seen.kind == MethodKind::Invite;
+        let is_invite = seen.kind == MethodKind::Invite && seen.direction != Direction::Out;
         let tool = seen.message.user_agent().filter(|agent| is_scanner(agent));
         if tool.is_none() && !is_invite && !self.by_addr.contains_key(&seen.src.ip()) {
             return None;
@@ -117,7 +117,9 @@ impl SourceTable {
             seen.kind,
             MethodKind::Invite | MethodKind::Register | MethodKind::Options | MethodKind::Subscribe
         );
-        if !asked || seen.direction == Direction::In || code < 200 {
+        // What this host itself dials is no scan, however many numbers are wrong; passwords that it tries are.
+        let own_call = seen.direction == Direction::In && seen.kind == MethodKind::Invite;
+        if !asked || own_call || code < 200 {
             return None;
         }
         let addr = seen.dst.ip();

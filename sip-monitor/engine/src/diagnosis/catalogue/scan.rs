@@ -69,7 +69,7 @@ fn judge(facts: &SourceFacts<'_>) -> Option<Finding> {
         source.login.as_ref().map(|user| format!("; change the password of {user} at once")).unwrap_or_default();
     evidence.push(("target", source.target.into()));
     Some(Finding {
-        fault: Some(Fault::Remote),
+        fault: Some(if facts.config.local.contains(&source.addr) { Fault::Local } else { Fault::Remote }),
         summary: format!("{} {what}{broken}", source.addr),
         remedy: format!(
             "Block {} at the firewall, and let only known addresses reach {}{change}",
