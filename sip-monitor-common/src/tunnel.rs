@@ -44,7 +44,8 @@ enum Inner {
 /// begins.
 ///
 /// # Errors
-/// As [`ip::parse_into`], and [`Counter::IgnoredNested`] for more than [`MAX_TUNNELS`] tunnels in each other.
+/// As [`ip::parse_into`], [`Counter::IgnoredNested`] for more than [`MAX_TUNNELS`] tunnels in each other, and
+/// [`Counter::IgnoredTruncated`] for what may be a tunnel and a view that does not look into them.
 #[inline(always)]
 pub fn innermost_into<V: PacketView + ?Sized>(
     view: &V,
@@ -52,6 +53,10 @@ pub fn innermost_into<V: PacketView + ?Sized>(
     header: &mut IpHeader,
 ) -> Result<usize, Counter> {
     let mut at = offset;
+    if !V::PEELS {
+        ip::parse_into(view, at, header)?;
+        return if may_carry(view, header)? { Err(Counter::IgnoredTruncated) } else { Ok(at) };
+    }
     for _ in 0..=MAX_TUNNELS {
         ip::parse_into(view, at, header)?;
         at = match inner(view, header)? {
@@ -87,6 +92,19 @@ pub fn carried(bytes: &[u8], outer: &IpHeader) -> usize {
 #[must_use]
 pub fn innermost(l3: &[u8]) -> usize {
     innermost_into(l3, 0, &mut IpHeader::default()).unwrap_or(0)
+}
+
+/// Whether it is one by its protocol or port.
+#[inline(always)]
+fn may_carry<V: PacketView + ?Sized>(view: &V, outer: &IpHeader) -> Result<bool, Counter> {
+    if !matches!(outer.fragment, Fragment::No) {
+        return Ok(false);
+    }
+    match outer.protocol {
+        PROTOCOL_IPV4 | PROTOCOL_IPV6 | PROTOCOL_GRE => Ok(true),
+        PROTOCOL_UDP => Ok(matches!(view.be16(outer.transport_offset + 2)?, PORT_VXLAN | PORT_GTP_U)),
+        _ => Ok(false),
+    }
 }
 
 #[inline(always)]

@@ -7,6 +7,11 @@ use crate::counter::Counter;
 /// Nothing reads a single byte: the verifier learns no range from a 1-byte comparison with `data_end`, so the smallest
 /// load is two bytes wide and headers are read in pairs.
 pub trait PacketView {
+    /// Whether tunnels are looked into through this view. The kernel's views of packets in place do not: each of the many
+    /// ways through a tunnel's headers would be verified for each of theirs, so tunnels are read from a copy of the first
+    /// bytes.
+    const PEELS: bool = true;
+
     /// Two bytes at `offset` in memory order, and whether they are there; 0 where they are not.
     ///
     /// No `Option`: LLVM may compute on with the value of a `None` before it looks at the tag, and the verifier refuses

@@ -92,6 +92,8 @@ impl<'a> Xdp<'a> {
 }
 
 impl PacketView for Xdp<'_> {
+    const PEELS: bool = false;
+
     #[inline(always)]
     fn load_u16(&self, offset: usize) -> (u16, bool) {
         load(self.data, self.data_end, offset)
@@ -163,6 +165,8 @@ impl<'a> Skb<'a> {
 }
 
 impl PacketView for Skb<'_> {
+    const PEELS: bool = false;
+
     #[inline(always)]
     fn load_u16(&self, offset: usize) -> (u16, bool) {
         load(self.data, self.data_end, offset)

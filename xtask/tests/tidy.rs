@@ -36,7 +36,11 @@ const USES: &[(&str, &[&str])] = &[
     ("registration", &["call", "config", "packet", "privacy", "record", "seen", "sip", "text", "time", "transaction"]),
     ("source", &["packet", "seen", "sip", "text", "time", "transaction"]),
     ("event", &["record", "transaction"]),
-    ("signalling", &["call", "event", "packet", "peer", "record", "seen", "sip", "tcp", "text", "time", "transaction"]),
+    ("wire", &["packet", "seen", "sip", "tcp", "text", "time"]),
+    (
+        "signalling",
+        &["call", "event", "packet", "peer", "record", "seen", "sip", "tcp", "text", "time", "transaction", "wire"],
+    ),
 ];
 
 /// The only crates the engine may name: none of them opens a file or a socket, and none reads a clock.

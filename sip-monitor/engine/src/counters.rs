@@ -29,6 +29,10 @@ pub struct Counters {
     pub stream_messages_cut: u64,
     /// TCP connections forgotten for want of room.
     pub connections_evicted: u64,
+    /// Fragmented datagrams of signalling that never became whole.
+    pub incomplete: u64,
+    /// Others that never became whole.
+    pub incomplete_other: u64,
     /// RTCP compounds.
     pub rtcp: u64,
     /// Reports about RTP streams.

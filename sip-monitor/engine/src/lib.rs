@@ -32,6 +32,7 @@ pub mod text;
 pub mod time;
 pub mod timer;
 pub mod transaction;
+pub mod wire;
 
 use core::time::Duration;
 use std::collections::VecDeque;
@@ -42,7 +43,7 @@ use alert::AlertBook;
 use call::{Answered, Call, CallKey, CallTable, ChallengeIndex, Context, Referrals};
 pub use config::EngineConfig;
 use counters::Counters;
-use diagnosis::{CallFacts, CaptureFacts, HostFacts, PeerFacts, Subject};
+use diagnosis::{CallFacts, CaptureFacts, HostFacts, PeerFacts, Subject, WireFacts};
 use event::{Event, Events};
 use media::MediaTable;
 pub use packet::Packet;
@@ -55,6 +56,7 @@ use source::SourceTable;
 use tcp::ConnectionTable;
 pub use time::Timestamp;
 use timer::TimerQueue;
+use wire::{Noted, WireTable};
 
 /// All state, for one owner.
 #[derive(Debug)]
@@ -73,6 +75,7 @@ pub struct Engine {
     sources: SourceTable,
     peers: PeerTable,
     connections: ConnectionTable,
+    wires: WireTable,
     media: MediaTable,
     alerts: AlertBook,
     capture: CaptureFacts,
@@ -89,6 +92,7 @@ impl Engine {
             redactor: Redactor::new(config.privacy),
             hasher: hasher.clone(),
             now: Timestamp::ZERO,
+            wires: WireTable::new(config.thresholds.alert_window, hasher.clone()),
             connections: ConnectionTable::new(config.limits.connections, config.limits.stream_bytes, hasher.clone()),
             calls: CallTable::new(config.limits.calls, config.limits.text_bytes, hasher.clone()),
             timers: TimerQueue::default(),
@@ -121,6 +125,7 @@ impl Engine {
         self.redactor = Redactor::new(self.config.privacy);
         self.media.set_config(&self.config);
         self.peers.set_config(&self.config);
+        self.wires.set_keep(self.config.thresholds.alert_window);
         self.alerts.set_config(&self.config);
     }
 
@@ -165,6 +170,7 @@ impl Engine {
         match packet.body {
             Body::Udp(payload) => self.handle_datagram(now, packet, payload),
             Body::Tcp(segment) => self.handle_segment(now, packet, &segment),
+            Body::Incomplete(incomplete) => self.handle_incomplete(packet, &incomplete),
             Body::Rtcp(payload) => {
                 self.counters.rtcp += 1;
                 let key = self.media.handle_rtcp(now, packet, payload);
@@ -191,7 +197,12 @@ impl Engine {
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Timestamp> {
         let due = [self.timers.next_at(), self.media.poll_timeout(), self.alerts.poll_timeout()];
-        let kept = [self.peers.poll_timeout(), self.registrations.poll_timeout(), self.sources.poll_timeout()];
+        let kept = [
+            self.peers.poll_timeout(),
+            self.wires.poll_timeout(),
+            self.registrations.poll_timeout(),
+            self.sources.poll_timeout(),
+        ];
         due.into_iter().chain(kept).flatten().min()
     }
 
@@ -224,6 +235,9 @@ impl Engine {
             if self.peers.poll_timeout().is_some_and(|at| at <= self.now) {
                 let due = self.peers.handle_timeout(self.now);
                 self.judge_peers(due.into_iter().map(|key| (key, true)).collect(), None);
+            }
+            if self.wires.poll_timeout().is_some_and(|at| at <= self.now) {
+                self.wires.handle_timeout(self.now).into_iter().for_each(|key| self.alerts.forget(Subject::Wire(key)));
             }
             if self.alerts.poll_timeout().is_some_and(|at| at <= self.now) {
                 self.alerts.handle_timeout(self.now, &mut self.outputs);
@@ -321,6 +335,15 @@ impl Engine {
         }
     }
 
+    /// Takes a sign that something is wrong with the way signalling travels, and puts it before the diagnoses.
+    pub(crate) fn note_wire(&mut self, noted: Noted) {
+        let (key, evicted) = self.wires.note(self.now, noted);
+        evicted.into_iter().for_each(|key| self.alerts.forget(Subject::Wire(key)));
+        let Some(wire) = self.wires.get(key) else { return };
+        let facts = WireFacts { now: self.now, config: &self.config, wire, peers: &self.peers, capture: &self.capture };
+        self.alerts.judge_wire(&facts, &mut self.outputs);
+    }
+
     fn note_media(&mut self, key: Option<CallKey>) {
         let Some(key) = key else { return };
         if let Some(call) = self.calls.get_mut(key) {
@@ -330,6 +353,11 @@ impl Engine {
     }
 
     fn handle_icmp(&mut self, now: Timestamp, packet: &Packet<'_>, error: &IcmpError) {
+        if error.protocol == 6
+            && let Some(failure) = self.connections.handle_icmp(now, packet, error)
+        {
+            self.note_wire(failure.into());
+        }
         let concerned = self.flows.recent(error.quoted_src, error.quoted_dst, now);
         if concerned.is_empty() {
             self.counters.icmp_other += 1;

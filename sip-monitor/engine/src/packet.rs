@@ -51,10 +51,38 @@ pub enum Body<'a> {
     Rtcp(&'a [u8]),
     /// An ICMP or ICMPv6 error that quotes a UDP or TCP flow.
     Icmp(IcmpError),
+    /// A fragmented datagram that never became whole. The ports of the packet are 0 where its beginning is missing.
+    Incomplete(Incomplete<'a>),
     /// The counters of one RTP stream up to `time`.
     Stream(&'a StreamCounters),
     /// The monitor itself lost packets since the last such report.
     CaptureLoss(CaptureLoss),
+}
+
+/// What was seen of a fragmented datagram within the time in which it should have become whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Incomplete<'a> {
+    /// Its UDP payload from the beginning on as far as it was seen without a gap; empty where the beginning is missing.
+    pub head: &'a [u8],
+    /// When its first fragment came.
+    pub since: Timestamp,
+    /// Bytes of the datagram that were seen.
+    pub held: usize,
+    /// How long it is, where its end was seen.
+    pub total: Option<usize>,
+    /// Which part was not seen.
+    pub missing: Missing,
+}
+
+/// The part of a datagram that was not seen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Missing {
+    /// The first fragment, which names the ports.
+    First,
+    /// One between the first and the last.
+    Middle,
+    /// The last.
+    Last,
 }
 
 /// A TCP segment as it was seen; reassembly is the engine's.

@@ -3,14 +3,16 @@
 use crate::Engine;
 use crate::call::{Call, CallKey, Context, IcmpSeen, Referred, SessionKind};
 use crate::event::{Event, Events};
-use crate::packet::{IcmpError, Packet, TcpSegment};
+use crate::packet::{Direction, IcmpError, Incomplete, Missing, Packet, TcpSegment};
 use crate::peer::Novelty;
 use crate::record::{MessageRecord, Output};
 use crate::seen::Seen;
 use crate::sip::{Message, NotSip, StartLine};
 use crate::tcp::Arrived;
+use crate::text::StoredText;
 use crate::time::Timestamp;
 use crate::transaction::{MethodKind, Repeats, Sighting};
+use crate::wire::{Inspected, incomplete_noted, inspect, inspect_via};
 
 /// ICMP errors of different kinds kept for one call.
 const ICMP_KEPT: usize = 8;
@@ -19,7 +21,7 @@ impl Engine {
     /// Takes a UDP payload from or to a SIP port, or one that looks like SIP.
     pub(crate) fn handle_datagram(&mut self, now: Timestamp, packet: &Packet<'_>, payload: &[u8]) {
         match Message::parse(payload) {
-            Ok(message) => self.handle_message(now, packet, "udp", &message),
+            Ok(message) => self.handle_message(now, packet, "udp", &message, false),
             Err(NotSip::Empty | NotSip::KeepAlive) => self.counters.keep_alives += 1,
             Err(NotSip::StartLine) => self.counters.not_sip += 1,
         }
@@ -29,7 +31,9 @@ impl Engine {
     pub(crate) fn handle_segment(&mut self, now: Timestamp, packet: &Packet<'_>, segment: &TcpSegment<'_>) {
         self.counters.tcp_segments += 1;
         let mut arrived = Vec::new();
-        self.connections.handle_segment(now, packet, segment, &mut arrived);
+        if let Some(failure) = self.connections.handle_segment(now, packet, segment, &mut arrived) {
+            self.note_wire(failure.into());
+        }
         for Arrived { src, dst, way, message } in &arrived {
             let Ok(read) = Message::parse(&message.bytes) else {
                 self.counters.not_sip += 1;
@@ -47,7 +51,7 @@ impl Engine {
                 ip_id: message.number,
                 ..*packet
             };
-            self.handle_message(now, &packet, message.transport, &read);
+            self.handle_message(now, &packet, message.transport, &read, message.cut);
         }
         let streams = self.connections.take_counters();
         self.counters.keep_alives += streams.keep_alives;
@@ -56,7 +60,15 @@ impl Engine {
         self.counters.connections_evicted += streams.evicted;
     }
 
-    fn handle_message(&mut self, now: Timestamp, packet: &Packet<'_>, transport: &'static str, message: &Message<'_>) {
+    /// `cut`: the monitor has not seen all of it, so nothing is concluded from how it is written.
+    fn handle_message(
+        &mut self,
+        now: Timestamp,
+        packet: &Packet<'_>,
+        transport: &'static str,
+        message: &Message<'_>,
+        cut: bool,
+    ) {
         if message.is_request() {
             self.counters.requests += 1;
         } else {
@@ -73,10 +85,45 @@ impl Engine {
                 false
             }
         };
+        if !repeated && !cut {
+            self.inspect(now, packet, transport, message);
+        }
         if self.config.emit.messages {
             let record = message_record(now, packet, transport, message, repeated);
             self.outputs.push_back(Output::Message(Box::new(record)));
         }
+    }
+
+    /// A closer look at a message that was not seen before.
+    fn inspect(&mut self, now: Timestamp, packet: &Packet<'_>, transport: &'static str, message: &Message<'_>) {
+        let mut noted = Vec::new();
+        let inspected = Inspected {
+            src: packet.src,
+            dst: packet.dst,
+            direction: packet.direction,
+            transport,
+            message,
+            closely: self.wires.may_look(now, packet.src.ip()),
+        };
+        inspect(&inspected, &mut noted);
+        noted.into_iter().for_each(|noted| self.note_wire(noted));
+    }
+
+    /// Takes what was seen of a fragmented datagram that never became whole. Where its beginning is missing, only its
+    /// sender can tell that it was signalling.
+    pub(crate) fn handle_incomplete(&mut self, packet: &Packet<'_>, incomplete: &Incomplete<'_>) {
+        let is_sip = if incomplete.missing == Missing::First {
+            let other = if packet.direction == Direction::Out { packet.dst } else { packet.src };
+            self.peers.find(other).is_some()
+        } else {
+            Message::parse(incomplete.head).is_ok()
+        };
+        if !is_sip {
+            self.counters.incomplete_other += 1;
+            return;
+        }
+        self.counters.incomplete += 1;
+        self.note_wire(incomplete_noted(packet, incomplete));
     }
 
     /// Returns whether the message was seen before.
@@ -124,6 +171,8 @@ impl Engine {
             (true, false) => Novelty::Repeated,
             (false, false) => Novelty::New,
         };
+        let rewritten =
+            if repeated { None } else { call.sent_by_of(seen).and_then(|sent_by| inspect_via(seen, sent_by)) };
         let was_limited = call.limit.is_some();
         let touched = self.peers.observe(call, seen, novelty);
         if call.limit.is_some() && !was_limited {
@@ -141,6 +190,9 @@ impl Engine {
         }
         self.note_sources(seen, repeated);
         self.judge_peers(touched, Some(key));
+        if let Some(noted) = rewritten {
+            self.note_wire(noted);
+        }
         repeated
     }
 
@@ -161,6 +213,21 @@ fn may_be_refused(seen: &Seen<'_, '_>) -> bool {
 }
 
 impl Call {
+    /// The sent-by with which the request of a response that arrives here was sent.
+    fn sent_by_of(&self, seen: &Seen<'_, '_>) -> Option<&StoredText> {
+        let branch = seen.via.as_ref()?.branch?;
+        if seen.is_request() || seen.direction == Direction::Out {
+            return None;
+        }
+        let request = self.transactions.iter().rev().find(|t| {
+            t.method == seen.kind
+                && t.cseq == seen.cseq
+                && t.branch.as_str().as_bytes() == branch
+                && self.path(t.path).is_some_and(|hop| hop.src == seen.dst && hop.dst == seen.src)
+        })?;
+        Some(&request.sent_by)
+    }
+
     /// Takes an ICMP error that quotes a message of this call.
     pub(crate) fn handle_icmp(&mut self, now: Timestamp, packet: &Packet<'_>, error: &IcmpError) {
         let same = |seen: &&mut IcmpSeen| {
@@ -188,7 +255,7 @@ fn message_record(
     message: &Message<'_>,
     retransmission: bool,
 ) -> MessageRecord {
-    let text = |bytes: &[u8]| crate::text::StoredText::new(bytes, 1024).as_str().to_owned();
+    let text = |bytes: &[u8]| StoredText::new(bytes, 1024).as_str().to_owned();
     let method = match message.start_line() {
         StartLine::Request { method, .. } => Some(text(method.as_bytes())),
         StartLine::Response { .. } => None,

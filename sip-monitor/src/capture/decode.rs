@@ -13,11 +13,11 @@ use sip_monitor_common::{
 };
 use sip_monitor_engine::{
     Timestamp,
-    packet::{Body, CaptureLoss, Direction, IcmpError, IcmpKind, Packet, TcpSegment},
+    packet::{Body, CaptureLoss, Direction, IcmpError, IcmpKind, Incomplete, Missing, Packet, TcpSegment},
 };
 
 use super::{
-    fragment::{FragmentKey, Reassembler},
+    fragment::{FragmentKey, Reassembler, Remains},
     owners::Owners,
     record::{Record, RecordView},
     stream::stream_counters,
@@ -57,7 +57,12 @@ pub struct Decoder {
     links: Vec<(u32, u16)>,
     undecodable: u64,
     told: CaptureLoss,
+    /// Time of the first record.
+    began_ns: u64,
 }
+
+/// So long after the first record, what came before it no longer matters.
+const BEGIN_NS: u64 = 1_000_000_000;
 
 #[derive(Debug)]
 struct Parts {
@@ -90,6 +95,7 @@ impl Decoder {
             links: Vec::new(),
             undecodable: 0,
             told: CaptureLoss::default(),
+            began_ns: u64::MAX,
         }
     }
 
@@ -115,6 +121,11 @@ impl Decoder {
 
     /// As [`Decoder::handle_record`], for a record that stands in a ring.
     pub fn handle_view(&mut self, record: RecordView<'_>, sink: Sink<'_>) {
+        let ktime_ns = match &record {
+            RecordView::Stream(record) => record.header.ktime_ns,
+            RecordView::Bytes { header, .. } => header.ktime_ns,
+        };
+        self.began_ns = self.began_ns.min(ktime_ns);
         match record {
             RecordView::Stream(record) => {
                 let Some(way) = Way::from_number(record.header.direction) else { return self.undecodable += 1 };
@@ -148,10 +159,44 @@ impl Decoder {
         }
     }
 
-    /// Gives up fragments that have waited too long. Call about once a second.
-    pub fn expire(&mut self, ktime_ns: u64) {
-        self.fragments.expire(ktime_ns);
+    /// Hands on what was seen of datagrams that did not become whole in time. Call about once a second.
+    pub fn expire(&mut self, ktime_ns: u64, sink: Sink<'_>) {
         self.owners.expire(ktime_ns);
+        for remains in self.fragments.expire(ktime_ns) {
+            self.hand_on_remains(ktime_ns, &remains, sink);
+        }
+    }
+
+    fn hand_on_remains(&mut self, ktime_ns: u64, remains: &Remains, sink: Sink<'_>) {
+        let FragmentKey { src, dst, id, ifindex, direction } = remains.key;
+        let Some(way) = Way::from_number(direction) else { return };
+        let missing = match (remains.head.len(), remains.total) {
+            (0..=UDP_HEADER_BYTES, _) => Missing::First,
+            (_, None) => Missing::Last,
+            (_, Some(_)) => Missing::Middle,
+        };
+        // Where the capture began in the middle of a datagram, nothing was lost.
+        if missing == Missing::First && remains.since_ns < self.began_ns.saturating_add(BEGIN_NS) {
+            return;
+        }
+        let ports = if missing == Missing::First { 0 } else { remains.head[..].be32(0).unwrap_or(0) };
+        let (src_port, dst_port) = ((ports >> 16) as u16, ports as u16);
+        let head = remains.head.get(UDP_HEADER_BYTES..).unwrap_or_default();
+        let udp = Seen { src_port, dst_port, ..Seen::default() };
+        if missing != Missing::First && !matches!(self.classify(&udp, head), Ok(Class::Sip)) {
+            return;
+        }
+        let header = RecordHeader { ktime_ns, ifindex, ..RecordHeader::default() };
+        let origin = self.origin(&header, way);
+        let ip = IpHeader { src, dst, id, ttl: remains.ttl, dscp: remains.dscp, ..IpHeader::default() };
+        let incomplete = Incomplete {
+            head,
+            since: self.real_time(remains.since_ns),
+            held: remains.held,
+            total: remains.total,
+            missing,
+        };
+        sink(&self.packet(origin, &ip, src_port, dst_port, Body::Incomplete(incomplete)));
     }
 
     /// What the decoder itself gave up since the last call.

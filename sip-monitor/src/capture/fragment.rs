@@ -1,5 +1,5 @@
-//! Puts fragmented datagrams together (RFC 791 3.2, RFC 8200 4.5). Bounded by count and by time; what is given up is
-//! counted, since it is the monitor that did not wait, not the network that lost it.
+//! Puts fragmented datagrams together (RFC 791 3.2, RFC 8200 4.5). Bounded by count and by time. What is given up for want
+//! of room is counted: it is the monitor that did not wait. What did not become whole in time is handed on as what it is.
 
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
@@ -31,6 +31,25 @@ pub struct Datagram {
     pub dscp: u8,
 }
 
+/// What was seen of a datagram that did not become whole in time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Remains {
+    /// Which one.
+    pub key: FragmentKey,
+    /// When its first fragment came.
+    pub since_ns: u64,
+    /// UDP header and payload from the beginning on as far as there is no gap; empty where the beginning is missing.
+    pub head: Vec<u8>,
+    /// Bytes that were seen.
+    pub held: usize,
+    /// Length of the whole, where its end was seen.
+    pub total: Option<usize>,
+    /// Of the fragment that came first.
+    pub ttl: u8,
+    /// Of the fragment that came first.
+    pub dscp: u8,
+}
+
 #[derive(Debug)]
 struct Pending {
     since_ns: u64,
@@ -51,8 +70,9 @@ pub struct Reassembler {
     given_up: u64,
 }
 
-/// How long a datagram may take to become whole: Linux's ipfrag_time.
-const TIMEOUT_NS: u64 = 30_000_000_000;
+/// How long a datagram may take to become whole. Receivers wait longer (Linux 30 s), but its fragments leave within a
+/// millisecond of each other, and nobody should learn only half a minute later why a request was not answered.
+const TIMEOUT_NS: u64 = 5_000_000_000;
 /// Longest UDP datagram.
 const MAX_BYTES: usize = 65_535;
 /// More pieces than this in one datagram are an attack (65,535 bytes in fragments of the smallest MTU of IPv4 are 964,
@@ -78,7 +98,7 @@ impl Reassembler {
             return None;
         }
         if !self.pending.contains_key(&key) {
-            self.make_room(now_ns);
+            self.make_room();
         }
         let pending = self.pending.entry(key).or_insert_with(|| Pending {
             since_ns: now_ns,
@@ -107,11 +127,13 @@ impl Reassembler {
         None
     }
 
-    /// Gives up what has waited too long.
-    pub fn expire(&mut self, now_ns: u64) {
-        let before = self.pending.len();
-        self.pending.retain(|_, p| now_ns.saturating_sub(p.since_ns) < TIMEOUT_NS);
-        self.given_up += (before - self.pending.len()) as u64;
+    /// Takes out what has waited too long, the oldest first.
+    pub fn expire(&mut self, now_ns: u64) -> Vec<Remains> {
+        let is_late = |p: &Pending| now_ns.saturating_sub(p.since_ns) >= TIMEOUT_NS;
+        let mut late: Vec<Remains> =
+            self.pending.extract_if(|_, p| is_late(p)).map(|(key, pending)| pending.into_remains(key)).collect();
+        late.sort_by_key(|remains| (remains.since_ns, remains.key));
+        late
     }
 
     /// Datagrams given up so far because there was no room for them.
@@ -120,11 +142,7 @@ impl Reassembler {
         self.given_up
     }
 
-    fn make_room(&mut self, now_ns: u64) {
-        if self.pending.len() < self.max_datagrams {
-            return;
-        }
-        self.expire(now_ns);
+    fn make_room(&mut self) {
         if self.pending.len() < self.max_datagrams {
             return;
         }
@@ -137,6 +155,23 @@ impl Reassembler {
 }
 
 impl Pending {
+    fn into_remains(mut self, key: FragmentKey) -> Remains {
+        let contiguous = match self.held.first() {
+            Some((0, end)) => *end,
+            _ => 0,
+        };
+        self.bytes.truncate(contiguous);
+        Remains {
+            key,
+            since_ns: self.since_ns,
+            head: self.bytes,
+            held: self.held.iter().map(|(from, to)| to - from).sum(),
+            total: self.total,
+            ttl: self.ttl,
+            dscp: self.dscp,
+        }
+    }
+
     fn insert(&mut self, begin: usize, bytes: &[u8]) {
         let end = begin + bytes.len();
         if self.bytes.len() < end {
@@ -219,14 +254,15 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_become_whole_is_given_up_and_counted() {
+    fn what_finds_no_room_is_counted_and_what_is_late_is_handed_on() {
         let mut r = Reassembler::new(4, 0);
         for id in 0..10 {
             assert_eq!(r.handle_fragment(u64::from(id), key(id), &header(0, true), &[0; 8]), None);
         }
         assert_eq!((r.pending.len(), r.given_up()), (4, 6));
-        r.expire(TIMEOUT_NS + 8);
-        assert_eq!((r.pending.len(), r.given_up()), (1, 9));
+        let late = r.expire(TIMEOUT_NS + 8);
+        assert_eq!((r.pending.len(), r.given_up(), late.len()), (1, 6, 3));
+        assert_eq!((late[0].since_ns, late[0].head.len(), late[0].total), (6, 8, None));
     }
 
     #[test]

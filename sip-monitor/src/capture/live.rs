@@ -267,7 +267,7 @@ impl Live {
         if now_ns >= self.swept_at_ns + SECOND_NS {
             self.swept_at_ns = now_ns;
             self.sweep(now_ns, false)?;
-            self.decoder.expire(now_ns);
+            self.decoder.expire(now_ns, sink);
             self.adjust_clock();
             self.refresh_addresses();
         }

@@ -18,7 +18,7 @@ use crate::call::CallKey;
 use crate::config::EngineConfig;
 use crate::diagnosis::{
     Asks, CallFacts, CallIdentity, CaptureFacts, Confidence, Diagnosis, Finding, HostFacts, PeerFacts,
-    RegistrationFacts, SourceFacts, Subject, Value, catalogue,
+    RegistrationFacts, SourceFacts, Subject, Value, WireFacts, catalogue,
 };
 use crate::peer::PeerKey;
 use crate::record::Output;
@@ -85,7 +85,7 @@ impl AlertBook {
     pub fn judge_call(&mut self, key: CallKey, facts: &CallFacts<'_>, out: &mut VecDeque<Output>) {
         let findings = findings(|asks| match asks {
             Asks::Call(ask) => ask(facts),
-            Asks::Peer(_) | Asks::Registration(_) | Asks::Source(_) | Asks::Host(_) => None,
+            Asks::Peer(_) | Asks::Registration(_) | Asks::Source(_) | Asks::Wire(_) | Asks::Host(_) => None,
         });
         let case =
             Case { subject: Subject::Call(key), now: facts.now, call: Some(&facts.identity), peers: facts.peers };
@@ -96,7 +96,7 @@ impl AlertBook {
     pub fn judge_peer(&mut self, key: PeerKey, facts: &PeerFacts<'_>, out: &mut VecDeque<Output>) {
         let findings = findings(|asks| match asks {
             Asks::Peer(ask) => ask(facts),
-            Asks::Call(_) | Asks::Registration(_) | Asks::Source(_) | Asks::Host(_) => None,
+            Asks::Call(_) | Asks::Registration(_) | Asks::Source(_) | Asks::Wire(_) | Asks::Host(_) => None,
         });
         let case = Case { subject: Subject::Peer(key), now: facts.now, call: facts.call.as_ref(), peers: facts.peers };
         self.settle(case, facts.capture, findings, out);
@@ -106,7 +106,7 @@ impl AlertBook {
     pub fn judge_registration(&mut self, key: u64, facts: &RegistrationFacts<'_>, out: &mut VecDeque<Output>) {
         let findings = findings(|asks| match asks {
             Asks::Registration(ask) => ask(facts),
-            Asks::Call(_) | Asks::Peer(_) | Asks::Source(_) | Asks::Host(_) => None,
+            Asks::Call(_) | Asks::Peer(_) | Asks::Source(_) | Asks::Wire(_) | Asks::Host(_) => None,
         });
         let case = Case { subject: Subject::Registration(key), now: facts.now, call: None, peers: facts.peers };
         self.settle(case, facts.capture, findings, out);
@@ -116,9 +116,19 @@ impl AlertBook {
     pub fn judge_source(&mut self, facts: &SourceFacts<'_>, out: &mut VecDeque<Output>) {
         let findings = findings(|asks| match asks {
             Asks::Source(ask) => ask(facts),
-            Asks::Call(_) | Asks::Peer(_) | Asks::Registration(_) | Asks::Host(_) => None,
+            Asks::Call(_) | Asks::Peer(_) | Asks::Registration(_) | Asks::Wire(_) | Asks::Host(_) => None,
         });
         let case = Case { subject: Subject::Source(facts.source.addr), now: facts.now, call: None, peers: facts.peers };
+        self.settle(case, facts.capture, findings, out);
+    }
+
+    /// Asks every diagnosis about the way signalling travels to or from one address.
+    pub fn judge_wire(&mut self, facts: &WireFacts<'_>, out: &mut VecDeque<Output>) {
+        let findings = findings(|asks| match asks {
+            Asks::Wire(ask) => ask(facts),
+            Asks::Call(_) | Asks::Peer(_) | Asks::Registration(_) | Asks::Source(_) | Asks::Host(_) => None,
+        });
+        let case = Case { subject: Subject::Wire(facts.wire.key), now: facts.now, call: None, peers: facts.peers };
         self.settle(case, facts.capture, findings, out);
     }
 
@@ -126,7 +136,7 @@ impl AlertBook {
     pub fn judge_host(&mut self, facts: &HostFacts<'_>, out: &mut VecDeque<Output>) {
         let findings = findings(|asks| match asks {
             Asks::Host(ask) => ask(facts),
-            Asks::Call(_) | Asks::Peer(_) | Asks::Registration(_) | Asks::Source(_) => None,
+            Asks::Call(_) | Asks::Peer(_) | Asks::Registration(_) | Asks::Source(_) | Asks::Wire(_) => None,
         });
         let case = Case { subject: Subject::Host, now: facts.now, call: None, peers: facts.peers };
         self.settle(case, facts.capture, findings, out);

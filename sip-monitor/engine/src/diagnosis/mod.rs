@@ -27,7 +27,7 @@ use crate::peer::PeerTable;
 use crate::record::{CallState, Side};
 use crate::time::Timestamp;
 
-pub use subject::{PeerFacts, RegistrationFacts, SourceFacts, Subject};
+pub use subject::{PeerFacts, RegistrationFacts, SourceFacts, Subject, WireFacts};
 
 /// Which layer a condition belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, JsonSchema)]
@@ -149,6 +149,8 @@ pub enum Asks {
     Registration(fn(&RegistrationFacts<'_>) -> Option<Finding>),
     /// One source address, for abuse: asked when what it did crosses a mark, and when that is over.
     Source(fn(&SourceFacts<'_>) -> Option<Finding>),
+    /// The way signalling travels to or from one address: asked at each sign that something is wrong with it.
+    Wire(fn(&WireFacts<'_>) -> Option<Finding>),
     /// The host and the monitor itself: asked when a host fact changes.
     Host(fn(&HostFacts<'_>) -> Option<Finding>),
 }

@@ -9,6 +9,7 @@ use crate::peer::{Peer, PeerKey, PeerTable};
 use crate::registration::Binding;
 use crate::source::Source;
 use crate::time::Timestamp;
+use crate::wire::{Wire, WireKey};
 
 /// Who a verdict is about. All but the host come and go: whoever forgets one tells
 /// [`AlertBook::forget`](crate::alert::AlertBook::forget).
@@ -22,6 +23,8 @@ pub enum Subject {
     Registration(u64),
     /// One source address, friendly or not.
     Source(IpAddr),
+    /// What is wrong with the way signalling travels to or from one address.
+    Wire(WireKey),
     /// This host. There is one.
     Host,
 }
@@ -67,6 +70,20 @@ pub struct SourceFacts<'a> {
     /// The source.
     pub source: &'a Source,
     /// For the name of its trunk.
+    pub peers: &'a PeerTable,
+    /// What the monitor missed.
+    pub capture: &'a CaptureFacts,
+}
+
+/// What a diagnosis about the way of signalling may look at.
+pub struct WireFacts<'a> {
+    /// The present.
+    pub now: Timestamp,
+    /// Settings.
+    pub config: &'a EngineConfig,
+    /// What was noted of one address about one topic.
+    pub wire: &'a Wire,
+    /// Who talks SIP to this host, and the trunks.
     pub peers: &'a PeerTable,
     /// What the monitor missed.
     pub capture: &'a CaptureFacts,

@@ -3,6 +3,7 @@
 //! No handshake is needed: a connection that was up before is read from its next message on. Bounded per direction, per
 //! connection and in total; what is given up is counted.
 
+mod opening;
 mod reassembly;
 mod stream;
 mod websocket;
@@ -13,10 +14,12 @@ use core::time::Duration;
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 
+use opening::Opening;
+pub use opening::{ConnectionFailure, FailureKind};
 use reassembly::{Piece, Reassembly};
 use stream::{Stream, StreamMessage};
 
-use crate::packet::{Direction, Packet, TcpSegment};
+use crate::packet::{Direction, IcmpError, Packet, TcpSegment};
 use crate::time::Timestamp;
 
 const FIN: u8 = 1;
@@ -80,6 +83,7 @@ pub struct ConnectionTable {
 struct Connection {
     /// From the lower address to the higher, and back.
     flows: [Flow; 2],
+    opening: Opening,
     last_at: Timestamp,
     closed_at: Option<Timestamp>,
 }
@@ -125,14 +129,15 @@ impl ConnectionTable {
         self.connections.is_empty()
     }
 
-    /// Takes a segment; the messages that are whole with it are added to `out`.
+    /// Takes a segment; the messages that are whole with it are added to `out`. Returns how the connection failed, where it
+    /// did with this segment.
     pub(crate) fn handle_segment(
         &mut self,
         now: Timestamp,
         packet: &Packet<'_>,
         segment: &TcpSegment<'_>,
         out: &mut Vec<Arrived>,
-    ) {
+    ) -> Option<ConnectionFailure> {
         self.sweep(now, out);
         let (key, side) = key(packet.src, packet.dst);
         if !self.connections.contains_key(&key) {
@@ -140,12 +145,24 @@ impl ConnectionTable {
         }
         let connection = self.connections.entry(key).or_insert_with(|| Box::new(Connection::new(now)));
         let before = connection.held();
-        connection.handle_segment(now, packet, segment, side, out);
+        let failure = connection.handle_segment(now, packet, segment, side, out);
         self.counters.add(connection.take_spoiled());
         self.held = self.held + connection.held() - before;
         if self.held > self.bytes_limit {
             self.make_room();
         }
+        failure
+    }
+
+    /// Takes an ICMP error that quotes a segment: a connection that is not up yet was refused by it.
+    pub(crate) fn handle_icmp(
+        &mut self,
+        now: Timestamp,
+        packet: &Packet<'_>,
+        error: &IcmpError,
+    ) -> Option<ConnectionFailure> {
+        let (key, _) = key(error.quoted_src, error.quoted_dst);
+        self.connections.get_mut(&key)?.opening.handle_icmp(now, packet, error)
     }
 
     /// Gaps that will not be filled, connections that are over.
@@ -192,7 +209,7 @@ impl ConnectionTable {
 
 impl Connection {
     fn new(now: Timestamp) -> Self {
-        Self { flows: [Flow::default(), Flow::default()], last_at: now, closed_at: None }
+        Self { flows: [Flow::default(), Flow::default()], opening: Opening::default(), last_at: now, closed_at: None }
     }
 
     fn held(&self) -> usize {
@@ -221,7 +238,7 @@ impl Connection {
         segment: &TcpSegment<'_>,
         side: usize,
         out: &mut Vec<Arrived>,
-    ) {
+    ) -> Option<ConnectionFailure> {
         self.last_at = now;
         let key = key(packet.src, packet.dst).0;
         let way = Way { link: packet.link, direction: packet.direction, ttl: packet.ttl, dscp: packet.dscp };
@@ -247,6 +264,7 @@ impl Connection {
         if segment.flags & RST != 0 || self.flows.iter().all(|flow| flow.fin) {
             self.closed_at.get_or_insert(now);
         }
+        self.opening.handle_segment(now, packet, segment)
     }
 
     /// A connection begins, also where an old one between the same ports was known.
@@ -257,6 +275,7 @@ impl Connection {
         }
         if segment.flags & ACK == 0 {
             self.flows = [Flow::default(), Flow::default()];
+            self.opening = Opening::default();
             self.closed_at = None;
         }
         if let Some(flow) = self.flows.get_mut(side) {

@@ -7,7 +7,7 @@ use sip_monitor_engine::packet::{CaptureLoss, IcmpError, IcmpKind};
 use super::Result;
 use super::field::{Fields, nanoseconds};
 use super::host::Hosts;
-use super::{rtcp, rtp};
+use super::{rtcp, rtp, tcp};
 
 /// What a line says, at a time from the start of the ladder.
 #[derive(Clone, Debug, PartialEq)]
@@ -31,6 +31,10 @@ pub enum What {
     Rtcp { src: SocketAddr, dst: SocketAddr, fields: Fields },
     /// `caller -> callee  RAW "text with \r\n"`: any other datagram.
     Raw { src: SocketAddr, dst: SocketAddr, fields: Fields },
+    /// `caller:40000 -> callee  TCP syn`: a TCP segment.
+    Tcp { src: SocketAddr, dst: SocketAddr, fields: Fields },
+    /// `caller -> callee  INCOMPLETE last "INVITE sip:... \r\n"`: what was seen of a fragmented datagram.
+    Incomplete { src: SocketAddr, dst: SocketAddr, fields: Fields },
     /// `ICMP port-unreachable  callee -> caller  quoting caller:4000 -> callee:5000`.
     Icmp { src: SocketAddr, dst: SocketAddr, error: IcmpError, fields: Fields },
     /// `CAPTURE-LOSS signalling=3`.
@@ -88,6 +92,8 @@ fn what(text: &str, hosts: &Hosts) -> Result<What> {
     Ok(match start {
         "RTP" => What::Rtp { src, dst, fields: Fields::parse_with(rest, &rtp::OPTIONS)? },
         "RTCP" => What::Rtcp { src, dst, fields: Fields::parse_with(rest, &rtcp::OPTIONS)? },
+        "TCP" => What::Tcp { src, dst, fields: Fields::parse_with(rest, &tcp::OPTIONS)? },
+        "INCOMPLETE" => What::Incomplete { src, dst, fields: Fields::parse_with(rest, &tcp::INCOMPLETE_OPTIONS)? },
         "RAW" => What::Raw { src, dst, fields: Fields::parse(rest)? },
         "" => return Err("after `src -> dst` stands a method, a code, RTP, RTCP or RAW".to_owned()),
         _ => What::Message { src, dst, start: start.to_owned(), fields: Fields::parse(rest)? },
@@ -119,8 +125,10 @@ fn icmp(text: &str, hosts: &Hosts) -> Result<What> {
         other => return Err(format!("no ICMP error {other:?}")),
     };
     let (icmp_type, icmp_code) = if is_v4 { v4 } else { v6 };
-    let error = IcmpError { kind, icmp_type, icmp_code, protocol: 17, quoted_src, quoted_dst };
-    Ok(What::Icmp { src, dst, error, fields: Fields::parse(rest)? })
+    let fields = Fields::parse_with(rest, &["tcp", "dup", "id", "ttl"])?;
+    let protocol = if fields.option("tcp").is_some() { 6 } else { 17 };
+    let error = IcmpError { kind, icmp_type, icmp_code, protocol, quoted_src, quoted_dst };
+    Ok(What::Icmp { src, dst, error, fields })
 }
 
 fn loss(text: &str) -> Result<What> {

@@ -15,6 +15,7 @@ mod rtp;
 mod script;
 mod sdp;
 mod sip;
+mod tcp;
 
 #[allow(unused_imports, reason = "each test target uses its part")]
 pub use {

@@ -12,7 +12,7 @@ use super::field::Fields;
 use super::line::{Line, What};
 use super::markdown::Scenario;
 use super::sip::Calls;
-use super::{Result, rtcp, rtp};
+use super::{Result, rtcp, rtp, tcp};
 
 /// Time 0 of every ladder: 2026-11-20T10:00:00Z.
 pub const BASE: Timestamp = Timestamp::from_unix_ns(1_795_168_800_000_000_000);
@@ -40,6 +40,8 @@ pub struct Event {
 enum Payload {
     Udp(Vec<u8>),
     Rtcp(Vec<u8>),
+    Tcp(tcp::Segment),
+    Incomplete(tcp::Fragments),
     Icmp(IcmpError),
     Stream(Box<StreamCounters>),
     Loss(CaptureLoss),
@@ -60,6 +62,8 @@ impl Event {
             body: match &self.payload {
                 Payload::Udp(bytes) => Body::Udp(bytes),
                 Payload::Rtcp(bytes) => Body::Rtcp(bytes),
+                Payload::Tcp(segment) => Body::Tcp(segment.body()),
+                Payload::Incomplete(fragments) => Body::Incomplete(fragments.body(at(self.at_ns))),
                 Payload::Icmp(error) => Body::Icmp(*error),
                 Payload::Stream(counters) => Body::Stream(counters),
                 Payload::Loss(loss) => Body::CaptureLoss(*loss),
@@ -106,7 +110,12 @@ pub fn datagrams(scenario: &Scenario) -> Vec<Vec<u8>> {
     let script = compile(scenario).unwrap_or_else(|e| panic!("{}: {e}", scenario.place));
     let payloads = script.events.into_iter().filter_map(|event| match event.payload {
         Payload::Udp(bytes) => Some(bytes),
-        Payload::Rtcp(_) | Payload::Icmp(_) | Payload::Stream(_) | Payload::Loss(_) => None,
+        Payload::Rtcp(_)
+        | Payload::Tcp(_)
+        | Payload::Incomplete(_)
+        | Payload::Icmp(_)
+        | Payload::Stream(_)
+        | Payload::Loss(_) => None,
     });
     payloads.collect()
 }
@@ -150,6 +159,14 @@ impl Compiler<'_> {
             What::Rtcp { src, dst, fields } => {
                 let bytes = rtcp::compound(&fields)?;
                 self.send(at_ns, src, dst, &fields, false, Payload::Rtcp(bytes))
+            }
+            What::Tcp { src, dst, fields } => {
+                let payload = Payload::Tcp(tcp::Segment::new(&fields)?);
+                self.send(at_ns, src, dst, &fields, false, payload)
+            }
+            What::Incomplete { src, dst, fields } => {
+                let payload = Payload::Incomplete(tcp::Fragments::new(&fields)?);
+                self.send(at_ns, src, dst, &fields, false, payload)
             }
             What::Icmp { src, dst, error, fields } => {
                 let no_port = |addr: SocketAddr| SocketAddr::new(addr.ip(), 0);

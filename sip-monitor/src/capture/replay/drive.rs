@@ -90,6 +90,8 @@ impl<E, F: FnMut(Output) -> Result<(), E>> Drive<F> {
             self.run_timers(due)?;
             self.kernel.sweep(ktime(due), &mut self.records);
             self.deliver()?;
+            self.decoder.expire(ktime(due), &mut |packet| self.engine.handle_packet(packet.time, packet));
+            self.drain()?;
             due = due + SWEEP;
             sweeps += 1;
         }

@@ -3,6 +3,7 @@
 use super::Diagnosis;
 
 pub mod abrupt_disconnect;
+pub mod alg_suspected;
 pub mod auth_failed;
 pub mod blocked_rtp;
 pub mod cancel_ignored;
@@ -16,6 +17,7 @@ pub mod early_media_missing;
 pub mod excess_retransmission;
 pub mod failure_pattern;
 pub mod fixed_duration_drops;
+pub mod fragment_loss;
 pub mod glare;
 pub mod hold_abandoned;
 pub mod identity_refused;
@@ -24,9 +26,11 @@ pub mod invalid_number;
 pub mod invite_flood;
 pub mod low_mos;
 pub mod low_success_rate;
+pub mod malformed_sip;
 pub mod media_after_bye;
 pub mod no_ack;
 pub mod one_way_audio;
+pub mod oversized_udp;
 pub mod payload_unnegotiated;
 pub mod peer_unavailable;
 pub mod prack_missing;
@@ -48,6 +52,7 @@ pub mod slow_setup;
 pub mod srtp_mismatch;
 pub mod stream_restart;
 pub mod t38_failed;
+pub mod tcp_failed;
 pub mod teardown_failed;
 pub mod transfer_failed;
 pub mod trunk_down;
@@ -58,6 +63,7 @@ pub mod zombie_call;
 #[rustfmt::skip]
 pub const ALL: &[&Diagnosis] = &[
     &abrupt_disconnect::DIAGNOSIS,
+    &alg_suspected::DIAGNOSIS,
     &auth_failed::DIAGNOSIS,
     &blocked_rtp::DIAGNOSIS,
     &cancel_ignored::DIAGNOSIS,
@@ -71,6 +77,7 @@ pub const ALL: &[&Diagnosis] = &[
     &excess_retransmission::DIAGNOSIS,
     &failure_pattern::DIAGNOSIS,
     &fixed_duration_drops::DIAGNOSIS,
+    &fragment_loss::DIAGNOSIS,
     &glare::DIAGNOSIS,
     &hold_abandoned::DIAGNOSIS,
     &identity_refused::DIAGNOSIS,
@@ -79,9 +86,11 @@ pub const ALL: &[&Diagnosis] = &[
     &invite_flood::DIAGNOSIS,
     &low_mos::DIAGNOSIS,
     &low_success_rate::DIAGNOSIS,
+    &malformed_sip::DIAGNOSIS,
     &media_after_bye::DIAGNOSIS,
     &no_ack::DIAGNOSIS,
     &one_way_audio::DIAGNOSIS,
+    &oversized_udp::DIAGNOSIS,
     &payload_unnegotiated::DIAGNOSIS,
     &peer_unavailable::DIAGNOSIS,
     &prack_missing::DIAGNOSIS,
@@ -103,6 +112,7 @@ pub const ALL: &[&Diagnosis] = &[
     &srtp_mismatch::DIAGNOSIS,
     &stream_restart::DIAGNOSIS,
     &t38_failed::DIAGNOSIS,
+    &tcp_failed::DIAGNOSIS,
     &teardown_failed::DIAGNOSIS,
     &transfer_failed::DIAGNOSIS,
     &trunk_down::DIAGNOSIS,
@@ -114,6 +124,7 @@ pub const ALL: &[&Diagnosis] = &[
 #[rustfmt::skip]
 const SOURCES: &[&str] = &[
     include_str!("abrupt_disconnect.rs"),
+    include_str!("alg_suspected.rs"),
     include_str!("auth_failed.rs"),
     include_str!("blocked_rtp.rs"),
     include_str!("cancel_ignored.rs"),
@@ -127,6 +138,7 @@ const SOURCES: &[&str] = &[
     include_str!("excess_retransmission.rs"),
     include_str!("failure_pattern.rs"),
     include_str!("fixed_duration_drops.rs"),
+    include_str!("fragment_loss.rs"),
     include_str!("glare.rs"),
     include_str!("hold_abandoned.rs"),
     include_str!("identity_refused.rs"),
@@ -135,9 +147,11 @@ const SOURCES: &[&str] = &[
     include_str!("invite_flood.rs"),
     include_str!("low_mos.rs"),
     include_str!("low_success_rate.rs"),
+    include_str!("malformed_sip.rs"),
     include_str!("media_after_bye.rs"),
     include_str!("no_ack.rs"),
     include_str!("one_way_audio.rs"),
+    include_str!("oversized_udp.rs"),
     include_str!("payload_unnegotiated.rs"),
     include_str!("peer_unavailable.rs"),
     include_str!("prack_missing.rs"),
@@ -159,6 +173,7 @@ const SOURCES: &[&str] = &[
     include_str!("srtp_mismatch.rs"),
     include_str!("stream_restart.rs"),
     include_str!("t38_failed.rs"),
+    include_str!("tcp_failed.rs"),
     include_str!("teardown_failed.rs"),
     include_str!("transfer_failed.rs"),
     include_str!("trunk_down.rs"),
