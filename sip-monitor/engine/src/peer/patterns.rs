@@ -236,11 +236,6 @@ fn recent_of(record: &Record, slot: i64) -> Counts {
     })
 }
 
-/// Whether a call failed for another reason than what its two users did.
-pub(crate) const fn is_failure(code: u16) -> bool {
-    code == 0 || (code >= 400 && !matches!(code, 486 | 487 | 600 | 603))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
