@@ -49,6 +49,12 @@ pub struct Counters {
     pub evicted: u64,
     /// Messages under a new Call-ID that found no room and nothing to evict.
     pub refused: u64,
+    /// Bindings forgotten for want of room.
+    pub registrations_evicted: u64,
+    /// Bindings that found no room.
+    pub registrations_refused: u64,
+    /// Source addresses that found no room: nothing is said of their scans.
+    pub sources_refused: u64,
     /// Calls freed since nothing was heard of them for too long.
     pub idle: u64,
     /// Transactions forgotten for want of room within their call.

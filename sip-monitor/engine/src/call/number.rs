@@ -64,6 +64,12 @@ impl Number {
         &self.0
     }
 
+    /// As a `tel:` URI: masked like one wherever it stands, however short it is.
+    #[must_use]
+    pub fn to_uri(&self) -> String {
+        format!("tel:{}", self.0)
+    }
+
     /// How it is written.
     #[must_use]
     pub fn form(&self) -> Form {

@@ -14,6 +14,9 @@ impl Engine {
             self.judge_source(addr);
         }
         let touched = self.registrations.handle(seen, &self.config);
+        self.counters.registrations_evicted = self.registrations.evicted;
+        self.counters.registrations_refused = self.registrations.refused;
+        self.counters.sources_refused = self.sources.dropped;
         for id in touched.forgotten {
             self.alerts.forget(Subject::Registration(id));
         }

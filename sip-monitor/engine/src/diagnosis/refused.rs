@@ -103,7 +103,7 @@ impl<'a> Refused<'a> {
 
 /// Who the call says it comes from, and what is wrong with that.
 pub enum CallerFlaw {
-    /// A header names a number that is not E.164: header, value, and the rule it breaks.
+    /// A header names a number that is not E.164: header, value as a `tel:` URI, and the rule it breaks.
     NotE164(&'static str, String, &'static str),
     /// Two headers name different subscribers.
     Conflict([(&'static str, String); 2]),
@@ -130,7 +130,10 @@ impl Refused<'_> {
             named.iter().filter_map(|(header, user)| Some((*header, (*user)?, Number::of_user((*user)?)?))).collect();
         for (index, (header, value, number)) in numbers.iter().enumerate() {
             if let Some((other, second, _)) = numbers.iter().skip(index + 1).find(|(_, _, n)| !n.may_be(number)) {
-                return Some(CallerFlaw::Conflict([(header, (*value).to_owned()), (other, (*second).to_owned())]));
+                return Some(CallerFlaw::Conflict([
+                    (header, format!("tel:{value}")),
+                    (other, format!("tel:{second}")),
+                ]));
             }
         }
         // The asserted identity goes before From: a carrier that takes it does not look at the other.
@@ -142,13 +145,13 @@ impl Refused<'_> {
         let is_extension = value.len() < 5 && !value.is_empty() && value.bytes().all(|b| b.is_ascii_digit());
         if is_extension {
             let rule = "an extension is no telephone number";
-            return Some(CallerFlaw::NotE164(header, value.to_owned(), rule));
+            return Some(CallerFlaw::NotE164(header, format!("tel:{value}"), rule));
         }
         let form = Number::of_user(value)?.form();
         let answers = self.facts.answered.is_known(self.refuser(), Shown::Peer);
         let accepted = self.facts.answered.is_known(self.refuser(), Shown::Calling(form.name()));
         let tolerated = form == Form::NoPlus && self.refusal.code == 403 && !answers;
         let rule = form.breaks().filter(|_| !tolerated && !accepted)?;
-        Some(CallerFlaw::NotE164(header, value.to_owned(), rule))
+        Some(CallerFlaw::NotE164(header, format!("tel:{value}"), rule))
     }
 }

@@ -74,6 +74,8 @@ pub struct Binding {
     pub changes: SmallVec<[Timestamp; CHANGES_KEPT]>,
     /// Another Contact of the same address of record was registered later: this one was left behind.
     pub superseded: bool,
+    /// The last credentials of the address of record came under another Contact.
+    pub answered_elsewhere: bool,
     /// What the registrar did about a source other than the Contact: filled in received or rport, kept a Path, or was told.
     pub nat_handled: bool,
     /// The last challenge, until it is answered well.

@@ -115,6 +115,15 @@ impl RegistrationTable {
         if contacts.is_empty() {
             contacts.push((b"", None));
         }
+        if seen.has_credentials() {
+            // The challenge is answered, under whichever Contact.
+            for id in self.by_aor.get(&aor_hash).into_iter().flatten() {
+                if let Some(binding) = self.bindings.get_mut(id).filter(|b| !b.contact.is_empty()) {
+                    binding.answered_elsewhere =
+                        !contacts.iter().any(|(uri, _)| binding.contact.matches(uri, TEXT_BYTES));
+                }
+            }
+        }
         for (contact, asked) in contacts {
             let Some(id) = self.find_or_insert(aor_hash, aor, contact, seen, &mut touched) else { continue };
             if self.begin(id, seen, call_id, asked, config) {
@@ -224,6 +233,7 @@ impl RegistrationTable {
         // A newer Contact of the same device leaves its older one behind; several devices keep several.
         if (200..300).contains(&code) {
             self.supersede(&ids, &touched.judged.clone(), &mut touched);
+            self.forgive(&ids, &mut touched);
         }
         touched
     }
@@ -237,6 +247,21 @@ impl RegistrationTable {
                 && !other.superseded
             {
                 other.superseded = true;
+                touched.judged.push(*id);
+            }
+        }
+    }
+
+    /// The address of record is registered: what failed under its other Contacts is over.
+    fn forgive(&mut self, ids: &[u64], touched: &mut Touched) {
+        if !touched.judged.iter().any(|id| self.bindings.get(id).is_some_and(|b| b.state == BindingState::Up)) {
+            return;
+        }
+        for id in ids {
+            if let Some(other) = self.bindings.get_mut(id)
+                && other.failure.take().is_some()
+                && !touched.judged.contains(id)
+            {
                 touched.judged.push(*id);
             }
         }
@@ -266,8 +291,8 @@ impl RegistrationTable {
         if let Some((since, _)) = &binding.challenge
             && *since + CHALLENGE_WITHIN <= now
         {
-            let waited = binding.pending.as_ref().is_some_and(|p| p.credentials.is_empty());
-            if waited && binding.failure.is_none() {
+            let waited = binding.pending.as_ref().is_some_and(|p| p.credentials.is_empty() && p.asked_s != Some(0));
+            if waited && !binding.answered_elsewhere && binding.failure.is_none() {
                 binding.failure = Some(RegisterFailure {
                     at: now,
                     code: 401,
@@ -358,6 +383,7 @@ impl RegistrationTable {
                 too_brief: 0,
                 changes: SmallVec::new(),
                 superseded: false,
+                answered_elsewhere: false,
                 nat_handled: false,
                 challenge: None,
                 failure: None,
@@ -497,4 +523,62 @@ fn granted(message: &Message<'_>, binding: &Binding) -> Option<u32> {
         all.next().filter(|_| all.next().is_none())
     });
     found.and_then(|c| c.expires()).or_else(|| message.expires())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{A, B, Sip};
+
+    use crate::packet::{Body, Direction, Packet};
+    use crate::sip::Message;
+    use crate::testing::at;
+
+    /// A REGISTER of user `n` from one source, and its answer where there is one.
+    fn register(table: &mut RegistrationTable, n: u32, code: Option<u16>) {
+        let to = format!("To: <sip:{n}@pbx>");
+        let contact = format!("Contact: <sip:{n}@198.51.100.10:5060>");
+        let request = Sip::request("REGISTER", 1).call_id(&format!("r{n}")).header(&contact);
+        for (code, sip) in [(None, request.clone())].into_iter().chain(code.map(|c| (Some(c), request.response(c)))) {
+            let bytes = String::from_utf8(sip.bytes()).unwrap().replace("To: <sip:bob@203.0.113.7>", &to);
+            let (src, dst) = if code.is_some() { (B, A) } else { (A, B) };
+            let packet = Packet {
+                time: at(i64::from(n)),
+                link: 0,
+                direction: if code.is_some() { Direction::Out } else { Direction::In },
+                src: src.parse().unwrap(),
+                dst: dst.parse().unwrap(),
+                ip_id: n,
+                ttl: 64,
+                dscp: 0,
+                body: Body::Udp(bytes.as_bytes()),
+            };
+            let message = Message::parse(bytes.as_bytes()).unwrap();
+            let seen = Seen::new(at(i64::from(n)), &packet, "udp", &message).unwrap();
+            table.handle(&seen, &EngineConfig::default());
+        }
+    }
+
+    #[test]
+    fn registrations_that_never_succeed_make_room_and_those_that_did_stay() {
+        let mut table = RegistrationTable::new(100);
+        for n in 0..50 {
+            register(&mut table, n, Some(200));
+        }
+        for n in 50..5_000 {
+            register(&mut table, n, None);
+        }
+        assert_eq!((table.len(), table.evicted), (100, 4_900));
+        assert_eq!(table.bindings.values().filter(|b| b.state == BindingState::Up).count(), 50);
+        assert!(table.by_aor.len() == 100 && table.due.len() == 100 && table.by_age.len() < 2_000);
+    }
+
+    #[test]
+    fn where_all_are_registered_a_new_one_is_refused_and_counted() {
+        let mut table = RegistrationTable::new(10);
+        for n in 0..100 {
+            register(&mut table, n, Some(200));
+        }
+        assert_eq!((table.len(), table.evicted, table.refused), (10, 0, 90));
+    }
 }

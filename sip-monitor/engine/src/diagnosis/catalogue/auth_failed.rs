@@ -142,7 +142,7 @@ fn credentials(refused: &Refused<'_>, confidence: Confidence) -> Finding {
     let (by, from) = (refused.way.dst, refused.way.src.ip());
     Finding {
         summary: format!(
-            "{by} refused the INVITE with {} though it carried a digest of user \"{user}\" for realm \"{realm}\"",
+            "{by} refused the INVITE with {} though it carried a digest of sip:{user}@{realm}",
             refused.words()
         ),
         remedy: format!(

@@ -52,7 +52,7 @@ fn judge(facts: &CallFacts<'_>) -> Option<Finding> {
 }
 
 fn called(refused: &Refused<'_>) -> String {
-    refused.facts.call.called_number().map_or_else(|| refused.facts.call.to.to_string(), |n| n.as_str().to_owned())
+    refused.facts.call.called_number().map_or_else(|| refused.facts.call.to.to_string(), |n| n.to_uri())
 }
 
 fn by_phrase(refused: &Refused<'_>) -> Finding {

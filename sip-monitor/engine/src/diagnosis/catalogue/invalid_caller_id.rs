@@ -121,11 +121,11 @@ fn caller(refused: &Refused<'_>) -> (&'static str, String) {
     let call = refused.facts.call;
     let attempt = call.attempt.as_ref();
     if let Some(user) = attempt.and_then(|a| a.asserted.as_ref()) {
-        return ("P-Asserted-Identity", user.to_string());
+        return ("P-Asserted-Identity", format!("tel:{user}"));
     }
     if let Some(user) = attempt.and_then(|a| a.remote_party.as_ref()) {
-        return ("Remote-Party-ID", user.to_string());
+        return ("Remote-Party-ID", format!("tel:{user}"));
     }
     let user = crate::call::number::Number::of_uri(call.from.as_str());
-    ("From", user.map_or_else(|| call.from.to_string(), |number| number.as_str().to_owned()))
+    ("From", user.map_or_else(|| call.from.to_string(), |number| number.to_uri()))
 }

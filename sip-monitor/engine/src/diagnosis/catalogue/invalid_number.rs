@@ -54,7 +54,7 @@ fn judge(facts: &CallFacts<'_>) -> Option<Finding> {
 
 fn called(refused: &Refused<'_>) -> String {
     let call = refused.facts.call;
-    call.called_number().map_or_else(|| call.to.to_string(), |number| number.as_str().to_owned())
+    call.called_number().map_or_else(|| call.to.to_string(), |number| number.to_uri())
 }
 
 fn by_phrase(refused: &Refused<'_>, severity: Severity) -> Finding {
@@ -81,18 +81,18 @@ fn by_form(refused: &Refused<'_>) -> Option<Finding> {
         summary: format!(
             "{} refused the number {} with {}: {rule}, so it is not E.164",
             refused.way.dst,
-            number.as_str(),
+            number.to_uri(),
             refused.status()
         ),
         remedy: format!(
             "Send the number to {} as + and country code, digits only; {} breaks that: {rule}",
             refused.refuser(),
-            number.as_str()
+            number.to_uri()
         ),
         ..refused.finding(
             "not-e164",
             Confidence::Likely,
-            vec![("number", number.as_str().to_owned().into()), ("rule", rule.into())],
+            vec![("number", number.to_uri().into()), ("rule", rule.into())],
         )
     })
 }

@@ -115,7 +115,7 @@ impl Case<'_> {
         let evidence: Vec<(&'static str, Value)> = vec![("realm", own.realm.to_string().into())];
         Finding {
             summary: format!(
-                "{} refused to register {} with {} though the REGISTER carried a digest of user \"{}\" for realm \"{}\"",
+                "{} refused to register {} with {} though the REGISTER carried a digest of sip:{}@{}",
                 binding.registrar,
                 binding.aor,
                 self.status(),

@@ -12,6 +12,7 @@
 //! **Remedy.** Block the address, let only known peers in; change the password of a user whose login succeeded.
 
 use crate::diagnosis::{Asks, Cause, Confidence, Diagnosis, Fault, Finding, Layer, Severity, SourceFacts, Value};
+use crate::text::StoredText;
 
 /// One source that tries many doors.
 pub const DIAGNOSIS: Diagnosis = Diagnosis {
@@ -38,6 +39,8 @@ pub const DIAGNOSIS: Diagnosis = Diagnosis {
 
 fn judge(facts: &SourceFacts<'_>) -> Option<Finding> {
     let source = facts.source;
+    // As URIs, so that user names are hidden as everywhere.
+    let uri = |user: &StoredText| format!("sip:{user}@{}", source.target.ip());
     let mut evidence: Vec<(&'static str, Value)> = Vec::new();
     let tool = source.tool.as_ref().map(|(agent, _)| agent.to_string());
     evidence.extend(tool.clone().map(|agent| ("user_agent", agent.into())));
@@ -46,13 +49,13 @@ fn judge(facts: &SourceFacts<'_>) -> Option<Finding> {
         evidence.push(("users", users.into()));
     }
     if let Some((user, refused)) = &source.brute_force {
-        evidence.push(("user", user.to_string().into()));
+        evidence.push(("user", uri(user).into()));
         evidence.push(("digests_refused", (*refused).into()));
     }
     let (cause, what) = match (&source.brute_force, source.enumeration, tool) {
         (Some((user, refused)), _, _) => (
             "brute-force",
-            format!("tries passwords of user {user} at {}: {refused} refused within a minute", source.target),
+            format!("tries passwords of {} at {}: {refused} refused within a minute", uri(user), source.target),
         ),
         (None, Some((refused, users)), _) => (
             "enumeration",
@@ -61,12 +64,13 @@ fn judge(facts: &SourceFacts<'_>) -> Option<Finding> {
         (None, None, Some(agent)) => ("known-tool", format!("scans {}: its User-Agent is {agent}", source.target)),
         (None, None, None) => return None,
     };
-    let broken = source.login.as_ref().map(|user| format!(", and a login as {user} succeeded")).unwrap_or_default();
+    let broken =
+        source.login.as_ref().map(|user| format!(", and a login as {} succeeded", uri(user))).unwrap_or_default();
     if let Some(user) = &source.login {
-        evidence.push(("login", user.to_string().into()));
+        evidence.push(("login", uri(user).into()));
     }
     let change =
-        source.login.as_ref().map(|user| format!("; change the password of {user} at once")).unwrap_or_default();
+        source.login.as_ref().map(|user| format!("; change the password of {} at once", uri(user))).unwrap_or_default();
     evidence.push(("target", source.target.into()));
     Some(Finding {
         fault: Some(if facts.config.local.contains(&source.addr) { Fault::Local } else { Fault::Remote }),
