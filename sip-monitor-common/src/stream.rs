@@ -628,4 +628,26 @@ mod tests {
         account(&mut state, &RtpPacket { sequence: 31, fingerprint: 8, ..packet });
         assert_eq!(state.same_payload, 0);
     }
+
+    /// A packet of a telephone event (RFC 4733 2.3): its timestamp and whether its end bit is set.
+    fn event(sequence: u16, timestamp: u32, ends: bool) -> RtpPacket {
+        let fingerprint = if ends { 0x008a_0140 } else { 0x000a_00a0 };
+        RtpPacket { sequence, timestamp, fingerprint, payload_bytes: 4, payload_type: 101, ..RtpPacket::default() }
+    }
+
+    #[test]
+    fn telephone_events_count_by_timestamp_and_end_once() {
+        let mut state = StreamState::default();
+        start(&mut state, &event(1, 800, false));
+        for packet in [event(2, 800, false), event(3, 800, true), event(4, 800, true), event(5, 4_000, false)] {
+            account(&mut state, &packet);
+        }
+        assert_eq!((state.events, state.events_ended), (2, 1));
+    }
+
+    #[test]
+    fn a_run_of_one_payload_type_begins_anew_with_another() {
+        let packets = (0..40_u16).map(|n| (u64::from(n) * 20, n, u32::from(n) * 160, if n < 30 { 8 } else { 0 }));
+        assert_eq!(of_types(packets).0.type_run, 9);
+    }
 }

@@ -18,7 +18,8 @@ const USES: &[(&str, &[&str])] = &[
     // A format without rtpmap means what RFC 3551's table says.
     ("sdp", &["rtp"]),
     ("packet", &["time"]),
-    ("config", &["packet", "record"]),
+    // A trunk is a setting, and a peer by name.
+    ("config", &["packet", "peer", "record"]),
     ("privacy", &["config"]),
     // A record of an alert is an alert: the two name each other.
     ("record", &["alert", "time"]),
@@ -27,12 +28,15 @@ const USES: &[(&str, &[&str])] = &[
     ("seen", &["packet", "sip", "time", "transaction"]),
     ("transaction", &["packet", "record", "seen", "sip", "text", "time"]),
     ("dialog", &["config", "packet", "record", "sip", "text", "time", "transaction"]),
-    ("media", &["call", "config", "packet", "record", "rtp", "sdp", "text", "time"]),
-    ("peer", &["call", "time"]),
+    ("quality", &["packet", "rtp", "time"]),
+    ("media", &["call", "config", "packet", "quality", "record", "rtp", "sdp", "text", "time"]),
+    // What a call counts for at a peer stands at the call: the two name each other.
+    ("peer", &["call", "config", "packet", "record", "seen", "sip", "text", "time", "transaction"]),
     ("tcp", &["packet", "sip", "time"]),
-    ("registration", &["config", "packet", "privacy", "record", "sip", "text", "time"]),
+    ("registration", &["call", "config", "packet", "privacy", "record", "seen", "sip", "text", "time", "transaction"]),
+    ("source", &["packet", "seen", "sip", "text", "time", "transaction"]),
     ("event", &["record", "transaction"]),
-    ("signalling", &["call", "event", "packet", "record", "seen", "sip", "tcp", "text", "time", "transaction"]),
+    ("signalling", &["call", "event", "packet", "peer", "record", "seen", "sip", "tcp", "text", "time", "transaction"]),
 ];
 
 /// The only crates the engine may name: none of them opens a file or a socket, and none reads a clock.

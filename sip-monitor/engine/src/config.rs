@@ -86,6 +86,14 @@ pub struct Thresholds {
     pub media_stopped: Duration,
     /// When audio counts as bad.
     pub quality: QualityThresholds,
+    /// A request that nobody answers counts as unanswered after so many retransmissions: 3 (3.5 s).
+    pub unanswered_retransmissions: u32,
+    /// A call on hold for longer is forgotten: 900 s.
+    pub hold_too_long: Duration,
+    /// A transfer whose outcome is not told by then has failed: 60 s.
+    pub transfer_notify: Duration,
+    /// INVITEs of one source within a second above which it is a flood: 50.
+    pub invite_flood_per_second: u32,
     /// Window in which further cases of one alert to one peer are counted instead of told: 300 s.
     pub alert_window: Duration,
 }
@@ -98,6 +106,10 @@ impl Default for Thresholds {
             media_refused: Duration::from_secs(3),
             media_stopped: Duration::from_secs(10),
             quality: QualityThresholds::default(),
+            unanswered_retransmissions: 3,
+            hold_too_long: Duration::from_secs(900),
+            transfer_notify: Duration::from_secs(60),
+            invite_flood_per_second: 50,
             alert_window: Duration::from_secs(300),
         }
     }
@@ -141,6 +153,8 @@ impl QualityThresholds {
 pub struct Limits {
     /// Call-IDs at a time.
     pub calls: usize,
+    /// Registered Contacts at a time.
+    pub registrations: usize,
     /// Peers at a time, besides the configured trunks.
     pub peers: usize,
     /// RTP streams at a time.
@@ -163,6 +177,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             calls: 200_000,
+            registrations: 100_000,
             peers: 4_096,
             streams: 100_000,
             transactions_per_call: 64,

@@ -24,6 +24,7 @@ pub mod sdp;
 mod seen;
 mod signalling;
 pub mod sip;
+pub mod source;
 pub mod tcp;
 #[cfg(test)]
 mod testing;
@@ -38,7 +39,7 @@ use std::collections::VecDeque;
 use foldhash::fast::RandomState;
 
 use alert::AlertBook;
-use call::{Call, CallKey, CallTable, Context};
+use call::{Answered, Call, CallKey, CallTable, ChallengeIndex, Context, Referrals};
 pub use config::EngineConfig;
 use counters::Counters;
 use diagnosis::{CallFacts, CaptureFacts, HostFacts, PeerFacts, Subject};
@@ -49,6 +50,8 @@ use packet::{Body, CaptureLoss, IcmpError};
 use peer::{FlowIndex, PeerTable, Touched};
 use privacy::Redactor;
 pub use record::Output;
+use registration::RegistrationTable;
+use source::SourceTable;
 use tcp::ConnectionTable;
 pub use time::Timestamp;
 use timer::TimerQueue;
@@ -63,6 +66,11 @@ pub struct Engine {
     calls: CallTable,
     timers: TimerQueue,
     flows: FlowIndex,
+    referrals: Referrals,
+    answered: Answered,
+    challenges: ChallengeIndex,
+    registrations: RegistrationTable,
+    sources: SourceTable,
     peers: PeerTable,
     connections: ConnectionTable,
     media: MediaTable,
@@ -85,6 +93,11 @@ impl Engine {
             calls: CallTable::new(config.limits.calls, config.limits.text_bytes, hasher.clone()),
             timers: TimerQueue::default(),
             flows: FlowIndex::default(),
+            referrals: Referrals::default(),
+            answered: Answered::default(),
+            challenges: ChallengeIndex::default(),
+            registrations: RegistrationTable::new(config.limits.registrations),
+            sources: SourceTable::default(),
             peers: PeerTable::new(&config, hasher),
             media: MediaTable::new(&config),
             alerts: AlertBook::new(&config),
@@ -182,10 +195,9 @@ impl Engine {
     /// When [`Engine::handle_timeout`] should be called next.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Timestamp> {
-        [self.timers.next_at(), self.media.poll_timeout(), self.alerts.poll_timeout(), self.peers.poll_timeout()]
-            .into_iter()
-            .flatten()
-            .min()
+        let due = [self.timers.next_at(), self.media.poll_timeout(), self.alerts.poll_timeout()];
+        let kept = [self.peers.poll_timeout(), self.registrations.poll_timeout(), self.sources.poll_timeout()];
+        due.into_iter().chain(kept).flatten().min()
     }
 
     /// The next thing to tell.
@@ -213,6 +225,7 @@ impl Engine {
             if self.media.poll_timeout().is_some_and(|at| at <= self.now) {
                 self.media.handle_timeout(self.now);
             }
+            self.run_registrations(self.now);
             if self.peers.poll_timeout().is_some_and(|at| at <= self.now) {
                 let due = self.peers.handle_timeout(self.now);
                 self.judge_peers(due.into_iter().map(|key| (key, true)).collect(), None);
@@ -257,7 +270,7 @@ impl Engine {
     }
 
     /// What follows from what happened to a call: a judgement if it can matter, and its next timer.
-    fn after(&mut self, key: CallKey, events: &[Event]) {
+    pub(crate) fn after(&mut self, key: CallKey, events: &[Event]) {
         let repetitions = self.config.thresholds.no_ack_retransmissions;
         if events.iter().any(|event| event.can_matter(repetitions)) {
             self.judge(key);
@@ -270,7 +283,11 @@ impl Engine {
     }
 
     fn judge(&mut self, key: CallKey) {
-        let Some(call) = self.calls.get(key).filter(|call| call.is_call()) else { return };
+        let Some(call) = self.calls.get(key).filter(|call| call.is_judged()) else { return };
+        // The calls of a scan are the scan, not so many faulty calls.
+        if call.hops.first().is_some_and(|hop| self.sources.is_scanning(hop.a.ip())) {
+            return;
+        }
         self.counters.judgements += 1;
         let facts = CallFacts {
             now: self.now,
@@ -278,6 +295,7 @@ impl Engine {
             identity: call.identity(),
             call,
             media: &self.media,
+            answered: &self.answered,
             peers: &self.peers,
             capture: &self.capture,
         };

@@ -111,6 +111,14 @@ pub struct Thresholds {
     pub low_mos_hundredths: u32,
     /// `low-mos` is critical below this, in hundredths.
     pub low_mos_critical_hundredths: u32,
+    /// A request that nobody answers counts as unanswered after so many retransmissions.
+    pub unanswered_retransmissions: u32,
+    /// A call on hold for longer is forgotten.
+    pub hold_too_long: Span,
+    /// A transfer whose outcome is not told by then has failed.
+    pub transfer_notify: Span,
+    /// `invite-flood`: INVITEs of one source within a second.
+    pub invite_flood_per_second: u32,
     /// Window in which further cases of one alert to one peer are counted instead of told.
     pub alert_window: Span,
 }
@@ -123,10 +131,15 @@ impl Default for Thresholds {
             media_refused,
             media_stopped,
             quality,
+            unanswered_retransmissions,
+            hold_too_long,
+            transfer_notify,
+            invite_flood_per_second,
             alert_window,
         } = engine::Thresholds::default();
         Self {
             no_ack_retransmissions,
+            invite_flood_per_second,
             media_absent: Span(media_absent),
             media_refused: Span(media_refused),
             media_stopped: Span(media_stopped),
@@ -134,6 +147,9 @@ impl Default for Thresholds {
             rtp_jitter_ms: quality.jitter_ms,
             low_mos_hundredths: quality.mos_warning_hundredths,
             low_mos_critical_hundredths: quality.mos_critical_hundredths,
+            unanswered_retransmissions,
+            hold_too_long: Span(hold_too_long),
+            transfer_notify: Span(transfer_notify),
             alert_window: Span(alert_window),
         }
     }
@@ -147,6 +163,8 @@ pub struct Limits {
     pub calls: usize,
     /// Peers at a time, besides the configured trunks.
     pub peers: usize,
+    /// Registered Contacts at a time.
+    pub registrations: usize,
     /// RTP streams at a time.
     pub streams: usize,
     /// Transactions kept for one Call-ID.
@@ -169,6 +187,7 @@ impl Default for Limits {
         Self {
             calls: limits.calls,
             peers: limits.peers,
+            registrations: limits.registrations,
             streams: limits.streams,
             transactions_per_call: limits.transactions_per_call,
             dialogs_per_call: limits.dialogs_per_call,
@@ -295,11 +314,16 @@ impl Config {
                     mos_warning_hundredths: self.thresholds.low_mos_hundredths,
                     mos_critical_hundredths: self.thresholds.low_mos_critical_hundredths,
                 },
+                unanswered_retransmissions: self.thresholds.unanswered_retransmissions,
+                hold_too_long: self.thresholds.hold_too_long.0,
+                transfer_notify: self.thresholds.transfer_notify.0,
+                invite_flood_per_second: self.thresholds.invite_flood_per_second,
                 alert_window: self.thresholds.alert_window.0,
             },
             limits: engine::Limits {
                 calls: self.limits.calls,
                 peers: self.limits.peers,
+                registrations: self.limits.registrations,
                 streams: self.limits.streams,
                 transactions_per_call: self.limits.transactions_per_call,
                 dialogs_per_call: self.limits.dialogs_per_call,

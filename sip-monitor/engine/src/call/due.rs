@@ -30,7 +30,8 @@ impl Call {
         let transactions = self.transactions.iter().filter_map(|t| t.due(timers)).map(|(at, _)| at);
         let answers = self.answers.iter().filter_map(|a| a.due(config));
         let challenge = self.unanswered_challenge().map(|at| at + timers.give_up());
-        transactions.chain(answers).chain(challenge).chain(media).fold(self.free_at(timers), Timestamp::min)
+        let look = self.next_look(config, now);
+        transactions.chain(answers).chain(challenge).chain(media).chain(look).fold(self.free_at(timers), Timestamp::min)
     }
 
     /// Runs what is due at `now`. Returns whether the call is to be freed.
@@ -71,6 +72,10 @@ impl Call {
                 ctx.events.push(Event::Media);
             }
             self.clock.watched = now;
+        }
+        // A call is woken up to a millisecond after what it asked for.
+        if self.next_look(config, now - Duration::from_millis(2)).is_some_and(|at| at <= now) {
+            ctx.events.push(Event::Noted);
         }
         self.free_at(timers) <= now
     }

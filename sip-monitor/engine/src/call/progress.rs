@@ -62,8 +62,15 @@ impl Call {
             legs: smallvec::SmallVec::new(),
             limit: None,
             refers: Vec::new(),
+            refusals: Vec::new(),
+            attempt: None,
+            challenge_answered_elsewhere: false,
             caller_contact: None,
             session_interval_s: None,
+            session_timer: None,
+            intervals_refused: Vec::new(),
+            hold: None,
+            returned: None,
             registration: None,
             media,
             dtmf: DtmfInfo::default(),
@@ -218,15 +225,7 @@ impl Call {
         self.media.handle_sdp(ctx.media, self.key, &context, &sdp);
         self.clock.media = None;
         if self.answered_at.is_some() || self.adopted {
-            self.note_hold(ctx, seen.at);
-        }
-    }
-
-    fn note_hold(&mut self, ctx: &mut Context<'_>, at: Timestamp) {
-        match (self.state, self.media.is_held()) {
-            (CallState::Confirmed, true) => self.set_state(ctx, at, CallState::Held),
-            (CallState::Held, false) => self.set_state(ctx, at, CallState::Confirmed),
-            _ => {}
+            self.note_hold(ctx, seen.at, from, role);
         }
     }
 

@@ -4,9 +4,13 @@
 //! To add one: write the file, write its scenario (`tests/scenarios/CODE.md`, each cause with one case that fires and one
 //! look-alike that stays quiet), run `cargo xtask codegen`.
 
+mod bound;
 pub mod catalogue;
 mod missing_media;
 mod peer_view;
+mod phrase;
+mod refused;
+mod requests;
 mod subject;
 mod unacknowledged;
 mod voice;
@@ -16,7 +20,7 @@ use std::borrow::Cow;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::call::Call;
+use crate::call::{Answered, Call};
 use crate::config::EngineConfig;
 use crate::media::MediaTable;
 use crate::peer::PeerTable;
@@ -161,6 +165,8 @@ pub struct CallFacts<'a> {
     pub call: &'a Call,
     /// Streams, for those joined to the call.
     pub media: &'a MediaTable,
+    /// Who answered calls since start.
+    pub answered: &'a Answered,
     /// What was measured of the peers it goes through.
     pub peers: &'a PeerTable,
     /// What the monitor missed.

@@ -110,12 +110,13 @@ impl MediaTable {
         let codec = stream.codec_name().and_then(codec_quality);
         let rate_hz = stream.known_clock_rate_hz();
         let here = (stream.counters.packets, stream.counters.lost);
+        let pace = stream.heard.as_ref().map_or(0.0, |heard| heard.meter.pace());
         let Some(reception) = &mut stream.reception else {
             stream.reception = Some(Box::new(Reception::new(now, block, here)));
             return false;
         };
         let was_deaf = reception.hears_nothing();
-        let interval = reception.update(now, block, here, rate_hz);
+        let interval = reception.update(now, block, here, rate_hz, pace);
         reception.round_trip = round_trip.or(reception.round_trip);
         let mut matters = reception.hears_nothing() != was_deaf;
         if let Some(interval) = interval {

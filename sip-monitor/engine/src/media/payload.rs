@@ -133,3 +133,45 @@ impl Stream {
         (self.counters.type_run >= SETTLED_RUN).then_some(self.counters.payload_type)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::media::tests::counters;
+
+    /// A report `ms` after the start, with a run of `same` equal payloads.
+    fn report(ms: u64, same: u32) -> StreamCounters {
+        StreamCounters { same_payload: same, ..counters("198.51.100.10:4000", "203.0.113.7:5000", 0, ms, ms / 20 + 1) }
+    }
+
+    fn played(reports: &[StreamCounters]) -> (Stream, Vec<bool>) {
+        let mut stream = Stream::new(reports[0]);
+        let told = reports[1..].iter().map(|next| stream.update(next)).collect();
+        (stream, told)
+    }
+
+    #[test]
+    fn a_payload_that_never_changes_is_told_once_after_ten_seconds() {
+        let reports: Vec<_> = (0..14).map(|s| report(20 + s * 1_000, u32::try_from(1 + s * 50).unwrap())).collect();
+        let (stream, told) = played(&reports);
+        assert_eq!(told.iter().filter(|t| **t).count(), 1);
+        assert!(stream.constant_for() >= CONSTANT_FOR && !stream.payload.varied);
+    }
+
+    #[test]
+    fn a_change_of_payload_ends_the_run() {
+        let mut reports: Vec<_> = (0..9).map(|s| report(20 + s * 1_000, u32::try_from(1 + s * 50).unwrap())).collect();
+        reports.push(report(9_020, 3));
+        let (stream, _) = played(&reports);
+        assert_eq!(stream.constant_for(), Duration::ZERO);
+        assert!(stream.payload.varied);
+    }
+
+    #[test]
+    fn short_payloads_are_silence_frames() {
+        let reports: Vec<_> = (0..14)
+            .map(|s| StreamCounters { payload_bytes: 7, ..report(20 + s * 1_000, u32::try_from(1 + s * 50).unwrap()) })
+            .collect();
+        assert_eq!(played(&reports).0.constant_for(), Duration::ZERO);
+    }
+}

@@ -66,6 +66,7 @@ impl Reception {
         block: ReportBlock,
         here: (u64, u64),
         rate_hz: Option<u32>,
+        pace: f64,
     ) -> Option<Interval> {
         let was_deaf = self.hears_nothing();
         if self.block.highest_sequence != block.highest_sequence {
@@ -82,7 +83,7 @@ impl Reception {
             self.meter = ReportMeter::new(at, &block, here);
             return None;
         }
-        self.meter.take(at, &block, here, rate_hz)
+        self.meter.take(at, &block, here, rate_hz, pace)
     }
 
     /// Rates an interval of it and puts it on record.
@@ -135,12 +136,12 @@ mod tests {
     #[test]
     fn a_number_that_stands_still_proves_it_only_while_packets_are_sent() {
         let mut muted = Reception::new(at(0), block(100, 0), (100, 0));
-        muted.update(at(5), block(100, 0), (110, 0), None);
+        muted.update(at(5), block(100, 0), (110, 0), None, 50.0);
         assert!(!muted.hears_nothing());
         let mut deaf = Reception::new(at(0), block(100, 0), (100, 0));
-        deaf.update(at(5), block(100, 0), (350, 0), None);
+        deaf.update(at(5), block(100, 0), (350, 0), None, 50.0);
         assert!(deaf.hears_nothing() && deaf.is_frozen());
-        deaf.update(at(10), block(620, 0), (600, 0), None);
+        deaf.update(at(10), block(620, 0), (600, 0), None, 50.0);
         assert!(!deaf.hears_nothing(), "it goes on");
     }
 
@@ -148,7 +149,7 @@ mod tests {
     fn one_report_of_total_loss_is_not_enough() {
         let mut reception = Reception::new(at(0), block(100, 255), (100, 0));
         assert!(!reception.hears_nothing());
-        reception.update(at(5), block(349, 255), (350, 0), None);
+        reception.update(at(5), block(349, 255), (350, 0), None, 50.0);
         assert!(reception.hears_nothing());
     }
 }

@@ -41,7 +41,7 @@ pub(super) struct Leg {
     /// m-lines as agreed on last.
     pub lines: Vec<Line>,
     /// The last offer, until it is rejected.
-    offer: Option<Offer>,
+    pub offer: Option<Offer>,
     /// What was in force before the last offer was answered, in case it is rejected after all.
     previous: Option<Vec<Line>>,
     /// Answers in provisional responses, by dialog.
@@ -50,13 +50,13 @@ pub(super) struct Leg {
     touched_at: Timestamp,
 }
 
-type Lines = Vec<Arc<Description>>;
+pub(super) type Lines = Vec<Arc<Description>>;
 
 #[derive(Clone, Debug)]
-struct Offer {
-    from: Side,
+pub(super) struct Offer {
+    pub from: Side,
     at: Timestamp,
-    lines: Lines,
+    pub lines: Lines,
     answered: bool,
 }
 
@@ -142,10 +142,10 @@ impl MediaSession {
             .position(|leg| between(leg) && pending(leg))
             .or_else(|| self.legs.iter().position(|leg| pending(leg) && same_hosts(leg.hop, src, dst)));
         let Some(leg) = found.and_then(|index| self.legs.get_mut(index)) else { return };
-        if leg.offer.as_ref().is_some_and(|o| offers_fax(&o.lines)) {
-            if let Some(fax) = self.fax.as_mut().filter(|fax| fax.offerer == offerer) {
-                fax.refuse(at);
-            }
+        if leg.offer.as_ref().is_some_and(|o| offers_fax(&o.lines))
+            && let Some(fax) = self.fax.as_mut().filter(|fax| fax.offerer == offerer)
+        {
+            fax.refuse(at);
         }
         leg.offer = None;
         leg.early.clear();

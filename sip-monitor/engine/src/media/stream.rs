@@ -41,7 +41,7 @@ pub struct Stream {
 /// The quality of a stream as its packets show it.
 #[derive(Clone, Debug)]
 pub struct Heard {
-    meter: Meter,
+    pub(super) meter: Meter,
     /// Its intervals.
     pub history: History,
 }

@@ -147,7 +147,7 @@ impl World {
     }
 }
 
-fn counters(src: &str, dst: &str, first_ms: u64, last_ms: u64, packets: u64) -> StreamCounters {
+pub(super) fn counters(src: &str, dst: &str, first_ms: u64, last_ms: u64, packets: u64) -> StreamCounters {
     let (src, dst) = (addr(src), addr(dst));
     let direction = if src.ip() == addr(CALLEE).ip() {
         Direction::Out

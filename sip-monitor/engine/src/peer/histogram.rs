@@ -8,7 +8,7 @@ const STEPS: u32 = EXACT / 2;
 /// Longest time told apart: 2^27 ms, 37 hours.
 const LONGEST_MS: u32 = (1 << 27) - 1;
 
-/// Counts by time. Grows only as far as the longest time it has seen needs: at most 2.7 kB.
+/// Counts by time. Grows only as far as the longest time it has seen needs: at most 3 kB.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Histogram {
     counts: Vec<u16>,
@@ -112,7 +112,7 @@ mod tests {
     #[test]
     fn a_histogram_stays_small_and_keeps_its_shape_when_a_counter_is_full() {
         let mut histogram = of([u64::MAX]);
-        assert!(histogram.counts.len() * 2 < 2_800, "{}", histogram.counts.len());
+        assert!(histogram.counts.len() * 2 < 3_000, "{}", histogram.counts.len());
         for _ in 0..200_000 {
             histogram.add(Duration::from_millis(20));
         }

@@ -27,6 +27,8 @@ pub struct Leg {
     pub passed_on: bool,
     /// Code of its final response as counted; 0 is no answer.
     pub outcome: Option<u16>,
+    /// The end of its BYE was counted: once, on however many hops it was seen.
+    pub hung_up: bool,
     /// It counts among the calls that are up or being set up at the peer.
     pub is_open: bool,
     /// Calls that began there within the second of this one, itself included.

@@ -17,6 +17,8 @@ mod repeats;
 mod setups;
 mod table;
 mod talks;
+#[cfg(test)]
+mod tests;
 mod trunk;
 mod window;
 

@@ -6,8 +6,8 @@ use core::time::Duration;
 use smallvec::SmallVec;
 
 use super::limit::limit_named;
-use super::patterns::is_failure;
 use super::repeats::cause_of_repeats;
+use super::window::End;
 use super::{ABANDONED, Leg, LegRole, LimitSeen, PeerKey, PeerTable, PingEnd, RepeatCause, Setup, SetupDelay, Talk};
 use crate::call::{Call, HopView, SessionKind};
 use crate::packet::Direction;
@@ -93,7 +93,7 @@ impl PeerTable {
                     }
                 }
                 MethodKind::Bye => {
-                    if let (Some(talked), Some(peer)) = (talk_time(call), self.callee_of(call)) {
+                    if let (Some(talked), Some(peer)) = (talk_time(call), self.hung_up(call)) {
                         peer.measured.count(now, |m| m.sdt_failed.add(talked));
                     }
                 }
@@ -203,6 +203,7 @@ impl PeerTable {
             started_at: seen.at,
             rang: false,
             passed_on: false,
+            hung_up: false,
             outcome: None,
             is_open: !is_open_elsewhere,
             per_second: peer.meter.per_second(seen.at),
@@ -217,12 +218,14 @@ impl PeerTable {
         let is_first_answer = request.responses.len() == 1;
         let (in_dialog, path) = (request.in_dialog, request.path);
         let direction = call.path(path).map_or(seen.direction, |view| view.direction);
-        if is_first_answer && times > 0 && direction != Direction::In && times <= REPEATS_COUNTED {
-            if let Some(peer) = self.get_mut(key) {
-                let usual = peer.pings.round_trip.percentile(50).unwrap_or(Duration::from_millis(100));
-                peer.repeats.repeated(seen.at, times, cause_of_repeats(first_at, last_at, seen.at, usual));
-                touched.push((key, true));
-            }
+        if is_first_answer
+            && direction != Direction::In
+            && (1..=REPEATS_COUNTED).contains(&times)
+            && let Some(peer) = self.get_mut(key)
+        {
+            let usual = peer.pings.round_trip.percentile(50).unwrap_or(Duration::from_millis(100));
+            peer.repeats.repeated(seen.at, times, cause_of_repeats(first_at, last_at, seen.at, usual));
+            touched.push((key, true));
         }
         match seen.kind {
             MethodKind::Invite if !in_dialog => self.note_invite_response(call, seen, code, touched),
@@ -248,7 +251,7 @@ impl PeerTable {
             }
             MethodKind::Bye if (200..300).contains(&code) => {
                 let talked = talk_time(call);
-                let Some(peer) = self.callee_of(call) else { return };
+                let Some(peer) = self.hung_up(call) else { return };
                 peer.measured.count(seen.at, |m| {
                     m.completed += 1;
                     m.sdd.add(round_trip);
@@ -355,6 +358,7 @@ impl PeerTable {
         let (called, caller) = (user_of(call.to.as_str()), user_of(call.from.as_str()));
         let Some(leg) = call.legs.get_mut(position) else { return };
         leg.outcome = Some(code);
+        let rang = leg.rang;
         let was_open = leg.is_open && !(200..300).contains(&code);
         if was_open {
             leg.is_open = false;
@@ -365,16 +369,19 @@ impl PeerTable {
             peer.concurrent = peer.concurrent.saturating_sub(1);
         }
         peer.measured.count(now, |m| m.outcome(code));
-        peer.availability.add(now, code, is_unserved(code), limited, &call_id);
+        // A call that rang was served: after that 408 and 480 say that nobody picked up.
+        let by_user = matches!(code, 486 | 487 | 600 | 603) || (rang && matches!(code, 408 | 480));
+        let end = End { code, is_bad: is_unserved(code) && !by_user, limited, by_user };
+        peer.availability.add(now, end, &call_id);
         if peer.availability.good_in_a_row() >= GOOD_IN_A_ROW {
             peer.availability.begin_anew();
             peer.success.forget(is_unserved);
         }
         if !peer.is_local {
             let patterns = peer.patterns.get_or_insert_default();
-            patterns.add(now, called, caller, code, is_failure(code));
+            patterns.add(now, called, caller, code, code >= 400 && !by_user || code == 0);
         }
-        peer.success.add(now, code, !(200..300).contains(&code), limited, &call_id);
+        peer.success.add(now, End { is_bad: !(200..300).contains(&code), ..end }, &call_id);
         if peer.success.good_in_a_row() >= ANSWERED_IN_A_ROW {
             peer.success.begin_anew();
         }
@@ -405,7 +412,8 @@ impl PeerTable {
             // Nobody answered its challenge, or whoever answered did so elsewhere.
             if was_called(leg) && leg.outcome.is_none() && !leg.passed_on && call.answered_at.is_none() {
                 leg.outcome = Some(ABANDONED);
-                peer.success.add(ended_at, ABANDONED, true, false, &call.call_id);
+                let end = End { code: ABANDONED, is_bad: true, limited: false, by_user: false };
+                peer.success.add(ended_at, end, &call.call_id);
                 touched.push((leg.peer, true));
             }
             // A call through here lasted as long on either side: it counts where it went.
@@ -420,11 +428,12 @@ impl PeerTable {
         }
     }
 
-    /// The peer that answered the call.
-    fn callee_of(&mut self, call: &Call) -> Option<&mut super::Peer> {
-        let answered = |leg: &&Leg| leg.outcome.is_some_and(|code| (200..300).contains(&code));
-        let key = call.legs.iter().find(answered)?.peer;
-        self.get_mut(key)
+    /// The peer that answered the call, where the end of its BYE was not counted before.
+    fn hung_up(&mut self, call: &mut Call) -> Option<&mut super::Peer> {
+        let answered = |leg: &&mut Leg| leg.outcome.is_some_and(|code| (200..300).contains(&code));
+        let leg = call.legs.iter_mut().find(answered).filter(|leg| !leg.hung_up)?;
+        leg.hung_up = true;
+        self.get_mut(leg.peer)
     }
 }
 

@@ -90,7 +90,8 @@ impl Record {
 
     /// Makes what is older than five minutes the baseline; not what departed from it, which would hide that it goes on.
     fn age(&mut self, slot: i64) {
-        while let Some((_, old)) = self.recent.pop_front_if(|(number, _)| slot - *number >= RECENT) {
+        while self.recent.front().is_some_and(|(number, _)| slot - *number >= RECENT) {
+            let Some((_, old)) = self.recent.pop_front() else { return };
             if !self.departs {
                 self.baseline.calls += old.calls;
                 self.baseline.failures += old.failures;
@@ -167,6 +168,12 @@ impl Patterns {
         let of_failures = recent_of(whole, slot).failures;
         let all = self.values.iter().filter_map(|((common, value), record)| {
             let (recent, baseline) = self.counts(*common, record, slot)?;
+            let is_number = matches!(common, Common::CalledNumber | Common::Caller);
+            let total = whole.baseline.calls + recent_of(whole, slot).calls;
+            // A number that most calls have in common, as the one of a call centre, explains nothing.
+            if is_number && (recent.calls + baseline.calls) * 4 > total * 3 {
+                return None;
+            }
             let usual = record.departure(slot, recent, baseline).or_else(|| {
                 // A code that never came before has no time of its own: the peer's counts.
                 (*common == Common::Code).then(|| whole.departure(slot, recent, baseline)).flatten()
@@ -229,11 +236,6 @@ fn recent_of(record: &Record, slot: i64) -> Counts {
     })
 }
 
-/// Whether a call failed for another reason than what its two users did.
-pub(crate) const fn is_failure(code: u16) -> bool {
-    code == 0 || (code >= 400 && !matches!(code, 486 | 487 | 600 | 603))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -242,18 +244,18 @@ mod tests {
         Timestamp::from_unix_ns(seconds * 1_000_000_000)
     }
 
-    /// Twenty minutes of calls to several numbers, one in ten to each, all answered.
+    /// Forty minutes of calls to several numbers, one in ten to each, all answered.
     fn usual() -> Patterns {
         let mut patterns = Patterns::default();
-        (0..600).for_each(|n| patterns.add(at(n * 2), &format!("{}", n % 10), "a", 200, false));
+        (0..1_200).for_each(|n| patterns.add(at(n * 2), &format!("{}", n % 10), "a", 200, false));
         patterns
     }
 
     #[test]
     fn failures_of_one_number_are_told_from_those_of_all() {
         let mut patterns = usual();
-        (0..8).for_each(|n| patterns.add(at(1_200 + n), "3", "a", 404, true));
-        let departure = patterns.departure(at(1_210)).unwrap();
+        (0..8).for_each(|n| patterns.add(at(2_400 + n), "3", "a", 404, true));
+        let departure = patterns.departure(at(2_410)).unwrap();
         assert_eq!((departure.common, departure.value.as_str()), (Common::CalledNumber, "3"));
         assert_eq!((departure.failures, departure.of_failures), (8, 8));
     }
@@ -261,8 +263,8 @@ mod tests {
     #[test]
     fn what_goes_on_for_an_hour_does_not_become_usual() {
         let mut patterns = usual();
-        (0..600).for_each(|n| patterns.add(at(1_200 + n * 6), "3", "a", 404, true));
-        assert!(patterns.departure(at(4_800)).is_some());
+        (0..600).for_each(|n| patterns.add(at(2_400 + n * 6), "3", "a", 404, true));
+        assert!(patterns.departure(at(6_000)).is_some());
     }
 
     #[test]

@@ -38,7 +38,21 @@ struct Slot {
     total: u32,
     bad: u32,
     limited: u32,
+    by_users: u32,
     codes: SmallVec<[(u16, u32); 4]>,
+}
+
+/// How one call ended.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct End {
+    /// Final code; 0 is no answer.
+    pub code: u16,
+    /// It is bad in the sense of the window.
+    pub is_bad: bool,
+    /// A limit was named.
+    pub limited: bool,
+    /// A user would not talk.
+    pub by_user: bool,
 }
 
 /// What a window holds.
@@ -50,6 +64,8 @@ pub struct Ends {
     pub bad: u32,
     /// Those refused for a limit that was named.
     pub limited: u32,
+    /// Those of the bad ones that ended as they did since a user would not talk: busy, declined, cancelled, not picked up.
+    pub by_users: u32,
     /// Codes of the bad ones, most frequent first; 0 is no answer.
     pub codes: Vec<(u16, u32)>,
     /// Start of the oldest ten seconds in it.
@@ -83,13 +99,14 @@ impl Ends {
 
 impl Window {
     /// A call ended.
-    pub(crate) fn add(&mut self, now: Timestamp, code: u16, is_bad: bool, limited: bool, call_id: &StoredText) {
+    pub(crate) fn add(&mut self, now: Timestamp, end: End, call_id: &StoredText) {
+        let End { code, is_bad, limited, by_user } = end;
         let number = now.unix_ns().div_euclid(SLOT_NS);
         if self.slots.back().is_none_or(|slot| slot.number < number) {
             if self.slots.len() == SLOTS_KEPT {
                 self.slots.pop_front();
             }
-            self.slots.push_back(Slot { number, total: 0, bad: 0, limited: 0, codes: SmallVec::new() });
+            self.slots.push_back(Slot { number, total: 0, bad: 0, limited: 0, by_users: 0, codes: SmallVec::new() });
         }
         let Some(slot) = self.slots.back_mut() else { return };
         slot.total += 1;
@@ -99,6 +116,7 @@ impl Window {
             return;
         }
         slot.bad += 1;
+        slot.by_users += u32::from(by_user);
         if let Some((_, count)) = slot.codes.iter_mut().find(|(known, _)| *known == code) {
             *count += 1;
         } else if slot.codes.len() < CODES_KEPT {
@@ -144,6 +162,7 @@ impl Window {
             ends.total += slot.total;
             ends.bad += slot.bad;
             ends.limited += slot.limited;
+            ends.by_users += slot.by_users;
             ends.since = Timestamp::from_unix_ns(slot.number * SLOT_NS);
             for (code, count) in &slot.codes {
                 match ends.codes.iter_mut().find(|(known, _)| known == code) {
@@ -172,7 +191,7 @@ mod tests {
 
     fn add(window: &mut Window, seconds: i64, code: u16) {
         let id = StoredText::new(format!("{seconds}@x").as_bytes(), 64);
-        window.add(at(seconds), code, code != 200, false, &id);
+        window.add(at(seconds), End { code, is_bad: code != 200, limited: false, by_user: false }, &id);
     }
 
     #[test]

@@ -71,6 +71,12 @@ impl Meter {
         Self { mark, latest: mark, floor_ns: [u32::MAX; CLOCK_RATES_HZ.len()], pace: 0.0, missed: false }
     }
 
+    /// Highest pace of the numbering so far, packets a second.
+    #[must_use]
+    pub const fn pace(&self) -> f64 {
+        self.pace
+    }
+
     /// Takes the next report; returns the interval that it completes. `slot` is the clock rate among [`CLOCK_RATES_HZ`] where
     /// that is known; `missed_at` is when the monitor itself last missed packets: those are no loss.
     pub fn take(&mut self, c: &StreamCounters, slot: Option<usize>, missed_at: Option<Timestamp>) -> Option<Interval> {
@@ -205,6 +211,9 @@ mod tests {
                 ttl_max: 64,
                 dscp: 46,
                 same_payload: 0,
+                type_run: 0,
+                events: 0,
+                events_ended: 0,
                 payload_bytes: 160,
                 last_sequence: 1,
             };

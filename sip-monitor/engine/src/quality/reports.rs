@@ -11,7 +11,10 @@ const SLACK: Duration = Duration::from_secs(1);
 /// An interval of reports that are further apart than this tells nothing of ten seconds.
 const LONGEST: Duration = Duration::from_secs(30);
 /// More jitter than this is no jitter but a receiver that counts in other units, milliseconds.
-const ABSURD_MS: f64 = 2_000.0;
+const ABSURD_MS: f64 = 500.0;
+/// A stream that went on for less than this share of the interval paused in it: receivers take pauses for jitter, each in
+/// its own way.
+const STEADY: f64 = 0.85;
 
 /// Cuts the reports about one stream.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -48,13 +51,15 @@ impl ReportMeter {
     }
 
     /// Takes the next report; returns the interval that it completes: what was lost **behind** this host. `rate_hz` is the
-    /// clock rate of the stream where it is known.
+    /// clock rate of the stream where it is known, `pace` how many packets a second it has while nobody pauses.
+    #[allow(clippy::cast_precision_loss)] // packets of some seconds
     pub fn take(
         &mut self,
         at: Timestamp,
         block: &ReportBlock,
         here: (u64, u64),
         rate_hz: Option<u32>,
+        pace: f64,
     ) -> Option<Interval> {
         let jitter_ms = rate_hz.map(|rate| 1e3 * f64::from(block.jitter_rtp_units) / f64::from(rate.max(1)));
         if let Some(ms) = jitter_ms.filter(|ms| *ms < ABSURD_MS) {
@@ -66,7 +71,10 @@ impl ReportMeter {
             return None;
         }
         let (from, until) = (self.mark, Mark::new(at, block, here));
-        let jitter = (self.reports > 1).then(|| (self.jitter_sum_ms / f64::from(self.reports), self.jitter_floor_ms));
+        let sent = until.packets_here.saturating_sub(from.packets_here) as f64;
+        let steady = sent >= STEADY * pace * at.since(from.at).as_secs_f64();
+        let jitter =
+            (self.reports > 1 && steady).then(|| (self.jitter_sum_ms / f64::from(self.reports), self.jitter_floor_ms));
         *self = Self::new(at, block, here);
         between(&from, &until).map(|interval| Interval {
             jitter_ms: jitter.map(|(mean, _)| mean),
@@ -126,8 +134,8 @@ mod tests {
     #[test]
     fn what_was_missing_here_already_was_not_lost_behind_here() {
         let mut meter = ReportMeter::new(at(0), &block(1_000, 10), (1_000, 0));
-        assert_eq!(meter.take(at(5), &block(1_250, 40), (1_240, 10), Some(8_000)), None);
-        let interval = meter.take(at(10), &block(1_500, 60), (1_480, 20), Some(8_000)).unwrap();
+        assert_eq!(meter.take(at(5), &block(1_250, 40), (1_240, 10), Some(8_000), 50.0), None);
+        let interval = meter.take(at(10), &block(1_500, 60), (1_480, 20), Some(8_000), 50.0).unwrap();
         assert_eq!((interval.expected, interval.lost), (500, 30));
         assert!((interval.jitter_ms.unwrap() - 20.0).abs() < 1e-9);
     }
@@ -135,13 +143,21 @@ mod tests {
     #[test]
     fn a_report_that_does_not_fit_what_was_sent_tells_nothing() {
         let mut meter = ReportMeter::new(at(0), &block(1_000, 0), (1_000, 0));
-        assert_eq!(meter.take(at(10), &block(61_000, 9_000), (1_500, 0), None), None);
+        assert_eq!(meter.take(at(10), &block(61_000, 9_000), (1_500, 0), None, 50.0), None);
     }
 
     #[test]
     fn duplicates_at_the_receiver_are_no_negative_loss() {
         let mut meter = ReportMeter::new(at(0), &block(1_000, 0), (1_000, 0));
-        let interval = meter.take(at(10), &block(1_500, -20), (1_500, 0), None).unwrap();
+        let interval = meter.take(at(10), &block(1_500, -20), (1_500, 0), None, 50.0).unwrap();
         assert_eq!(interval.lost, 0);
+    }
+
+    #[test]
+    fn what_a_receiver_calls_jitter_of_a_stream_that_paused_is_left_out() {
+        let mut meter = ReportMeter::new(at(0), &block(1_000, 0), (1_000, 0));
+        assert_eq!(meter.take(at(5), &block(1_250, 0), (1_250, 0), Some(8_000), 50.0), None);
+        let interval = meter.take(at(10), &block(1_400, 0), (1_400, 0), Some(8_000), 50.0).unwrap();
+        assert_eq!((interval.expected, interval.jitter_ms), (400, None));
     }
 }

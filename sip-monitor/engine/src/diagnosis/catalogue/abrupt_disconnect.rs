@@ -49,7 +49,7 @@ pub const DIAGNOSIS: Diagnosis = Diagnosis {
         },
     ],
     refs: &["RFC 3326 2", "RFC 3261 12.2.2", "RFC 3398 8.2"],
-    takes_over: &["blocked-rtp"],
+    takes_over: &["blocked-rtp", "teardown-failed"],
     asks: Asks::Call(judge),
 };
 

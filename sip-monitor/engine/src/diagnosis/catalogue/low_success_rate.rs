@@ -8,6 +8,8 @@
 //! half of what was usual for that peer since start (fifty calls over ten minutes at least). Calls that arrive here and that
 //! this host refuses are not counted.
 //!
+//! Where most of them were busy, declined, cancelled or not picked up, it is told as `info`: that is what users do.
+//!
 //! - `ser`: the Session Establishment Ratio is low: of the calls that got a final response too few got a 2xx.
 //! - `asr`: those that got a final response were answered well enough, but so many were given up without one (a challenge
 //!   that nobody answered) that the Answer Seizure Ratio is low.
@@ -74,11 +76,15 @@ fn judge(facts: &PeerFacts<'_>) -> Option<Finding> {
         return None;
     };
     let (name, codes) = (facts.peers.name(peer), ends.codes_text());
+    // Where users would not talk the peer did its work: worth knowing, no more.
+    let served = f64::from(answered + ends.by_users) * 100.0 / f64::from(ends.total);
+    let severity = if served >= least { Severity::Info } else { Severity::Warning };
     let mut evidence = vec![
         (cause, percent(rate)),
         ("answered", answered.into()),
         ("attempts", of.into()),
         ("codes", codes.clone().into()),
+        ("ended_by_users", ends.by_users.into()),
         ("since", ends.since.to_string().into()),
     ];
     evidence.extend(usual.map(|usual| ("usual_percent", percent(usual))));
@@ -98,7 +104,7 @@ fn judge(facts: &PeerFacts<'_>) -> Option<Finding> {
         evidence,
         peer: Some(peer.addr),
         calls: Some(proven_by(ends.bad, &peer.success)),
-        ..Finding::new(cause, Severity::Warning, Confidence::Certain)
+        ..Finding::new(cause, severity, Confidence::Certain)
     })
 }
 

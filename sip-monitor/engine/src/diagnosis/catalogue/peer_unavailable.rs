@@ -5,7 +5,7 @@
 //!
 //! How it is seen: the ends of all calls sent to the peer within five minutes, or the last ten where there were fewer. Each
 //! call counts once: an INVITE sent again with credentials is the same attempt, and what a relay passes on is counted where
-//! it came from. Ten calls in a row that the peer served end the outage.
+//! it came from. A call that rang was served: 408 and 480 after that say that nobody picked up. Ten calls in a row that the peer served end the outage.
 //!
 //! - `timeout`: most of them ended without an answer, or with 408 or 504 from a proxy that got none itself.
 //! - `refused`: most of them were answered with 480, 500, 501, 502 or 503.

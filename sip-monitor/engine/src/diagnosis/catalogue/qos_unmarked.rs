@@ -3,7 +3,8 @@
 //! What people notice: nothing, until a link is full; then every call suffers at once.
 //!
 //! How it is seen: the code point (DSCP) of the RTP of an answered call. Voice is marked EF, 46 (RFC 4594 4.1), or 44 where calls
-//! are admitted by capacity (RFC 5865).
+//! are admitted by capacity (RFC 5865). It is told where one direction of the call is marked and the other is not: where
+//! neither is, marks are not in use, as on most of the internet.
 //!
 //! Causes:
 //!
@@ -50,6 +51,9 @@ fn judge(facts: &CallFacts<'_>) -> Option<Finding> {
     let call = facts.call;
     call.answered_at?;
     call.media.agreed_audio().next()?;
+    let is_marked = |s: &Stream| counts(s) && !s.is_oddly_marked() && s.counters.dscp != 0;
+    // Where nobody marks, marks are not in use there: that is a plan, not a fault.
+    facts.media.streams_of(call.key).find(|s| is_marked(s))?;
     let unmarked = || facts.media.streams_of(call.key).filter(|s| counts(s) && s.is_oddly_marked());
     let leaves = |s: &&Stream| s.counters.key.direction == Direction::Out;
     let stream = unmarked().find(leaves).or_else(|| unmarked().next())?;

@@ -10,7 +10,8 @@
 //!
 //! - `before-host`: a stream that arrives here (or passes here) has it: it comes about between its sender and this host, or
 //!   in the sender.
-//! - `after-host`: the receiver of a stream that leaves here reports it by RTCP, and the stream left here evenly.
+//! - `after-host`: the receiver of a stream that leaves here reports it by RTCP, and the stream left here evenly and
+//!   without a pause.
 //!
 //! Most often: a queue that fills and empties (bufferbloat on an uplink), wireless, a virtual machine short of CPU that sends
 //! in clumps, voice without priority.

@@ -41,7 +41,7 @@ pub const DIAGNOSIS: Diagnosis = Diagnosis {
         },
     ],
     refs: &["RFC 3264 8", "RFC 3362 4"],
-    takes_over: &[],
+    takes_over: &["codec-mismatch"],
     asks: Asks::Call(judge),
 };
 

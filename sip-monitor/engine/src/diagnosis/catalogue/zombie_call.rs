@@ -30,7 +30,7 @@ pub const DIAGNOSIS: Diagnosis = Diagnosis {
         remedy: "End the call by hand, and switch on session timers (RFC 4028) or a media time-out",
     }],
     refs: &["RFC 4028 7", "RFC 3261 15"],
-    takes_over: &["abrupt-disconnect", "blocked-rtp"],
+    takes_over: &["abrupt-disconnect", "blocked-rtp", "teardown-failed"],
     asks: Asks::Call(judge),
 };
 
