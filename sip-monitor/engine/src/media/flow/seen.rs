@@ -72,7 +72,9 @@ impl Seen {
             }
         }
         for refusal in table.refusals(view.key) {
-            if receiver.has(refusal.dst) && sender.has_host(refusal.src.ip()) {
+            // Of a call that is over: a port that is closed then drops what still comes.
+            let in_time = refusal.dropped.is_none() || refusal.first_at + REFUSED_FOR <= view.now;
+            if in_time && receiver.has(refusal.dst) && sender.has_host(refusal.src.ip()) {
                 seen.refuse(refusal);
             }
         }
