@@ -37,6 +37,8 @@ pub struct Counters {
     pub rtcp: u64,
     /// Reports about RTP streams.
     pub stream_reports: u64,
+    /// Reports about packets that this host's kernel dropped.
+    pub kernel_drop_reports: u64,
     /// ICMP errors joined to a call's signalling.
     pub icmp_signalling: u64,
     /// ICMP errors that belong to no call's signalling; media looks at them.

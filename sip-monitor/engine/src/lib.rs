@@ -177,6 +177,11 @@ impl Engine {
                 self.note_media(key);
             }
             Body::Icmp(error) => self.handle_icmp(now, packet, &error),
+            Body::Drop(drop) => {
+                self.counters.kernel_drop_reports += 1;
+                let key = self.media.handle_drop(packet, &drop);
+                self.note_media(key);
+            }
             Body::Stream(stream) => {
                 self.counters.stream_reports += 1;
                 let key = self.media.handle_stream(now, stream);

@@ -53,6 +53,8 @@ pub enum Body<'a> {
     Icmp(IcmpError),
     /// A fragmented datagram that never became whole. The ports of the packet are 0 where its beginning is missing.
     Incomplete(Incomplete<'a>),
+    /// Packets of one flow that this host's kernel dropped, SIP or RTP.
+    Drop(KernelDrop),
     /// The counters of one RTP stream up to `time`.
     Stream(&'a StreamCounters),
     /// The monitor itself lost packets since the last such report.
@@ -133,6 +135,41 @@ pub enum IcmpKind {
     /// Fragmentation needed / packet too big.
     TooBig,
     /// Any other error.
+    Other,
+}
+
+/// Packets of one flow that this host's kernel dropped for one reason: a run of them, with no pause of 5 s. A later report
+/// of the run replaces an earlier one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KernelDrop {
+    /// Why, as far as it makes a difference here.
+    pub reason: DropReason,
+    /// The kernel's own name of it, such as `NETFILTER_DROP`.
+    pub name: &'static str,
+    /// Packets in the run.
+    pub count: u64,
+    /// First of them.
+    pub first_at: Timestamp,
+    /// Last of them.
+    pub last_at: Timestamp,
+}
+
+/// Why a kernel dropped packets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum DropReason {
+    /// A rule of nftables or iptables.
+    Netfilter,
+    /// No process has the port open.
+    NoSocket,
+    /// The socket's receive buffer is full: its process does not read, or not fast enough.
+    SocketReceiveBuffer,
+    /// It came by an interface that is not the way back to its source (RFC 3704).
+    ReversePathFilter,
+    /// The next hop's link-layer address could not be found.
+    Neighbour,
+    /// A checksum is wrong.
+    Checksum,
+    /// Any other loss.
     Other,
 }
 

@@ -40,7 +40,7 @@ pub use session::MediaSession;
 pub use stream::{Heard, Owner, Stream};
 pub use table::MediaTable;
 pub use watch::{EARLY_MEDIA, FAX_START, RTCP_MISSING, RtcpSilence, SOURCE_SETTLED, ZOMBIE};
-pub use witness::{Refusal, RtcpSource};
+pub use witness::{Refusal, RtcpSource, per_second};
 
 /// What an SDP is in the exchange of RFC 3264.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -15,7 +15,7 @@ use crate::media::payload::{AFTER_END, Turn};
 use crate::media::store::{StreamId, StreamStore};
 use crate::media::stream::{Owner, Stream};
 use crate::media::witness::{Refusal, RtcpSource};
-use crate::packet::{IcmpError, IcmpKind, Packet, StreamCounters};
+use crate::packet::{IcmpError, IcmpKind, KernelDrop, Packet, StreamCounters};
 use crate::record::{Side, StreamRecord};
 use crate::time::Timestamp;
 
@@ -134,9 +134,6 @@ impl MediaTable {
             return None;
         }
         let (src, dst) = (error.quoted_src, error.quoted_dst);
-        let held = self.holders.between(src, dst).map(|(holder, _)| holder.call);
-        let call =
-            held.or_else(|| self.streams_to(dst).filter(|s| s.counters.key.src == src).find_map(Stream::call))?;
         let refusal = Refusal {
             src,
             dst,
@@ -144,12 +141,38 @@ impl MediaTable {
             icmp: (error.icmp_type, error.icmp_code),
             reporter: packet.src,
             direction: packet.direction,
+            dropped: None,
             count: 1,
             first_at: now,
             last_at: now,
         };
+        self.refuse(refusal)
+    }
+
+    /// Takes packets that this host's kernel dropped. Returns the call whose media they are.
+    pub fn handle_drop(&mut self, packet: &Packet<'_>, drop: &KernelDrop) -> Option<CallKey> {
+        self.refuse(Refusal {
+            src: packet.src,
+            dst: packet.dst,
+            kind: IcmpKind::Other,
+            icmp: (0, 0),
+            reporter: packet.dst,
+            direction: packet.direction,
+            dropped: Some(*drop),
+            count: drop.count,
+            first_at: drop.first_at,
+            last_at: drop.last_at,
+        })
+    }
+
+    fn refuse(&mut self, refusal: Refusal) -> Option<CallKey> {
+        let (src, dst) = (refusal.src, refusal.dst);
+        let held = self.holders.between(src, dst).map(|(holder, _)| holder.call);
+        let call =
+            held.or_else(|| self.streams_to(dst).filter(|s| s.counters.key.src == src).find_map(Stream::call))?;
         let refusals = &mut self.holders.call_mut(call)?.refusals;
-        let known = refusals.iter_mut().find(|r| (r.src, r.dst, r.direction) == (src, dst, packet.direction));
+        let id = |r: &Refusal| (r.src, r.dst, r.direction, r.dropped.map(|d| d.name));
+        let known = refusals.iter_mut().find(|r| id(r) == id(&refusal));
         if let Some(known) = known {
             known.repeat(&refusal);
         } else if refusals.len() < MAX_WITNESSES {

@@ -150,7 +150,12 @@ impl<'a> Case<'a> {
         add("stray_packets", (flow.strays > 0).then(|| flow.strays.into()));
         add("last_packet_at", flow.last_at.map(|at| at.to_string().into()));
         add("sdp_address", flow.private_address.map(|a| a.to_string().into()));
-        if let Some(refusal) = &flow.refusal {
+        if let Some((refusal, drop)) = flow.refusal.as_ref().and_then(|r| Some((r, r.dropped?))) {
+            add("drop_reason", Some(drop.name.into()));
+            add("dropped_packets", Some(refusal.count.into()));
+            add("dropped_flow", Some(format!("{} -> {}", refusal.src, refusal.dst).into()));
+            add("dropped_since", Some(refusal.first_at.to_string().into()));
+        } else if let Some(refusal) = &flow.refusal {
             let (icmp_type, icmp_code) = refusal.icmp;
             add("icmp", Some(icmp_name(refusal.kind).into()));
             add("icmp_type_code", Some(format!("{icmp_type}/{icmp_code}").into()));
