@@ -75,6 +75,12 @@ counters! {
     StreamReports = "stream_reports",
     /// Stream reports for which the media ring had no room; a later one replaces them. No packet of its own.
     StreamReportsLost = "stream_reports_lost",
+    /// SIP and RTP packets of this host that the kernel dropped for a reason that means loss. They are counted as received too.
+    KernelDrops = "kernel_drops",
+    /// Reports of them put into the media ring. No packet of its own.
+    DropReports = "drop_reports",
+    /// Reports of them for which the media ring had no room; a later one replaces them. No packet of its own.
+    DropReportsLost = "drop_reports_lost",
     /// Always 0.
     Reserved = "reserved",
 }
@@ -88,7 +94,14 @@ impl Counter {
     pub const fn is_fate(self) -> bool {
         !matches!(
             self,
-            Self::Received | Self::StreamsOpened | Self::StreamReports | Self::StreamReportsLost | Self::Reserved
+            Self::Received
+                | Self::StreamsOpened
+                | Self::StreamReports
+                | Self::StreamReportsLost
+                | Self::KernelDrops
+                | Self::DropReports
+                | Self::DropReportsLost
+                | Self::Reserved
         )
     }
 }

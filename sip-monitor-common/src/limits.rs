@@ -39,6 +39,10 @@ pub const MAP_SIP_PORTS: &str = "SIP_PORTS";
 pub const MAP_COUNTERS: &str = "COUNTERS";
 /// One u64: the time tests set.
 pub const MAP_TEST_CLOCK: &str = "TEST_CLOCK";
+/// One [`crate::drops::DropConfig`].
+pub const MAP_DROP_CONFIG: &str = "DROP_CONFIG";
+/// Program at `kfree_skb`.
+pub const PROGRAM_DROPS: &str = "packet_dropped";
 /// Name of the switch that makes the programs read the time from [`MAP_TEST_CLOCK`].
 pub const GLOBAL_TEST_CLOCK: &str = "USE_TEST_CLOCK";
 /// Name of the switch that tells the programs whether the kernel has bpf_loop.

@@ -46,6 +46,8 @@ pub enum Kind {
     Rtcp = 5,
     /// A [`StreamRecord`].
     Stream = 6,
+    /// A [`crate::drops::DropRecord`].
+    Drop = 7,
 }
 
 impl Kind {
@@ -59,6 +61,7 @@ impl Kind {
             4 => Some(Self::Icmp),
             5 => Some(Self::Rtcp),
             6 => Some(Self::Stream),
+            7 => Some(Self::Drop),
             _ => None,
         }
     }

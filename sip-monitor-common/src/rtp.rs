@@ -45,7 +45,7 @@ pub fn parse_into<V: PacketView + ?Sized>(
     }
     let payload_bytes = len.saturating_sub(header);
     let payload = view.settle(offset + header);
-    rtp.fingerprint = fingerprint(view, payload, payload_bytes);
+    rtp.fingerprint = fingerprint(view, payload, payload_bytes, first);
     rtp.sequence = first as u16;
     rtp.payload_bytes = if payload_bytes > 0xffff { 0xffff } else { payload_bytes as u16 };
     rtp.payload_type = (first >> 16) as u8 & 0x7f;
@@ -53,15 +53,23 @@ pub fn parse_into<V: PacketView + ?Sized>(
 }
 
 /// Eight bytes from the beginning and eight from the middle, mixed with the length: a codec's fixed first bytes alone do
-/// not make two payloads equal.
+/// not make two payloads equal. Of four bytes the last three: of a telephone event all but the key (RFC 4733 2.3). Where
+/// the payload itself was not captured, `salt` stands for it, so that no two are equal.
 #[inline(always)]
-fn fingerprint<V: PacketView + ?Sized>(view: &V, offset: usize, len: usize) -> u32 {
+fn fingerprint<V: PacketView + ?Sized>(view: &V, offset: usize, len: usize, salt: u32) -> u32 {
+    if len == 4 {
+        let (word, _) = view.load_u32(offset);
+        return u32::from_be(word) & 0x00ff_ffff;
+    }
     if len < 8 {
         return len as u32;
     }
     let middle = (len >> 1) & 0x7ffc;
     // A capture may have been cut, and then every payload looks like its first bytes alone.
-    let (head, _) = view.load_u64(offset);
+    let (head, captured) = view.load_u64(offset);
+    if !captured {
+        return salt;
+    }
     let (inner, _) = if middle + 8 <= len { view.load_u64(offset + middle) } else { (0, false) };
     let mixed = (head ^ inner.rotate_left(23) ^ len as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     (mixed >> 32) as u32

@@ -29,6 +29,11 @@ const fn tick(rate_hz: u32) -> u32 {
 const MAX_DROPOUT: u16 = 3_000;
 /// A jump backward of up to this much is reordering (RFC 3550 A.1).
 const MAX_MISORDER: u16 = 100;
+/// A telephone event has this much payload (RFC 4733 2.3), and its type is a dynamic one.
+const EVENT_BYTES: u16 = 4;
+const FIRST_DYNAMIC_TYPE: u8 = 96;
+/// The bit of a telephone event's payload that ends it, where the first byte is left out.
+const EVENT_END: u32 = 0x0080_0000;
 /// No packet has this as its sequence number.
 const NO_SEQUENCE: u32 = 1 << 16;
 
@@ -90,7 +95,7 @@ pub struct JitterState {
 
 /// Everything counted about one stream.
 ///
-/// Layout: 280 bytes, align 8, no padding, host byte order, nanoseconds of the record's clock.
+/// Layout: 296 bytes, align 8, no padding, host byte order, nanoseconds of the record's clock.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub struct StreamState {
@@ -112,6 +117,8 @@ pub struct StreamState {
     pub late: u64,
     /// Packets whose sequence number had been seen.
     pub duplicates: u64,
+    /// Holes in the numbering when they were first seen, each of one or more numbers; late packets may have filled some.
+    pub loss_runs: u64,
     /// Longest time between two neighbours.
     pub gap_max_ns: u64,
     /// Which of the last 128 sequence numbers were seen: bit n of the first word stands for the highest minus n.
@@ -158,13 +165,21 @@ pub struct StreamState {
     pub in_sequence: u8,
     /// 1 where the packet before was comfort noise or the clock for jitter must start anew.
     pub jitter_pause: u8,
-    /// Zero.
-    pub reserved: [u8; 2],
+    /// Packets in a row, after the first, with the payload type of the last one; stays at 255.
+    pub type_run: u8,
+    /// 1 where the last telephone event was seen to end.
+    pub event_ended: u8,
+    /// Timestamp of the last telephone event: one for all its packets (RFC 4733 2.5.1.1).
+    pub event_timestamp: u32,
+    /// Telephone events.
+    pub events: u16,
+    /// Those whose end was seen.
+    pub events_ended: u16,
     /// Zero, too, but read back from memory: neither the compiler nor the verifier knows. `x ^ zero` makes a value that
     /// took a different way on each path one the verifier treats alike, or it would follow every path to the end.
     pub zero: u32,
 }
-const _: () = assert!(size_of::<StreamState>() == 280);
+const _: () = assert!(size_of::<StreamState>() == 296);
 
 /// Whether a packet makes its stream report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -227,6 +242,7 @@ pub fn start(state: &mut StreamState, packet: &RtpPacket) {
     state.ttl_min = packet.ttl;
     state.ttl_max = packet.ttl;
     note_type(state, packet.payload_type);
+    note_event(state, packet);
     note_last(state, packet);
 }
 
@@ -263,6 +279,8 @@ pub fn account(state: &mut StreamState, packet: &RtpPacket) -> Report {
         state.fingerprint = packet.fingerprint;
     }
     let new_type = note_type(state, packet.payload_type);
+    state.type_run = if packet.payload_type == state.payload_type { state.type_run.saturating_add(1) } else { 0 };
+    note_event(state, packet);
     note_last(state, packet);
 
     let changed = new_type || place == Place::Restart;
@@ -280,6 +298,23 @@ fn note_last(state: &mut StreamState, packet: &RtpPacket) {
     state.payload_bytes = packet.payload_bytes;
     state.payload_type = packet.payload_type;
     state.dscp = packet.dscp;
+}
+
+/// Counts telephone events and their ends. Which key was pressed is not looked at.
+#[inline(always)]
+fn note_event(state: &mut StreamState, packet: &RtpPacket) {
+    if packet.payload_bytes != EVENT_BYTES || packet.payload_type < FIRST_DYNAMIC_TYPE {
+        return;
+    }
+    if state.events == 0 || packet.timestamp != state.event_timestamp {
+        state.events = state.events.wrapping_add(1);
+        state.event_timestamp = packet.timestamp;
+        state.event_ended = 0;
+    }
+    if packet.fingerprint & EVENT_END != 0 && state.event_ended == 0 {
+        state.event_ended = 1;
+        state.events_ended = state.events_ended.wrapping_add(1);
+    }
 }
 
 /// Marks the payload type as seen; whether it is new.
@@ -305,6 +340,7 @@ fn place(state: &mut StreamState, sequence: u16) -> Place {
         state.highest_sequence = state.highest_sequence.wrapping_add(ahead as u32);
         shift_window(&mut state.window, ahead as u32);
         state.unique += 1;
+        state.loss_runs += (ahead > 1) as u64;
         state.restart_sequence = NO_SEQUENCE;
         if ahead == 1 {
             state.in_sequence = 1;
@@ -591,5 +627,27 @@ mod tests {
         assert_eq!(state.same_payload, 30);
         account(&mut state, &RtpPacket { sequence: 31, fingerprint: 8, ..packet });
         assert_eq!(state.same_payload, 0);
+    }
+
+    /// A packet of a telephone event (RFC 4733 2.3): its timestamp and whether its end bit is set.
+    fn event(sequence: u16, timestamp: u32, ends: bool) -> RtpPacket {
+        let fingerprint = if ends { 0x008a_0140 } else { 0x000a_00a0 };
+        RtpPacket { sequence, timestamp, fingerprint, payload_bytes: 4, payload_type: 101, ..RtpPacket::default() }
+    }
+
+    #[test]
+    fn telephone_events_count_by_timestamp_and_end_once() {
+        let mut state = StreamState::default();
+        start(&mut state, &event(1, 800, false));
+        for packet in [event(2, 800, false), event(3, 800, true), event(4, 800, true), event(5, 4_000, false)] {
+            account(&mut state, &packet);
+        }
+        assert_eq!((state.events, state.events_ended), (2, 1));
+    }
+
+    #[test]
+    fn a_run_of_one_payload_type_begins_anew_with_another() {
+        let packets = (0..40_u16).map(|n| (u64::from(n) * 20, n, u32::from(n) * 160, if n < 30 { 8 } else { 0 }));
+        assert_eq!(of_types(packets).0.type_run, 9);
     }
 }

@@ -25,8 +25,6 @@ pub trait Hook: PacketView {
     fn ifindex(&self) -> u32;
     /// Bytes of payload of each datagram in a super-packet, 0 for an ordinary one.
     fn gso_size(&self) -> u32;
-    /// 0, but nobody knows.
-    fn zero(&self) -> u64;
     /// The EtherType the socket buffer knows, 0 where there is none and the frame's own header counts.
     fn protocol(&self) -> u16;
     /// The VLAN identifier that the device took out of the frame, 0 for none.
@@ -139,10 +137,6 @@ impl Hook for Xdp<'_> {
         0
     }
     #[inline(always)]
-    fn zero(&self) -> u64 {
-        self.zero
-    }
-    #[inline(always)]
     fn protocol(&self) -> u16 {
         0
     }
@@ -214,10 +208,6 @@ impl Hook for Skb<'_> {
     fn gso_size(&self) -> u32 {
         // SAFETY: as above.
         unsafe { (*self.ctx.skb.skb).gso_size }
-    }
-    #[inline(always)]
-    fn zero(&self) -> u64 {
-        self.zero
     }
     #[inline(always)]
     fn protocol(&self) -> u16 {

@@ -6,8 +6,8 @@
 //!
 //! Log statements (aya-log) stand only where something rare happens; at load they are removed unless debugging is asked for.
 //!
-//! Places kept: tunnels (IP in IP, GTP-U) are peeled between `observe` and `sip_monitor_common::classify`; the kernel's
-//! drop reasons get a program of their own beside these, in `drops`.
+//! Tunnels (IP in IP, GTP-U) are peeled between `observe` and `sip_monitor_common::classify`; `drops` holds the program at
+//! `kfree_skb`, which tells why the kernel dropped a packet.
 //!
 //! On any other target than bpf this is an empty program, so that the workspace builds on stable.
 #![cfg_attr(target_arch = "bpf", no_std, no_main, feature(asm_experimental_arch))]
@@ -21,6 +21,8 @@ mod config;
 mod context;
 #[cfg(target_arch = "bpf")]
 mod counters;
+#[cfg(target_arch = "bpf")]
+mod drops;
 #[cfg(target_arch = "bpf")]
 mod flows;
 #[cfg(target_arch = "bpf")]
@@ -36,14 +38,15 @@ mod segments;
 mod programs {
     use aya_ebpf::{
         bindings::{TC_ACT_UNSPEC, xdp_action::XDP_PASS},
-        macros::{classifier, xdp},
-        programs::{TcContext, XdpContext},
+        macros::{btf_tracepoint, classifier, xdp},
+        programs::{BtfTracePointContext, TcContext, XdpContext},
     };
     use sip_monitor_common::Direction;
 
     use crate::{
         context::{Skb, Xdp},
         counters::Counters,
+        drops,
         observe::observe,
     };
 
@@ -73,6 +76,14 @@ mod programs {
             observe(&Skb::new(&ctx, counters.zero()), &counters, Direction::Out);
         }
         TC_ACT_UNSPEC
+    }
+
+    /// Every packet the kernel frees without having delivered it, in any network namespace.
+    #[btf_tracepoint(function = "kfree_skb")]
+    pub fn packet_dropped(ctx: BtfTracePointContext) -> i32 {
+        let (skb, location, reason): (*const u8, u64, u32) = (ctx.arg(0), ctx.arg(1), ctx.arg(2));
+        drops::handle(skb as usize, location, reason);
+        0
     }
 
     /// Base line of measurements.

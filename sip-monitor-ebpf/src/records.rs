@@ -8,6 +8,7 @@ use aya_ebpf::{
 };
 use sip_monitor_common::{
     Counter, Kind, RecordHeader, StreamRecord,
+    drops::DropRecord,
     limits::{DEFAULT_MEDIA_RING_BYTES, DEFAULT_SIGNALLING_RING_BYTES, MAX_PARTS, PART_BYTES},
 };
 
@@ -99,6 +100,14 @@ pub extern "C" fn send_skb(skb: *mut __sk_buff, offset: u32) -> u32 {
 pub extern "C" fn send_xdp(xdp: *mut xdp_md, offset: u32) -> u32 {
     // SAFETY: as above.
     send_parts(offset, |at, to, len| unsafe { copy_from_xdp(xdp, at, to, len) })
+}
+
+/// Puts a report about dropped packets into the media ring, straight from the map's value.
+#[inline(always)]
+pub fn send_drops(record: *mut DropRecord) -> bool {
+    let ring = (&raw const MEDIA).cast_mut();
+    // SAFETY: as in `send_stream`.
+    unsafe { bpf_ringbuf_output(ring.cast(), record.cast(), size_of::<DropRecord>() as u64, NO_WAKEUP) >= 0 }
 }
 
 /// Puts a stream's counters into the media ring, straight from the map's value.

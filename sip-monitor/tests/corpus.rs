@@ -307,7 +307,7 @@ struct Verdict {
 
 /// The expert's table, in the catalogue's words. What is not in `one_of` must not be reported.
 const VERDICTS: &[Verdict] = &[
-    Verdict { capture: "cesnet-sip.pcap", one_of: &[] },
+    Verdict { capture: "cesnet-sip.pcap", one_of: &[("scan", "known-tool"), ("scan", "brute-force")] },
     Verdict {
         capture: "mtaa-magum23-call.pcapng",
         one_of: &[("one-way-audio", "remote-unreachable"), ("blocked-rtp", "remote-unreachable")],
@@ -321,14 +321,18 @@ const VERDICTS: &[Verdict] = &[
     Verdict { capture: "sngrep-ipv6frag.pcap", one_of: &[] },
     Verdict { capture: "ndpi-http-on-sip-port.pcapng", one_of: &[] },
     Verdict { capture: "gof-rtp-protocol.pcap", one_of: &[] },
-    Verdict { capture: "isa-sip.pcap", one_of: &[] },
+    // As information: RTP arrives marked EF and leaves with DSCP 0.
+    Verdict { capture: "isa-sip.pcap", one_of: &[("qos-unmarked", "local")] },
     Verdict { capture: "yeastar-answered-clean.pcapng", one_of: &[] },
     Verdict {
         capture: "gof-sip-2phones-b2bua-asterisk.pcapng",
         one_of: &[("one-way-audio", "never-sent"), ("one-way-audio", "stopped"), ("one-way-audio", "unknown")],
     },
-    Verdict { capture: "gof-sip-register-wrong-password-401-403-401-403.pcapng", one_of: &[] },
-    Verdict { capture: "gof-sip-488-not-acceptable-here-codec-null.pcapng", one_of: &[] },
+    Verdict {
+        capture: "gof-sip-register-wrong-password-401-403-401-403.pcapng",
+        one_of: &[("registration-failed", "credentials")],
+    },
+    Verdict { capture: "gof-sip-488-not-acceptable-here-codec-null.pcapng", one_of: &[("codec-mismatch", "refused")] },
     Verdict { capture: "gof-sip-routing-error-wireshark.pcapng", one_of: &[] },
     Verdict { capture: "gof-sip-call-flow-over-tcp.pcap", one_of: &[] },
     Verdict { capture: "nextcaller-sip-tcp.pcap", one_of: &[] },

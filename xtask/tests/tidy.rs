@@ -28,13 +28,15 @@ const USES: &[(&str, &[&str])] = &[
     ("seen", &["packet", "sip", "time", "transaction"]),
     ("transaction", &["packet", "record", "seen", "sip", "text", "time"]),
     ("dialog", &["config", "packet", "record", "sip", "text", "time", "transaction"]),
-    ("media", &["call", "config", "packet", "record", "rtp", "sdp", "text", "time"]),
+    ("quality", &["packet", "rtp", "time"]),
+    ("media", &["call", "config", "packet", "quality", "record", "rtp", "sdp", "text", "time"]),
     // What a call counts for at a peer stands at the call: the two name each other.
     ("peer", &["call", "config", "packet", "record", "seen", "sip", "text", "time", "transaction"]),
     ("tcp", &["packet", "sip", "time"]),
-    ("wire", &["packet", "seen", "sip", "tcp", "text", "time"]),
-    ("registration", &["config", "packet", "privacy", "record", "sip", "text", "time"]),
+    ("registration", &["call", "config", "packet", "privacy", "record", "seen", "sip", "text", "time", "transaction"]),
+    ("source", &["packet", "seen", "sip", "text", "time", "transaction"]),
     ("event", &["record", "transaction"]),
+    ("wire", &["packet", "seen", "sip", "tcp", "text", "time"]),
     (
         "signalling",
         &["call", "event", "packet", "peer", "record", "seen", "sip", "tcp", "text", "time", "transaction", "wire"],

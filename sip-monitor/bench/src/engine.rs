@@ -195,6 +195,7 @@ impl Script {
             lost: 0,
             late: 0,
             duplicates: 0,
+            loss_runs: 0,
             restarts: 0,
             gap_max_ns: 20_000_000,
             jitter: [Jitter::default(); 6],
@@ -206,6 +207,9 @@ impl Script {
             ttl_max: 60,
             dscp: 46,
             same_payload: 0,
+            type_run: 0,
+            events: 0,
+            events_ended: 0,
             payload_bytes: 160,
             last_sequence: 400,
         };

@@ -84,6 +84,16 @@ pub struct Thresholds {
     pub media_refused: Duration,
     /// Media that flowed and does not any more: 10 s.
     pub media_stopped: Duration,
+    /// When audio counts as bad.
+    pub quality: QualityThresholds,
+    /// A request that nobody answers counts as unanswered after so many retransmissions: 3 (3.5 s).
+    pub unanswered_retransmissions: u32,
+    /// A call on hold for longer is forgotten: 900 s.
+    pub hold_too_long: Duration,
+    /// A transfer whose outcome is not told by then has failed: 60 s.
+    pub transfer_notify: Duration,
+    /// INVITEs of one source within a second above which it is a flood: 50.
+    pub invite_flood_per_second: u32,
     /// Window in which further cases of one alert to one peer are counted instead of told: 300 s.
     pub alert_window: Duration,
 }
@@ -95,8 +105,46 @@ impl Default for Thresholds {
             media_absent: Duration::from_secs(6),
             media_refused: Duration::from_secs(3),
             media_stopped: Duration::from_secs(10),
+            quality: QualityThresholds::default(),
+            unanswered_retransmissions: 3,
+            hold_too_long: Duration::from_secs(900),
+            transfer_notify: Duration::from_secs(60),
+            invite_flood_per_second: 50,
             alert_window: Duration::from_secs(300),
         }
+    }
+}
+
+/// When audio counts as bad, by intervals of 10 s.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct QualityThresholds {
+    /// `rtp-loss`: more than this lost, percent: 3.
+    pub loss_percent: u32,
+    /// `rtp-jitter`: more interarrival jitter than this, milliseconds: 50.
+    pub jitter_ms: u32,
+    /// `low-mos`: a MOS below this, in hundredths: 360.
+    pub mos_warning_hundredths: u32,
+    /// `low-mos` is critical below this, in hundredths: 310.
+    pub mos_critical_hundredths: u32,
+}
+
+impl Default for QualityThresholds {
+    fn default() -> Self {
+        Self { loss_percent: 3, jitter_ms: 50, mos_warning_hundredths: 360, mos_critical_hundredths: 310 }
+    }
+}
+
+impl QualityThresholds {
+    /// [`QualityThresholds::mos_warning_hundredths`] as a score.
+    #[must_use]
+    pub fn mos_warning(&self) -> f64 {
+        f64::from(self.mos_warning_hundredths) / 100.0
+    }
+
+    /// [`QualityThresholds::mos_critical_hundredths`] as a score.
+    #[must_use]
+    pub fn mos_critical(&self) -> f64 {
+        f64::from(self.mos_critical_hundredths) / 100.0
     }
 }
 
@@ -105,6 +153,8 @@ impl Default for Thresholds {
 pub struct Limits {
     /// Call-IDs at a time.
     pub calls: usize,
+    /// Registered Contacts at a time.
+    pub registrations: usize,
     /// Peers at a time, besides the configured trunks.
     pub peers: usize,
     /// RTP streams at a time.
@@ -127,6 +177,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             calls: 200_000,
+            registrations: 100_000,
             peers: 4_096,
             streams: 100_000,
             transactions_per_call: 64,

@@ -37,6 +37,8 @@ pub struct Counters {
     pub rtcp: u64,
     /// Reports about RTP streams.
     pub stream_reports: u64,
+    /// Reports about packets that this host's kernel dropped.
+    pub kernel_drop_reports: u64,
     /// ICMP errors joined to a call's signalling.
     pub icmp_signalling: u64,
     /// ICMP errors that belong to no call's signalling; media looks at them.
@@ -49,6 +51,12 @@ pub struct Counters {
     pub evicted: u64,
     /// Messages under a new Call-ID that found no room and nothing to evict.
     pub refused: u64,
+    /// Bindings forgotten for want of room.
+    pub registrations_evicted: u64,
+    /// Bindings that found no room.
+    pub registrations_refused: u64,
+    /// Source addresses that found no room: nothing is said of their scans.
+    pub sources_refused: u64,
     /// Calls freed since nothing was heard of them for too long.
     pub idle: u64,
     /// Transactions forgotten for want of room within their call.

@@ -12,6 +12,10 @@ pub enum Event {
     State(CallState),
     /// A 2xx to INVITE was sent again, for the so-manieth time.
     AnswerRepeated(u32),
+    /// The initial INVITE was answered with a challenge, for the so-manieth time.
+    Challenged(u32),
+    /// The 2xx to the initial INVITE does not fit its offer.
+    AnswerUnfit,
     /// An ACK came for a 2xx that had been sent again so many times.
     Acknowledged(u32),
     /// A request was sent again, for the so-manieth time.
@@ -32,6 +36,8 @@ pub enum Event {
     Icmp,
     /// Something about its media changed, or a threshold of it came due.
     Media,
+    /// Another fact that a diagnosis looks at changed, or time made it worth a look.
+    Noted,
 }
 
 /// What one message or timer caused.
@@ -44,15 +50,18 @@ impl Event {
     pub fn can_matter(self, repetitions: u32) -> bool {
         match self {
             Self::AnswerRepeated(n) | Self::Acknowledged(n) | Self::RequestRepeated(_, n) => n >= repetitions,
+            Self::Challenged(n) => n > 1,
             Self::State(state) => matches!(state, CallState::Failed | CallState::Timeout | CallState::Held),
             Self::HungUp(method) => method == MethodKind::Bye,
-            Self::Renegotiated
+            Self::AnswerUnfit
+            | Self::Renegotiated
             | Self::TimedOut(_)
             | Self::AnswerGivenUp
             | Self::AnswerSettled
             | Self::Limited
             | Self::Icmp
-            | Self::Media => true,
+            | Self::Media
+            | Self::Noted => true,
         }
     }
 }

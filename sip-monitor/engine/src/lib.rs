@@ -16,6 +16,7 @@ pub mod media;
 pub mod packet;
 pub mod peer;
 pub mod privacy;
+pub mod quality;
 pub mod record;
 pub mod registration;
 pub mod rtp;
@@ -23,6 +24,7 @@ pub mod sdp;
 mod seen;
 mod signalling;
 pub mod sip;
+pub mod source;
 pub mod tcp;
 #[cfg(test)]
 mod testing;
@@ -38,7 +40,7 @@ use std::collections::VecDeque;
 use foldhash::fast::RandomState;
 
 use alert::AlertBook;
-use call::{Call, CallKey, CallTable, Context};
+use call::{Answered, Call, CallKey, CallTable, ChallengeIndex, Context, Referrals};
 pub use config::EngineConfig;
 use counters::Counters;
 use diagnosis::{CallFacts, CaptureFacts, HostFacts, PeerFacts, Subject, WireFacts};
@@ -49,6 +51,8 @@ use packet::{Body, CaptureLoss, IcmpError};
 use peer::{FlowIndex, PeerTable, Touched};
 use privacy::Redactor;
 pub use record::Output;
+use registration::RegistrationTable;
+use source::SourceTable;
 use tcp::ConnectionTable;
 pub use time::Timestamp;
 use timer::TimerQueue;
@@ -64,9 +68,14 @@ pub struct Engine {
     calls: CallTable,
     timers: TimerQueue,
     flows: FlowIndex,
+    referrals: Referrals,
+    answered: Answered,
+    challenges: ChallengeIndex,
+    registrations: RegistrationTable,
+    sources: SourceTable,
+    peers: PeerTable,
     connections: ConnectionTable,
     wires: WireTable,
-    peers: PeerTable,
     media: MediaTable,
     alerts: AlertBook,
     capture: CaptureFacts,
@@ -88,6 +97,11 @@ impl Engine {
             calls: CallTable::new(config.limits.calls, config.limits.text_bytes, hasher.clone()),
             timers: TimerQueue::default(),
             flows: FlowIndex::default(),
+            referrals: Referrals::default(),
+            answered: Answered::default(),
+            challenges: ChallengeIndex::default(),
+            registrations: RegistrationTable::new(config.limits.registrations),
+            sources: SourceTable::default(),
             peers: PeerTable::new(&config, hasher),
             media: MediaTable::new(&config),
             alerts: AlertBook::new(&config),
@@ -163,6 +177,11 @@ impl Engine {
                 self.note_media(key);
             }
             Body::Icmp(error) => self.handle_icmp(now, packet, &error),
+            Body::Drop(drop) => {
+                self.counters.kernel_drop_reports += 1;
+                let key = self.media.handle_drop(packet, &drop);
+                self.note_media(key);
+            }
             Body::Stream(stream) => {
                 self.counters.stream_reports += 1;
                 let key = self.media.handle_stream(now, stream);
@@ -182,8 +201,14 @@ impl Engine {
     /// When [`Engine::handle_timeout`] should be called next.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Timestamp> {
-        let tables = [self.media.poll_timeout(), self.peers.poll_timeout(), self.wires.poll_timeout()];
-        tables.into_iter().chain([self.timers.next_at(), self.alerts.poll_timeout()]).flatten().min()
+        let due = [self.timers.next_at(), self.media.poll_timeout(), self.alerts.poll_timeout()];
+        let kept = [
+            self.peers.poll_timeout(),
+            self.wires.poll_timeout(),
+            self.registrations.poll_timeout(),
+            self.sources.poll_timeout(),
+        ];
+        due.into_iter().chain(kept).flatten().min()
     }
 
     /// The next thing to tell.
@@ -211,6 +236,7 @@ impl Engine {
             if self.media.poll_timeout().is_some_and(|at| at <= self.now) {
                 self.media.handle_timeout(self.now);
             }
+            self.run_registrations(self.now);
             if self.peers.poll_timeout().is_some_and(|at| at <= self.now) {
                 let due = self.peers.handle_timeout(self.now);
                 self.judge_peers(due.into_iter().map(|key| (key, true)).collect(), None);
@@ -258,7 +284,7 @@ impl Engine {
     }
 
     /// What follows from what happened to a call: a judgement if it can matter, and its next timer.
-    fn after(&mut self, key: CallKey, events: &[Event]) {
+    pub(crate) fn after(&mut self, key: CallKey, events: &[Event]) {
         let repetitions = self.config.thresholds.no_ack_retransmissions;
         if events.iter().any(|event| event.can_matter(repetitions)) {
             self.judge(key);
@@ -271,7 +297,11 @@ impl Engine {
     }
 
     fn judge(&mut self, key: CallKey) {
-        let Some(call) = self.calls.get(key).filter(|call| call.is_call()) else { return };
+        let Some(call) = self.calls.get(key).filter(|call| call.is_judged()) else { return };
+        // The calls of a scan are the scan, not so many faulty calls.
+        if call.hops.first().is_some_and(|hop| self.sources.is_scanning(hop.a.ip())) {
+            return;
+        }
         self.counters.judgements += 1;
         let facts = CallFacts {
             now: self.now,
@@ -279,6 +309,7 @@ impl Engine {
             identity: call.identity(),
             call,
             media: &self.media,
+            answered: &self.answered,
             peers: &self.peers,
             capture: &self.capture,
         };
@@ -359,6 +390,7 @@ impl Engine {
         lost.unreadable += loss.unreadable;
         self.capture.first_lost_at.get_or_insert(now);
         self.capture.last_lost_at = Some(now);
+        self.media.note_capture_loss(now, &loss);
         let facts = HostFacts { now, config: &self.config, peers: &self.peers, capture: &self.capture };
         self.alerts.judge_host(&facts, &mut self.outputs);
     }

@@ -53,6 +53,8 @@ pub enum Body<'a> {
     Icmp(IcmpError),
     /// A fragmented datagram that never became whole. The ports of the packet are 0 where its beginning is missing.
     Incomplete(Incomplete<'a>),
+    /// Packets of one flow that this host's kernel dropped, SIP or RTP.
+    Drop(KernelDrop),
     /// The counters of one RTP stream up to `time`.
     Stream(&'a StreamCounters),
     /// The monitor itself lost packets since the last such report.
@@ -136,6 +138,41 @@ pub enum IcmpKind {
     Other,
 }
 
+/// Packets of one flow that this host's kernel dropped for one reason: a run of them, with no pause of 5 s. A later report
+/// of the run replaces an earlier one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KernelDrop {
+    /// Why, as far as it makes a difference here.
+    pub reason: DropReason,
+    /// The kernel's own name of it, such as `NETFILTER_DROP`.
+    pub name: &'static str,
+    /// Packets in the run.
+    pub count: u64,
+    /// First of them.
+    pub first_at: Timestamp,
+    /// Last of them.
+    pub last_at: Timestamp,
+}
+
+/// Why a kernel dropped packets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum DropReason {
+    /// A rule of nftables or iptables.
+    Netfilter,
+    /// No process has the port open.
+    NoSocket,
+    /// The socket's receive buffer is full: its process does not read, or not fast enough.
+    SocketReceiveBuffer,
+    /// It came by an interface that is not the way back to its source (RFC 3704).
+    ReversePathFilter,
+    /// The next hop's link-layer address could not be found.
+    Neighbour,
+    /// A checksum is wrong.
+    Checksum,
+    /// Any other loss.
+    Other,
+}
+
 /// Identity of an RTP stream: one SSRC in one direction of one flow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct StreamKey {
@@ -177,6 +214,8 @@ pub struct StreamCounters {
     pub late: u64,
     /// Sequence numbers seen more than once.
     pub duplicates: u64,
+    /// Holes in the numbering when they were first seen, each of one or more numbers; late packets may have filled some.
+    pub loss_runs: u64,
     /// Jumps of the sequence number by 3,000 or more (RFC 3550 A.1 MAX_DROPOUT): the sender restarted.
     pub restarts: u32,
     /// Longest time between two packets next to each other in time.
@@ -199,6 +238,12 @@ pub struct StreamCounters {
     pub dscp: u8,
     /// Packets in a row up to now whose payload is the same as that of the one before.
     pub same_payload: u32,
+    /// Packets in a row, after the first, with the payload type of the last one; stays at 255.
+    pub type_run: u8,
+    /// Telephone events (RFC 4733), by their timestamps: dynamic payload types with four bytes.
+    pub events: u16,
+    /// Those of which a packet with the end bit was seen.
+    pub events_ended: u16,
     /// Bytes of payload in the last packet.
     pub payload_bytes: u16,
     /// Sequence number of the last packet.

@@ -253,6 +253,44 @@ pub struct StreamRecord {
     pub ttl_max: u8,
     /// Differentiated services code point of the last packet.
     pub dscp: u8,
+    /// Intervals of 10 s that were measured; of a shorter stream all of it is one. What the monitor itself missed, pauses and
+    /// restarts of the sender are left out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub intervals: Option<u32>,
+    /// Those in which more was lost than `rtp-loss` bears (3 %).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lossy_intervals: Option<u32>,
+    /// Highest loss of an interval, percent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub loss_max_percent: Option<f64>,
+    /// Lowest MOS of an interval where it passed here (ITU-T G.107, G.107.1; buffer of 60 ms). Left out for codecs without
+    /// known impairment factors.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mos_min: Option<f64>,
+    /// Mean MOS of the intervals.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mos_mean: Option<f64>,
+    /// Mean R factor of the intervals, 0 to 100.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub r_factor: Option<f64>,
+    /// From this host to the receiver and back, by RTCP, milliseconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rtt_ms: Option<f64>,
+    /// Packets that its receiver has lost, by its last RTCP report; negative with duplicates.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub remote_lost: Option<i32>,
+    /// Share that its receiver lost since the report before, percent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub remote_loss_percent: Option<f64>,
+    /// Interarrival jitter at its receiver, by its last report, milliseconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub remote_jitter_ms: Option<f64>,
+    /// Mean MOS at its receiver, made from its reports as `mos_mean` is from packets.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub remote_mos: Option<f64>,
+    /// MOS-LQ that its receiver tells itself (RFC 3611 4.7.5).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub remote_mos_lq: Option<f64>,
     /// First packet.
     pub first_at: Timestamp,
     /// Last packet.

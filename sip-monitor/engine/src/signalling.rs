@@ -1,7 +1,7 @@
 //! From a datagram to the call it belongs to.
 
 use crate::Engine;
-use crate::call::{Call, Context, IcmpSeen, SessionKind};
+use crate::call::{Call, CallKey, Context, IcmpSeen, Referred, SessionKind};
 use crate::event::{Event, Events};
 use crate::packet::{Direction, IcmpError, Incomplete, Missing, Packet, TcpSegment};
 use crate::peer::Novelty;
@@ -181,12 +181,29 @@ impl Engine {
         if may_be_refused(seen) {
             self.flows.touch(seen.src, seen.dst, key, seen.at);
         }
+        if seen.is_request() && !repeated {
+            self.note_referral(seen, key);
+        }
         self.after(key, &events);
+        if !repeated {
+            self.note_outcome(key, seen);
+        }
+        self.note_sources(seen, repeated);
         self.judge_peers(touched, Some(key));
         if let Some(noted) = rewritten {
             self.note_wire(noted);
         }
         repeated
+    }
+
+    /// Joins a transfer that this host was asked for to the call that it makes.
+    fn note_referral(&mut self, seen: &Seen<'_, '_>, key: CallKey) {
+        let limit = self.config.limits.text_bytes;
+        let Referred::Followed(key, cseq) = self.referrals.handle_request(seen, key, limit) else { return };
+        let refers = self.calls.get_mut(key).map(|call| &mut call.refers);
+        if let Some(refer) = refers.and_then(|refers| refers.iter_mut().rfind(|refer| refer.cseq == cseq)) {
+            refer.followed = true;
+        }
     }
 }
 

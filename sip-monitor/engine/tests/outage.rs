@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use sip_monitor_engine::alert::{Alert, Status};
+use sip_monitor_engine::config::Thresholds;
 use sip_monitor_engine::packet::{Body, Direction, Packet};
 use sip_monitor_engine::{Engine, EngineConfig, Output, Timestamp};
 
@@ -19,7 +20,9 @@ struct Monitor {
 impl Monitor {
     fn new(config: EngineConfig) -> Self {
         let local = vec!["203.0.113.7".parse().unwrap()];
-        Self { engine: Engine::new(EngineConfig { local, ..config }), alerts: Vec::new(), ip_id: 0 }
+        // These trunks call as fast as they can: that is not what is looked at here.
+        let thresholds = Thresholds { invite_flood_per_second: u32::MAX, ..config.thresholds };
+        Self { engine: Engine::new(EngineConfig { local, thresholds, ..config }), alerts: Vec::new(), ip_id: 0 }
     }
 
     fn see(&mut self, time: Timestamp, src: &str, dst: &str, text: &str) {

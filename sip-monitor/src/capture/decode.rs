@@ -6,6 +6,7 @@ use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use sip_monitor_common::{
     Address, Class, Counter, Direction as Way, Fragment, IpHeader, Kind, PacketView, PortSet, RecordHeader,
     classify::{self, Seen, UDP_HEADER_BYTES},
+    drops::DropRecord,
     icmp, ip,
     limits::{MAX_PARTS, PART_BYTES},
     rtp::RtpHeader,
@@ -13,10 +14,11 @@ use sip_monitor_common::{
 };
 use sip_monitor_engine::{
     Timestamp,
-    packet::{Body, CaptureLoss, Direction, IcmpError, IcmpKind, Incomplete, Missing, Packet, TcpSegment},
+    packet::{Body, CaptureLoss, Direction, IcmpError, IcmpKind, Incomplete, KernelDrop, Missing, Packet, TcpSegment},
 };
 
 use super::{
+    drops::LossReason,
     fragment::{FragmentKey, Reassembler, Remains},
     owners::Owners,
     record::{Record, RecordView},
@@ -55,6 +57,7 @@ pub struct Decoder {
     last: Timestamp,
     /// Interface indices and their places in the list of names; empty in replay, where they are the same.
     links: Vec<(u32, u16)>,
+    drop_reasons: Vec<(u32, LossReason)>,
     undecodable: u64,
     told: CaptureLoss,
     /// Time of the first record.
@@ -93,6 +96,7 @@ impl Decoder {
             clock_offset_ns: 0,
             last: Timestamp::from_unix_ns(i64::MIN),
             links: Vec::new(),
+            drop_reasons: Vec::new(),
             undecodable: 0,
             told: CaptureLoss::default(),
             began_ns: u64::MAX,
@@ -123,6 +127,7 @@ impl Decoder {
     pub fn handle_view(&mut self, record: RecordView<'_>, sink: Sink<'_>) {
         let ktime_ns = match &record {
             RecordView::Stream(record) => record.header.ktime_ns,
+            RecordView::Drop(record) => record.header.ktime_ns,
             RecordView::Bytes { header, .. } => header.ktime_ns,
         };
         self.began_ns = self.began_ns.min(ktime_ns);
@@ -148,6 +153,7 @@ impl Decoder {
                     body: Body::Stream(&counters),
                 });
             }
+            RecordView::Drop(record) => self.handle_drops(record, sink),
             RecordView::Bytes { header, bytes } if header.len == header.total => {
                 self.handle_packet(&header, bytes, sink)
             }
@@ -157,6 +163,41 @@ impl Decoder {
                 }
             }
         }
+    }
+
+    /// The kernel's drop reasons: their numbers are its own.
+    pub fn set_drop_reasons(&mut self, reasons: Vec<(u32, LossReason)>) {
+        self.drop_reasons = reasons;
+    }
+
+    fn handle_drops(&mut self, record: &DropRecord, sink: Sink<'_>) {
+        let known = self.drop_reasons.iter().find(|(number, _)| *number == record.key.reason);
+        let Some((_, reason)) = known.copied() else { return self.undecodable += 1 };
+        let origin = self.origin(&record.header, Way::In);
+        let (src, dst) = (address(record.key.src), address(record.key.dst));
+        // Whether it was on its way in or out the addresses tell; a device is not always known any more.
+        let direction = match (self.local.contains(&src), self.local.contains(&dst)) {
+            (_, true) => Direction::In,
+            (true, false) => Direction::Out,
+            (false, false) => Direction::Transit,
+        };
+        sink(&Packet {
+            time: origin.time,
+            link: origin.link,
+            direction,
+            src: SocketAddr::new(src, record.key.src_port),
+            dst: SocketAddr::new(dst, record.key.dst_port),
+            ip_id: 0,
+            ttl: 0,
+            dscp: 0,
+            body: Body::Drop(KernelDrop {
+                reason: reason.reason,
+                name: reason.name,
+                count: record.count,
+                first_at: self.real_time(record.first_ns),
+                last_at: self.real_time(record.last_ns),
+            }),
+        });
     }
 
     /// Hands on what was seen of datagrams that did not become whole in time. Call about once a second.
@@ -274,7 +315,7 @@ impl Decoder {
             Kind::SipTcp => self.handle_tcp(origin, &ip, bytes, sink),
             Kind::Icmp => self.handle_icmp(origin, &ip, bytes, sink),
             Kind::Fragment => self.handle_fragment(header, origin, &ip, bytes, sink),
-            Kind::Stream => Err(Counter::IgnoredMalformed),
+            Kind::Stream | Kind::Drop => Err(Counter::IgnoredMalformed),
         };
         if done.is_err() {
             self.undecodable += 1;

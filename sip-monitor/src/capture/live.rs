@@ -32,7 +32,7 @@ use super::{
     batch::BatchReader,
     counters::Counters,
     decode::{Decoder, DecoderConfig},
-    netif,
+    drops, netif,
     object::{self, LoadOptions},
     record::Record,
     ring::{HOLD_BACK_NS, Merger, Rings},
@@ -159,6 +159,8 @@ pub struct Live {
     swept_at_ns: u64,
     looked_at_ns: u64,
     clock_offset_ns: i64,
+    /// Drop reasons watched, or why none.
+    drops: Result<usize, String>,
 }
 
 const SECOND_NS: u64 = 1_000_000_000;
@@ -238,8 +240,10 @@ impl Live {
             swept_at_ns: now_ns,
             looked_at_ns: now_ns,
             clock_offset_ns: real_minus_boot_ns(),
+            drops: Ok(0),
         };
         live.decoder.set_clock_offset(live.clock_offset_ns);
+        live.watch_drops();
         live.attach_missing();
         live.refresh_addresses();
         // Somebody who named an interface wants to know; of "all", those that work are watched.
@@ -473,6 +477,29 @@ impl Live {
         let links = self.watched.iter().zip(0_u16..);
         let links = links.filter_map(|(w, link)| Some((w.attachment.as_ref()?.ifindex(), link))).collect();
         self.decoder.set_links(links);
+    }
+
+    /// Asks the kernel to say why it drops packets. A kernel that cannot leaves verdicts to what packets show.
+    fn watch_drops(&mut self) {
+        match drops::watch(&mut self.ebpf) {
+            Ok(reasons) => {
+                self.drops = Ok(reasons.len());
+                self.decoder.set_drop_reasons(reasons);
+                tracing::info!("the kernel's drop reasons are watched");
+            }
+            Err(why) => {
+                tracing::warn!("no drop reasons: {why}; local drops stay unexplained");
+                self.drops = Err(why);
+            }
+        }
+    }
+
+    /// How many of the kernel's drop reasons are watched, or why none.
+    ///
+    /// # Errors
+    /// What this kernel lacks.
+    pub fn drop_reasons(&self) -> Result<usize, &str> {
+        self.drops.as_ref().copied().map_err(String::as_str)
     }
 
     fn refresh_addresses(&mut self) {

@@ -2,8 +2,10 @@
 
 pub mod attach;
 mod batch;
+mod btf;
 pub mod counters;
 pub mod decode;
+pub mod drops;
 pub mod error;
 pub mod fragment;
 pub mod live;

@@ -1,6 +1,6 @@
 //! The kernel's records, owned (replay, tests) or as they stand in a ring.
 
-use sip_monitor_common::{RecordHeader, StreamRecord};
+use sip_monitor_common::{RecordHeader, StreamRecord, drops::DropRecord};
 
 /// A record that owns its bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,6 +28,8 @@ pub enum RecordView<'a> {
     },
     /// See [`Record::Stream`].
     Stream(&'a StreamRecord),
+    /// Packets that the kernel dropped. Only a kernel knows: replay has none.
+    Drop(&'a DropRecord),
 }
 
 impl Record {
@@ -68,6 +70,7 @@ impl RecordView<'_> {
         match self {
             Self::Bytes { header, .. } => header.ktime_ns,
             Self::Stream(record) => record.header.ktime_ns,
+            Self::Drop(record) => record.header.ktime_ns,
         }
     }
 }
@@ -84,10 +87,17 @@ pub fn read_stream(item: &[u8]) -> Option<StreamRecord> {
     read(item)
 }
 
+/// Reads a report about dropped packets.
+#[must_use]
+pub fn read_drops(item: &[u8]) -> Option<DropRecord> {
+    read(item)
+}
+
 /// Plain old data: integers and arrays of integers only, `repr(C)`, without padding.
 trait Plain: Copy {}
 impl Plain for RecordHeader {}
 impl Plain for StreamRecord {}
+impl Plain for DropRecord {}
 
 fn read<T: Plain>(item: &[u8]) -> Option<T> {
     if item.len() < size_of::<T>() {

@@ -76,6 +76,10 @@ impl Merger {
                 if let Some(stream) = record::read_stream(item) {
                     each(RecordView::Stream(&stream));
                 }
+            } else if header.kind == sip_monitor_common::Kind::Drop as u8 {
+                if let Some(drops) = record::read_drops(item) {
+                    each(RecordView::Drop(&drops));
+                }
             } else if let Some(bytes) =
                 item.get(size_of_val(&header)..).and_then(|rest| rest.get(..header.len as usize))
             {

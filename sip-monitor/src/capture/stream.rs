@@ -44,6 +44,7 @@ pub(super) fn stream_counters(
         lost: state.lost(),
         late: state.late,
         duplicates: state.duplicates,
+        loss_runs: state.loss_runs,
         restarts: state.restarts,
         gap_max_ns: state.gap_max_ns,
         jitter: state.jitter.map(|j| Jitter {
@@ -60,6 +61,9 @@ pub(super) fn stream_counters(
         ttl_max: state.ttl_max,
         dscp: state.dscp,
         same_payload: state.same_payload,
+        type_run: state.type_run,
+        events: state.events,
+        events_ended: state.events_ended,
         payload_bytes: state.payload_bytes,
         last_sequence: state.last_sequence,
     }

@@ -6,15 +6,13 @@ use aya::sys::{is_map_supported, is_program_supported};
 use caps::{CapSet, Capability};
 
 use super::{Finding, Standing};
-use crate::capture::object;
+use crate::capture::{drops, object};
 use crate::cli::exit::Code;
 
 /// Lowest kernel that is aimed at.
 const FLOOR: (u32, u32) = (5, 15);
 /// tcx links.
 const TCX: (u32, u32) = (6, 6);
-/// `kfree_skb` with a reason.
-const DROP_REASONS: (u32, u32) = (5, 17);
 
 pub(super) fn findings() -> Vec<Finding> {
     let mut out = Vec::new();
@@ -60,10 +58,13 @@ pub(super) fn findings() -> Vec<Finding> {
     } else {
         Finding::new("tcx", Standing::Limited, "comes with Linux 6.6; clsact is used, whose qdisc stays behind")
     });
-    out.push(if at_least(DROP_REASONS) {
-        Finding::new("drop reasons", Standing::Good, "the kernel can say why it drops a packet")
-    } else {
-        Finding::new("drop reasons", Standing::Limited, "come with Linux 5.17; local drops stay unexplained")
+    out.push(match drops::look_at_kernel() {
+        Ok((_, reasons)) => Finding::new(
+            "drop reasons",
+            Standing::Good,
+            format!("the kernel says why it drops a packet; {} reasons are watched", reasons.len()),
+        ),
+        Err(why) => Finding::new("drop reasons", Standing::Limited, format!("{why}; local drops stay unexplained")),
     });
     out.push(if object::is_built() {
         Finding::new("kernel programs", Standing::Good, format!("built in, with {}", object::built_with()))

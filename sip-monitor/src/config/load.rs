@@ -83,6 +83,8 @@ fn check(config: &Config) -> Result<(), String> {
         ("thresholds.media_absent", config.thresholds.media_absent),
         ("thresholds.media_refused", config.thresholds.media_refused),
         ("thresholds.media_stopped", config.thresholds.media_stopped),
+        ("thresholds.hold_too_long", config.thresholds.hold_too_long),
+        ("thresholds.transfer_notify", config.thresholds.transfer_notify),
         ("thresholds.alert_window", config.thresholds.alert_window),
     ] {
         if span.0.is_zero() {
@@ -96,8 +98,11 @@ fn check(config: &Config) -> Result<(), String> {
     for (key, limit) in [
         ("capture.max_streams", capture.max_streams as usize),
         ("thresholds.no_ack_retransmissions", config.thresholds.no_ack_retransmissions as usize),
+        ("thresholds.unanswered_retransmissions", config.thresholds.unanswered_retransmissions as usize),
+        ("thresholds.invite_flood_per_second", config.thresholds.invite_flood_per_second as usize),
         ("limits.calls", limits.calls),
         ("limits.peers", limits.peers),
+        ("limits.registrations", limits.registrations),
         ("limits.streams", limits.streams),
         ("limits.transactions_per_call", limits.transactions_per_call),
         ("limits.dialogs_per_call", limits.dialogs_per_call),

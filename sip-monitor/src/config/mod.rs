@@ -103,19 +103,53 @@ pub struct Thresholds {
     pub media_refused: Span,
     /// Media that flowed and does not any more.
     pub media_stopped: Span,
+    /// `rtp-loss`: more than this lost in 10 s, percent.
+    pub rtp_loss_percent: u32,
+    /// `rtp-jitter`: more interarrival jitter than this over 10 s, milliseconds.
+    pub rtp_jitter_ms: u32,
+    /// `low-mos`: a MOS below this in two intervals of 10 s, in hundredths.
+    pub low_mos_hundredths: u32,
+    /// `low-mos` is critical below this, in hundredths.
+    pub low_mos_critical_hundredths: u32,
+    /// A request that nobody answers counts as unanswered after so many retransmissions.
+    pub unanswered_retransmissions: u32,
+    /// A call on hold for longer is forgotten.
+    pub hold_too_long: Span,
+    /// A transfer whose outcome is not told by then has failed.
+    pub transfer_notify: Span,
+    /// `invite-flood`: INVITEs of one source within a second.
+    pub invite_flood_per_second: u32,
     /// Window in which further cases of one alert to one peer are counted instead of told.
     pub alert_window: Span,
 }
 
 impl Default for Thresholds {
     fn default() -> Self {
-        let engine::Thresholds { no_ack_retransmissions, media_absent, media_refused, media_stopped, alert_window } =
-            engine::Thresholds::default();
+        let engine::Thresholds {
+            no_ack_retransmissions,
+            media_absent,
+            media_refused,
+            media_stopped,
+            quality,
+            unanswered_retransmissions,
+            hold_too_long,
+            transfer_notify,
+            invite_flood_per_second,
+            alert_window,
+        } = engine::Thresholds::default();
         Self {
             no_ack_retransmissions,
+            invite_flood_per_second,
             media_absent: Span(media_absent),
             media_refused: Span(media_refused),
             media_stopped: Span(media_stopped),
+            rtp_loss_percent: quality.loss_percent,
+            rtp_jitter_ms: quality.jitter_ms,
+            low_mos_hundredths: quality.mos_warning_hundredths,
+            low_mos_critical_hundredths: quality.mos_critical_hundredths,
+            unanswered_retransmissions,
+            hold_too_long: Span(hold_too_long),
+            transfer_notify: Span(transfer_notify),
             alert_window: Span(alert_window),
         }
     }
@@ -129,6 +163,8 @@ pub struct Limits {
     pub calls: usize,
     /// Peers at a time, besides the configured trunks.
     pub peers: usize,
+    /// Registered Contacts at a time.
+    pub registrations: usize,
     /// RTP streams at a time.
     pub streams: usize,
     /// Transactions kept for one Call-ID.
@@ -151,6 +187,7 @@ impl Default for Limits {
         Self {
             calls: limits.calls,
             peers: limits.peers,
+            registrations: limits.registrations,
             streams: limits.streams,
             transactions_per_call: limits.transactions_per_call,
             dialogs_per_call: limits.dialogs_per_call,
@@ -271,11 +308,22 @@ impl Config {
                 media_absent: self.thresholds.media_absent.0,
                 media_refused: self.thresholds.media_refused.0,
                 media_stopped: self.thresholds.media_stopped.0,
+                quality: engine::QualityThresholds {
+                    loss_percent: self.thresholds.rtp_loss_percent,
+                    jitter_ms: self.thresholds.rtp_jitter_ms,
+                    mos_warning_hundredths: self.thresholds.low_mos_hundredths,
+                    mos_critical_hundredths: self.thresholds.low_mos_critical_hundredths,
+                },
+                unanswered_retransmissions: self.thresholds.unanswered_retransmissions,
+                hold_too_long: self.thresholds.hold_too_long.0,
+                transfer_notify: self.thresholds.transfer_notify.0,
+                invite_flood_per_second: self.thresholds.invite_flood_per_second,
                 alert_window: self.thresholds.alert_window.0,
             },
             limits: engine::Limits {
                 calls: self.limits.calls,
                 peers: self.limits.peers,
+                registrations: self.limits.registrations,
                 streams: self.limits.streams,
                 transactions_per_call: self.limits.transactions_per_call,
                 dialogs_per_call: self.limits.dialogs_per_call,

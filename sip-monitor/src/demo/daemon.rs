@@ -15,7 +15,7 @@ use anyhow::{Context as _, Result, bail};
 use super::netns::Namespace;
 
 /// How long loading and attaching the programs may take on a busy machine.
-const START: Duration = Duration::from_secs(30);
+const START: Duration = Duration::from_secs(60);
 /// How long it may take to flush and detach.
 const STOP: Duration = Duration::from_secs(10);
 

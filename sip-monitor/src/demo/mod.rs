@@ -10,6 +10,7 @@ mod stage;
 mod stories;
 mod talk;
 
+use std::io::Write as _;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, anyhow};
@@ -41,40 +42,41 @@ pub fn run(slow: bool) -> Result<(), Failure> {
     let program = std::env::current_exe().context("where this program is")?;
     let daemon = Daemon::start(&stage.pair.monitored, &program, stage::INTERFACE, &["--emit", "alerts"])?;
 
-    anstream::println!(
-        "Watching {} in a private network namespace. {} calls at the same time:",
-        stage::INTERFACE,
-        stories.len()
-    );
+    let count = stories.len();
+    say(&format!("Watching {} in a private network namespace. {count} calls at the same time:", stage::INTERFACE));
     for story in &stories {
-        anstream::println!("  {:<20}{}", story.name, story.title);
+        say(&format!("  {:<20}{}", story.name, story.title));
     }
-    anstream::println!();
+    say("");
     let mut seen = Seen::default();
     let began = Instant::now();
     let played = play(&stage, &stories, |patience| {
         if let Some(line) = daemon.next_line(patience) {
-            anstream::println!("{}", seen.take(&line.text, &stories, line.at.duration_since(began)));
+            say(&seen.take(&line.text, &stories, line.at.duration_since(began)));
         }
     });
     let (rest, log) = daemon.stop()?;
     for line in rest {
-        anstream::println!("{}", seen.take(&line.text, &stories, line.at.duration_since(began)));
+        say(&seen.take(&line.text, &stories, line.at.duration_since(began)));
     }
     drop(stage);
     played?;
 
     let (table, good) = seen.verdict(&stories);
-    anstream::println!("{table}");
+    say(&table);
     if !good {
-        anstream::eprint!("{log}");
+        // Lost where nobody reads errors either.
+        let _ = std::io::stderr().write_all(log.as_bytes());
         return Err(Failure::new(Code::Software, "other alerts came than expected"));
     }
-    anstream::println!(
-        "Every fault was found with its cause, and the good call raised nothing. {:.1} s.",
-        began.elapsed().as_secs_f64()
-    );
+    let seconds = began.elapsed().as_secs_f64();
+    say(&format!("Every fault was found with its cause, and the good call raised nothing. {seconds:.1} s."));
     Ok(())
+}
+
+/// Prints a line. A reader that went away (`| head`) must not keep us from removing the namespaces.
+fn say(text: &str) {
+    let _ = writeln!(anstream::stdout(), "{text}");
 }
 
 /// Plays all stories at once and calls `watch` until they are over and a little longer.

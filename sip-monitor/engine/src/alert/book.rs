@@ -118,7 +118,7 @@ impl AlertBook {
             Asks::Source(ask) => ask(facts),
             Asks::Call(_) | Asks::Peer(_) | Asks::Registration(_) | Asks::Wire(_) | Asks::Host(_) => None,
         });
-        let case = Case { subject: Subject::Source(facts.addr), now: facts.now, call: None, peers: facts.peers };
+        let case = Case { subject: Subject::Source(facts.source.addr), now: facts.now, call: None, peers: facts.peers };
         self.settle(case, facts.capture, findings, out);
     }
 

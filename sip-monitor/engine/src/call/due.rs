@@ -30,7 +30,8 @@ impl Call {
         let transactions = self.transactions.iter().filter_map(|t| t.due(timers)).map(|(at, _)| at);
         let answers = self.answers.iter().filter_map(|a| a.due(config));
         let challenge = self.unanswered_challenge().map(|at| at + timers.give_up());
-        transactions.chain(answers).chain(challenge).chain(media).fold(self.free_at(timers), Timestamp::min)
+        let look = self.next_look(config, now);
+        transactions.chain(answers).chain(challenge).chain(media).chain(look).fold(self.free_at(timers), Timestamp::min)
     }
 
     /// Runs what is due at `now`. Returns whether the call is to be freed.
@@ -70,6 +71,11 @@ impl Call {
                 self.clock.media = None;
                 ctx.events.push(Event::Media);
             }
+            self.clock.watched = now;
+        }
+        // A call is woken up to a millisecond after what it asked for.
+        if self.next_look(config, now - Duration::from_millis(2)).is_some_and(|at| at <= now) {
+            ctx.events.push(Event::Noted);
         }
         self.free_at(timers) <= now
     }
@@ -81,7 +87,8 @@ impl Call {
         }
         let is_due = (self.answered_at.is_some() || self.adopted) && self.ended_at.is_none();
         let next = if is_due { self.media.next_check(media, config, now) } else { None };
-        *self.clock.media.insert(next.unwrap_or(Timestamp::MAX))
+        let watch = if self.ended_at.is_none() { self.media.next_watch(media, self.clock.watched) } else { None };
+        *self.clock.media.insert(next.into_iter().chain(watch).min().unwrap_or(Timestamp::MAX))
     }
 
     /// Every INVITE that is left ended by timer B.

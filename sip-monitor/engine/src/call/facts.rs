@@ -4,7 +4,7 @@ use core::net::SocketAddr;
 
 use smallvec::SmallVec;
 
-use crate::call::{CallKey, Hop, HopView};
+use crate::call::{Attempt, CallKey, DtmfInfo, Hold, Hop, HopView, IntervalRefused, Refusal, Returned, SessionTimer};
 use crate::diagnosis::CallIdentity;
 use crate::dialog::{Answer, Contact, Dialog, DialogState};
 use crate::media::MediaSession;
@@ -91,14 +91,30 @@ pub struct Call {
     pub limit: Option<Box<LimitSeen>>,
     /// REFERs in it.
     pub refers: Vec<Refer>,
+    /// Refusals of the initial INVITE on the hop nearest to the caller, challenges among them, in order.
+    pub refusals: Vec<Refusal>,
+    /// What the last attempt of the initial INVITE carried beyond From and To; `None` where that is nothing.
+    pub attempt: Option<Box<Attempt>>,
+    /// The challenge was answered in another call: same nonce, another Call-ID.
+    pub challenge_answered_elsewhere: bool,
     /// Contact of the initial INVITE: where requests to the caller must go.
     pub caller_contact: Option<Contact>,
     /// Session timer (RFC 4028) as negotiated last, seconds.
     pub session_interval_s: Option<u32>,
+    /// The session timer in force, and who refreshes it.
+    pub session_timer: Option<SessionTimer>,
+    /// Intervals that were refused with 422; the first 8.
+    pub intervals_refused: Vec<IntervalRefused>,
+    /// The hold it is in, or was in when it ended.
+    pub hold: Option<Hold>,
+    /// A request of it that came back to this host.
+    pub returned: Option<Box<Returned>>,
     /// The registration, where it is one.
     pub registration: Option<Box<Registration>>,
     /// What offers and answers agreed on.
     pub media: MediaSession,
+    /// DTMF in INFO requests.
+    pub dtmf: DtmfInfo,
     pub(crate) clock: CallClock,
 }
 
@@ -111,6 +127,8 @@ pub(crate) struct CallClock {
     pub armed: Timestamp,
     /// When media is to be looked at by time alone, as of the last look; `None` where that is to be asked anew.
     pub media: Option<Timestamp>,
+    /// The last look at what time alone brings about.
+    pub watched: Timestamp,
 }
 
 /// The BYE or CANCEL that ended a call.
@@ -177,6 +195,12 @@ pub struct Refer {
     pub code: Option<u16>,
     /// Last status that a NOTIFY told (message/sipfrag).
     pub notified: Option<(Timestamp, u16)>,
+    /// No NOTIFY is due: Refer-Sub: false (RFC 4488), or `nosub` is required (RFC 7614).
+    pub no_subscription: bool,
+    /// The way it went, first seen.
+    pub path: Path,
+    /// A call to its target was seen to leave this host, or whether one did could not be watched.
+    pub followed: bool,
 }
 
 impl Call {

@@ -1,20 +1,32 @@
 //! What a person calls a call: everything under one Call-ID. Facts without opinion.
 //!
 //! [`facts`] says what is known, [`request`], [`response`] and [`ack`] take messages in, [`progress`] moves the state,
-//! [`due`] runs the timers, [`record`] writes the result. [`table`] holds all calls of the engine.
+//! [`due`] runs the timers, [`watch`] says when time alone is worth a look, [`hold`], [`routing`] and [`session_timer`] keep
+//! what their names say, [`record`] writes the result. [`table`] holds all calls of the engine.
 
 mod ack;
+mod dtmf;
 mod due;
 mod facts;
+mod hold;
 mod hop;
+mod known;
+pub mod number;
+mod outcome;
 mod progress;
 mod record;
+mod referral;
+mod refusal;
+mod registered;
 mod registrar;
 mod request;
 mod response;
+mod routing;
+mod session_timer;
 mod table;
 #[cfg(test)]
 mod tests;
+mod watch;
 
 use foldhash::fast::RandomState;
 
@@ -23,10 +35,21 @@ use crate::counters::Counters;
 use crate::event::Events;
 use crate::media::MediaTable;
 
+pub use dtmf::DtmfInfo;
 pub(crate) use facts::CallClock;
 pub use facts::{Call, Hangup, IcmpSeen, ReasonSeen, Refer, SessionKind};
+pub use hold::Hold;
 pub use hop::{Hop, HopView};
+pub(crate) use known::ChallengeIndex;
+pub use known::{Answered, Shown};
+pub(crate) use referral::{Referrals, Referred};
+pub use refusal::{Attempt, ChallengeSeen, CredentialsSeen, Refusal};
+pub(crate) use refusal::{challenges, credentials, phrase};
+pub(crate) use routing::LOOP_ARRIVALS;
+pub use routing::Returned;
+pub use session_timer::{IntervalRefused, SessionTimer};
 pub use table::CallTable;
+pub(crate) use watch::SESSION_SLACK;
 
 /// Identity of a call inside the engine: a slot and how often it was used, so that a stale key finds nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -2,7 +2,7 @@
 
 use core::hash::BuildHasher;
 
-use crate::call::{Call, CallClock, CallKey, Context, Hangup, Hop, ReasonSeen, SessionKind};
+use crate::call::{Call, CallClock, CallKey, Context, DtmfInfo, Hangup, Hop, ReasonSeen, SessionKind};
 use crate::dialog::{Dialog, DialogState};
 use crate::event::Event;
 use crate::media::{MediaSession, SdpContext, SdpRole};
@@ -62,11 +62,19 @@ impl Call {
             legs: smallvec::SmallVec::new(),
             limit: None,
             refers: Vec::new(),
+            refusals: Vec::new(),
+            attempt: None,
+            challenge_answered_elsewhere: false,
             caller_contact: None,
             session_interval_s: None,
+            session_timer: None,
+            intervals_refused: Vec::new(),
+            hold: None,
+            returned: None,
             registration: None,
             media,
-            clock: CallClock { due: Timestamp::MAX, armed: Timestamp::MAX, media: None },
+            dtmf: DtmfInfo::default(),
+            clock: CallClock { due: Timestamp::MAX, armed: Timestamp::MAX, media: None, watched: Timestamp::ZERO },
         }
     }
 
@@ -174,6 +182,7 @@ impl Call {
         if self.ended_at.is_none() {
             self.ended_at = Some(at);
             self.media.ended(at);
+            ctx.media.call_over(self.key, at);
             self.clock.media = None;
             for answer in &mut self.answers {
                 answer.given_up_at.get_or_insert(at);
@@ -216,15 +225,7 @@ impl Call {
         self.media.handle_sdp(ctx.media, self.key, &context, &sdp);
         self.clock.media = None;
         if self.answered_at.is_some() || self.adopted {
-            self.note_hold(ctx, seen.at);
-        }
-    }
-
-    fn note_hold(&mut self, ctx: &mut Context<'_>, at: Timestamp) {
-        match (self.state, self.media.is_held()) {
-            (CallState::Confirmed, true) => self.set_state(ctx, at, CallState::Held),
-            (CallState::Held, false) => self.set_state(ctx, at, CallState::Confirmed),
-            _ => {}
+            self.note_hold(ctx, seen.at, from, role);
         }
     }
 

@@ -20,6 +20,12 @@ impl Call {
         self.kind == SessionKind::Invite
     }
 
+    /// Whether diagnoses of calls look at it: calls, and requests outside of calls but registrations and pings.
+    #[must_use]
+    pub(crate) const fn is_judged(&self) -> bool {
+        matches!(self.kind, SessionKind::Invite | SessionKind::Other)
+    }
+
     /// The call as a record.
     #[must_use]
     pub fn record(&self, redactor: &Redactor) -> CallRecord {

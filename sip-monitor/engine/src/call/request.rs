@@ -1,6 +1,7 @@
 //! Requests: the transaction each belongs to, and what it does to the call.
 
-use crate::call::{Call, Context, Refer, SessionKind};
+use crate::call::response::refer_sub_is_false;
+use crate::call::{Attempt, Call, Context, Refer, SessionKind};
 use crate::dialog::route;
 use crate::event::Event;
 use crate::media::SdpRole;
@@ -47,6 +48,11 @@ impl Call {
         let side = self.place_request(ctx, seen);
         let dialog = self.dialog_in_call(ctx, seen);
         let has_offer = self.take_request(ctx, seen, side, dialog, path);
+        let misrouted = match (seen.kind, side, dialog) {
+            (MethodKind::Bye, Some(side), Some(dialog)) => self.misrouted(ctx, seen, side, dialog),
+            _ => None,
+        };
+        self.note_return(ctx, seen);
         self.make_room_for_transaction(ctx);
         let limit = ctx.text_limit();
         let via = seen.via.as_ref();
@@ -75,6 +81,10 @@ impl Call {
             counted: false,
             has_offer,
             credentials: seen.has_credentials(),
+            max_forwards: seen.message.max_forwards(),
+            session_expires_s: seen.message.session_expires().map(|timer| timer.seconds),
+            rack: seen.message.rack().filter(|_| seen.kind == MethodKind::Prack).map(|r| (r.rseq, r.cseq.number)),
+            misrouted,
         });
     }
 
@@ -138,7 +148,10 @@ impl Call {
                 self.note_early_exchange(seen, dialog);
                 self.take_offer(ctx, seen, side)
             }
-            MethodKind::Prack => self.take_prack(ctx, seen, side, dialog),
+            MethodKind::Prack => {
+                self.note_prack(ctx, seen);
+                self.take_prack(ctx, seen, side, dialog)
+            }
             MethodKind::Bye => {
                 self.take_bye(ctx, seen, side, path);
                 false
@@ -148,7 +161,7 @@ impl Call {
                 false
             }
             MethodKind::Refer => {
-                self.take_refer(ctx, seen, side);
+                self.take_refer(ctx, seen, side, path);
                 false
             }
             MethodKind::Notify => {
@@ -159,9 +172,12 @@ impl Call {
                 self.take_register(ctx, seen);
                 false
             }
+            MethodKind::Info => {
+                self.take_info(ctx, seen, side);
+                false
+            }
             MethodKind::Ack
             | MethodKind::Options
-            | MethodKind::Info
             | MethodKind::Subscribe
             | MethodKind::Message
             | MethodKind::Publish
@@ -182,10 +198,12 @@ impl Call {
             self.caller_contact = seen.message.contact_uri().map(|uri| route::contact(uri, limit));
             self.invited_at = Some(seen.at);
             self.invite_cseq = Some(seen.cseq);
+            self.attempt = Attempt::of(seen, ctx.hasher);
             return self.set_state(ctx, seen.at, CallState::Calling);
         }
         if self.invite_cseq.is_none_or(|known| seen.cseq > known) {
             self.invite_cseq = Some(seen.cseq);
+            self.attempt = Attempt::of(seen, ctx.hasher);
             // The attempt goes on: credentials, another interval, another target (RFC 3261 8.1.3.5, 22.2).
             if self.answered_at.is_none() {
                 self.ended_at = None;
@@ -233,6 +251,15 @@ impl Call {
         true
     }
 
+    /// A PRACK that comes late ends what was said of its absence; a wrong one explains it.
+    fn note_prack(&self, ctx: &mut Context<'_>, seen: &Seen<'_, '_>) {
+        let patience = ctx.config.thresholds.unanswered_retransmissions;
+        let mut reliable = self.invites().flat_map(|t| &t.responses).filter(|r| r.rseq.is_some());
+        if seen.message.rack().is_some() && reliable.any(|r| r.sent.retransmissions() >= patience) {
+            ctx.events.push(Event::Noted);
+        }
+    }
+
     fn note_early_exchange(&mut self, seen: &Seen<'_, '_>, dialog: Option<u8>) {
         if seen.message.sdp().is_none() {
             return;
@@ -263,14 +290,26 @@ impl Call {
         }
     }
 
-    fn take_refer(&mut self, ctx: &Context<'_>, seen: &Seen<'_, '_>, side: Option<Side>) {
+    fn take_refer(&mut self, ctx: &Context<'_>, seen: &Seen<'_, '_>, side: Option<Side>, path: Path) {
         let relayed = self.refers.iter().any(|r| r.cseq == seen.cseq && r.side == side);
         if relayed || self.refers.len() >= REFERS_KEPT {
             return;
         }
         let target =
             seen.message.refer_to().map_or_else(StoredText::default, |a| StoredText::new(a.uri, ctx.text_limit()));
-        self.refers.push(Refer { at: seen.at, side, cseq: seen.cseq, target, code: None, notified: None });
+        let no_subscription = refer_sub_is_false(seen.message)
+            || seen.message.require().any(|option| option.eq_ignore_ascii_case(b"nosub"));
+        self.refers.push(Refer {
+            at: seen.at,
+            side,
+            cseq: seen.cseq,
+            target,
+            code: None,
+            notified: None,
+            no_subscription,
+            path,
+            followed: false,
+        });
     }
 
     /// A NOTIFY of a transfer carries the status line of the call that came of it (RFC 3515 2.4.5).
@@ -281,6 +320,9 @@ impl Call {
         let Some(code) = sipfrag_status(seen.message.body()) else { return };
         let Some(refer) = self.refers.last_mut() else { return };
         refer.notified = Some((seen.at, code));
+        if code >= 200 {
+            ctx.events.push(Event::Noted);
+        }
         let up = matches!(self.state, CallState::Confirmed | CallState::Held);
         if (200..300).contains(&code) && up && refer.code.is_none_or(|c| c < 300) {
             self.set_state(ctx, seen.at, CallState::Transferred);

@@ -8,7 +8,7 @@ use crate::event::Event;
 use crate::media::SdpRole;
 use crate::record::{CallState, Side};
 use crate::seen::Seen;
-use crate::sip::HeaderName;
+use crate::sip::{HeaderName, Message};
 use crate::text::StoredText;
 use crate::transaction::{MethodKind, Path, Repeats, Response, Sighting, Transaction, transaction_key, via_stack};
 
@@ -67,6 +67,7 @@ impl Call {
             transaction.responses_dropped = transaction.responses_dropped.saturating_add(1);
             ctx.counters.details_dropped += 1;
         }
+        self.note_response(ctx, seen, code, index, requester, first);
         match seen.kind {
             MethodKind::Invite => {
                 self.take_invite_response(ctx, seen, code, path, Some(index), dialog, requester, first)
@@ -124,6 +125,40 @@ impl Call {
         }
     }
 
+    /// What a response says beside its part in the call: that something is refused which a diagnosis looks at, that a
+    /// silent peer speaks after all, that a reliable provisional is sent again and again.
+    fn note_response(
+        &mut self,
+        ctx: &mut Context<'_>,
+        seen: &Seen<'_, '_>,
+        code: u16,
+        index: usize,
+        requester: Option<Side>,
+        first: bool,
+    ) {
+        let patience = ctx.config.thresholds.unanswered_retransmissions;
+        let Some(transaction) = self.transactions.get(index) else { return };
+        if !first {
+            let again = transaction.responses.iter().find(|r| r.code == code && r.rseq.is_some());
+            if code < 200 && again.is_some_and(|r| r.sent.retransmissions() >= patience) {
+                ctx.events.push(Event::Noted);
+            }
+            return;
+        }
+        let speaks_late = transaction.sent.retransmissions() >= patience || transaction.timed_out.is_some();
+        let refused = match seen.kind {
+            MethodKind::Bye | MethodKind::Refer => code >= 300,
+            _ => matches!(code, 422 | 482 | 483 | 491),
+        };
+        let asked_s = transaction.session_expires_s;
+        if speaks_late || refused || transaction.cancelled_at.is_some() {
+            ctx.events.push(Event::Noted);
+        }
+        if code == 422 {
+            self.note_interval_refused(seen, asked_s, requester);
+        }
+    }
+
     fn note_ringing(&mut self, ctx: &mut Context<'_>, seen: &Seen<'_, '_>) {
         match self.state {
             CallState::Calling | CallState::Ringing if seen.message.sdp().is_some() => {
@@ -167,11 +202,14 @@ impl Call {
             let role = if had_offer { SdpRole::Answer } else { SdpRole::Offer };
             self.take_sdp(ctx, seen, side, role, true);
         }
+        if first && initial && self.media.unfit_answer().is_some() {
+            ctx.events.push(Event::AnswerUnfit);
+        }
         if first && !initial {
             ctx.events.push(Event::Renegotiated);
         }
-        if let Some(interval) = seen.message.session_expires() {
-            self.session_interval_s = Some(interval.seconds);
+        if first {
+            self.note_session_timer(seen, side.other());
         }
         self.note_answer(ctx, seen, code, path, index, dialog, side, initial);
     }
@@ -338,6 +376,7 @@ impl Call {
             dialog.state = DialogState::Terminated;
             dialog.terminated_at = Some(seen.at);
         }
+        self.note_refusal(ctx, seen, code, path);
         match code {
             // The caller may go on with credentials, with another interval, or to another target: see `due`.
             300..=399 | 401 | 407 | 422 => {}
@@ -367,8 +406,8 @@ impl Call {
                     if seen.kind == MethodKind::Update {
                         self.refresh_target(ctx, seen, Some(requester.other()), dialog);
                     }
-                    if let Some(interval) = seen.message.session_expires() {
-                        self.session_interval_s = Some(interval.seconds);
+                    if seen.kind == MethodKind::Update {
+                        self.note_session_timer(seen, requester);
                     }
                     if had_offer {
                         self.take_sdp(ctx, seen, requester.other(), SdpRole::Answer, false);
@@ -381,10 +420,20 @@ impl Call {
             MethodKind::Refer if code >= 200 => {
                 if let Some(refer) = self.refers.iter_mut().rfind(|r| r.cseq == seen.cseq) {
                     refer.code = Some(code);
+                    refer.no_subscription |= refer_sub_is_false(seen.message);
                 }
             }
+            MethodKind::Info => self.take_info_response(ctx, seen, code, requester),
+            // The other end may have forgotten the dialog: media that stopped before is looked at again.
+            MethodKind::Bye if matches!(code, 408 | 481) => ctx.events.push(Event::Media),
             MethodKind::Register if code >= 200 => self.take_register_response(seen, code, index),
             _ => {}
         }
     }
+}
+
+/// The receiver of a REFER will not tell how it ends (RFC 4488 4).
+pub(crate) fn refer_sub_is_false(message: &Message<'_>) -> bool {
+    let mut values = message.headers_named(b"Refer-Sub");
+    values.any(|value| value.trim_ascii().get(..5).is_some_and(|word| word.eq_ignore_ascii_case(b"false")))
 }

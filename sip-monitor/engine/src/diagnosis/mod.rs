@@ -4,18 +4,23 @@
 //! To add one: write the file, write its scenario (`tests/scenarios/CODE.md`, each cause with one case that fires and one
 //! look-alike that stays quiet), run `cargo xtask codegen`.
 
+mod bound;
 pub mod catalogue;
 mod missing_media;
 mod peer_view;
+mod phrase;
+mod refused;
+mod requests;
 mod subject;
 mod unacknowledged;
+mod voice;
 
 use std::borrow::Cow;
 
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::call::Call;
+use crate::call::{Answered, Call};
 use crate::config::EngineConfig;
 use crate::media::MediaTable;
 use crate::peer::PeerTable;
@@ -162,10 +167,29 @@ pub struct CallFacts<'a> {
     pub call: &'a Call,
     /// Streams, for those joined to the call.
     pub media: &'a MediaTable,
+    /// Who answered calls since start.
+    pub answered: &'a Answered,
     /// What was measured of the peers it goes through.
     pub peers: &'a PeerTable,
     /// What the monitor missed.
     pub capture: &'a CaptureFacts,
+}
+
+impl CallFacts<'_> {
+    /// The signalling peer nearest to a side: the end of that hop that is not this host.
+    #[must_use]
+    pub fn peer(&self, side: Side) -> Option<core::net::SocketAddr> {
+        let hops = &self.call.hops;
+        let hop = match side {
+            Side::Caller => hops.first()?,
+            Side::Callee => hops.last()?,
+        };
+        Some(match (self.media.is_local(hop.a.ip()), self.media.is_local(hop.b.ip()), side) {
+            (true, false, _) => hop.b,
+            (false, true, _) | (_, _, Side::Caller) => hop.a,
+            (_, _, Side::Callee) => hop.b,
+        })
+    }
 }
 
 /// What names a call in an alert, as sent: masking is done where the alert is made.

@@ -6,7 +6,8 @@ use super::{CallIdentity, CaptureFacts};
 use crate::call::CallKey;
 use crate::config::EngineConfig;
 use crate::peer::{Peer, PeerKey, PeerTable};
-use crate::registration::Registration;
+use crate::registration::Binding;
+use crate::source::Source;
 use crate::time::Timestamp;
 use crate::wire::{Wire, WireKey};
 
@@ -51,7 +52,9 @@ pub struct RegistrationFacts<'a> {
     /// Settings.
     pub config: &'a EngineConfig,
     /// The registration.
-    pub registration: &'a Registration,
+    pub binding: &'a Binding,
+    /// Its source scans: what becomes of single users is part of that.
+    pub scanning: bool,
     /// For the name of the registrar's trunk.
     pub peers: &'a PeerTable,
     /// What the monitor missed.
@@ -64,8 +67,8 @@ pub struct SourceFacts<'a> {
     pub now: Timestamp,
     /// Settings.
     pub config: &'a EngineConfig,
-    /// The address.
-    pub addr: IpAddr,
+    /// The source.
+    pub source: &'a Source,
     /// For the name of its trunk.
     pub peers: &'a PeerTable,
     /// What the monitor missed.

@@ -3,6 +3,7 @@
 use core::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
+use crate::media::Keying;
 use crate::sdp::{Direction, Media, MediaKind};
 
 /// How many candidates of one m-line are kept.
@@ -46,6 +47,12 @@ pub struct Description {
     pub rtp: bool,
     /// Its RTP is encrypted.
     pub secure: bool,
+    /// How its keys are to be made.
+    pub keying: Keying,
+    /// Resources are to be reserved first (RFC 3312): media follows later than its SDP.
+    pub preconditions: bool,
+    /// Its writer neither sends nor takes RTCP: `a=rtcp:0`, or no bandwidth for it (RFC 3556 2).
+    pub rtcp_off: bool,
     /// It is T.38.
     pub t38: bool,
 }
@@ -81,6 +88,10 @@ impl Description {
             ptime_ms: media.ptime_ms(),
             rtp: media.is_rtp(),
             secure: media.is_secure(),
+            keying: Keying::from_sdp(media),
+            preconditions: media.attribute("curr").is_some() || media.attribute("des").is_some(),
+            rtcp_off: media.rtcp().is_some_and(|rtcp| rtcp.port == 0)
+                || (media.bandwidth(b"RR") == Some(0) && media.bandwidth(b"RS") == Some(0)),
             t38: media.is_t38(),
         }
     }

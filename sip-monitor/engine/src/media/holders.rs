@@ -46,6 +46,8 @@ pub(super) struct CallMedia {
     pub call_id: Arc<str>,
     pub refusals: Vec<Refusal>,
     pub rtcp: Vec<RtcpSource>,
+    /// When the call ended, where it has and is still kept.
+    pub over_at: Option<Timestamp>,
     /// When the call was last handed out to be judged, for media towards caller and callee.
     pub judged: [Option<Timestamp>; 2],
     endpoints: Vec<SocketAddr>,
@@ -78,6 +80,7 @@ impl Holders {
             call_id: call_id.into(),
             refusals: Vec::new(),
             rtcp: Vec::new(),
+            over_at: None,
             judged: [None; 2],
             endpoints: Vec::new(),
         });

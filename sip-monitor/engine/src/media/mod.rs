@@ -10,20 +10,37 @@ use crate::packet::Direction;
 use crate::record::Side;
 use crate::time::Timestamp;
 
+mod agreed;
 mod description;
+mod fax;
 pub mod flow;
 mod holders;
+mod keying;
+mod listen;
+mod negotiated;
+mod payload;
+mod reception;
+mod round_trip;
 mod session;
 mod store;
 mod stream;
 mod table;
+mod watch;
 mod witness;
 
+pub use agreed::AgreedAudio;
 pub use description::{CodecName, Description};
+pub use fax::FaxSwitch;
+pub use keying::{Keying, Setup};
+pub use negotiated::{Misfit, Unfit, names};
+pub use payload::{AFTER_END, CONSTANT_FOR, DSCP_EF, PayloadHistory};
+pub use reception::Reception;
+pub use round_trip::{RoundTrip, SentReports};
 pub use session::MediaSession;
-pub use stream::{Owner, Reception, Stream};
+pub use stream::{Heard, Owner, Stream};
 pub use table::MediaTable;
-pub use witness::{Refusal, RtcpSource};
+pub use watch::{EARLY_MEDIA, FAX_START, RTCP_MISSING, RtcpSilence, SOURCE_SETTLED, ZOMBIE};
+pub use witness::{Refusal, RtcpSource, per_second};
 
 /// What an SDP is in the exchange of RFC 3264.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use smallvec::SmallVec;
 
 use crate::call::CallKey;
+use crate::media::fax::{FaxSwitch, offers_fax};
 use crate::media::holders::Place;
 use crate::media::{Description, MediaTable, SdpContext, SdpRole};
 use crate::record::{MediaRecord, Side};
@@ -26,6 +27,9 @@ pub struct MediaSession {
     pub(super) key: Option<CallKey>,
     pub(super) legs: SmallVec<[Leg; 1]>,
     pub(super) confirmed_at: Option<Timestamp>,
+    /// Payload types that caller and callee ever announced, one bit each.
+    pub(super) announced_types: [u128; 2],
+    pub(super) fax: Option<Box<FaxSwitch>>,
     ended_at: Option<Timestamp>,
 }
 
@@ -37,7 +41,7 @@ pub(super) struct Leg {
     /// m-lines as agreed on last.
     pub lines: Vec<Line>,
     /// The last offer, until it is rejected.
-    offer: Option<Offer>,
+    pub offer: Option<Offer>,
     /// What was in force before the last offer was answered, in case it is rejected after all.
     previous: Option<Vec<Line>>,
     /// Answers in provisional responses, by dialog.
@@ -46,13 +50,13 @@ pub(super) struct Leg {
     touched_at: Timestamp,
 }
 
-type Lines = Vec<Arc<Description>>;
+pub(super) type Lines = Vec<Arc<Description>>;
 
 #[derive(Clone, Debug)]
-struct Offer {
-    from: Side,
+pub(super) struct Offer {
+    pub from: Side,
     at: Timestamp,
-    lines: Lines,
+    pub lines: Lines,
     answered: bool,
 }
 
@@ -103,6 +107,10 @@ impl MediaSession {
             Arc::new(line)
         };
         let lines: Lines = sdp.media().take(MAX_LINES).map(describe).collect();
+        for codec in lines.iter().flat_map(|line| line.codecs.iter()).filter(|c| c.payload_type < 128) {
+            self.announced_types[context.from as usize] |= 1 << codec.payload_type;
+        }
+        self.note_fax(context, &lines);
         hold_endpoints(table, key, context, &lines);
         let hop = match context.from {
             Side::Caller => (context.src, context.dst),
@@ -134,6 +142,11 @@ impl MediaSession {
             .position(|leg| between(leg) && pending(leg))
             .or_else(|| self.legs.iter().position(|leg| pending(leg) && same_hosts(leg.hop, src, dst)));
         let Some(leg) = found.and_then(|index| self.legs.get_mut(index)) else { return };
+        if leg.offer.as_ref().is_some_and(|o| offers_fax(&o.lines))
+            && let Some(fax) = self.fax.as_mut().filter(|fax| fax.offerer == offerer)
+        {
+            fax.refuse(at);
+        }
         leg.offer = None;
         leg.early.clear();
         if let Some(previous) = leg.previous.take() {
@@ -235,6 +248,11 @@ impl MediaSession {
 }
 
 impl Leg {
+    /// Who made the last offer.
+    pub fn offerer(&self) -> Option<Side> {
+        self.offer.as_ref().map(|o| o.from)
+    }
+
     fn handle_answer(&mut self, context: &SdpContext<'_>, lines: Lines) {
         if self.offer.as_ref().is_none_or(|o| o.from == context.from) {
             return;

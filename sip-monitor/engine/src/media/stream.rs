@@ -4,10 +4,12 @@ use core::time::Duration;
 use std::sync::Arc;
 
 use crate::call::CallKey;
-use crate::media::CodecName;
+use crate::config::QualityThresholds;
+use crate::media::{CodecName, PayloadHistory, Reception};
 use crate::packet::{CLOCK_RATES_HZ, Direction, Jitter, StreamCounters};
+use crate::quality::{History, Interval, Meter, codec_quality};
 use crate::record::{Side, StreamRecord};
-use crate::rtp::{ReportBlock, static_payload};
+use crate::rtp::static_payload;
 use crate::time::Timestamp;
 
 /// After such a silence a call is worth another look.
@@ -30,6 +32,18 @@ pub struct Stream {
     pub burst_at: Timestamp,
     /// What its receiver said of it last, by RTCP.
     pub reception: Option<Box<Reception>>,
+    /// What its payloads showed.
+    pub payload: PayloadHistory,
+    /// How good it was where it was counted, interval by interval; `None` until it is RTP beyond doubt.
+    pub heard: Option<Box<Heard>>,
+}
+
+/// The quality of a stream as its packets show it.
+#[derive(Clone, Debug)]
+pub struct Heard {
+    pub(super) meter: Meter,
+    /// Its intervals.
+    pub history: History,
 }
 
 /// The call a stream belongs to.
@@ -47,24 +61,15 @@ pub struct Owner {
     pub released: bool,
 }
 
-/// What RTCP said of a stream.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Reception {
-    /// When the last report came.
-    pub at: Timestamp,
-    /// The report.
-    pub block: ReportBlock,
-    /// Since when its highest sequence number stands still.
-    pub frozen_since: Timestamp,
-    /// Reports so far.
-    pub reports: u32,
-}
-
 impl Stream {
     /// A stream at its first report.
     #[must_use]
     pub fn new(counters: StreamCounters) -> Self {
-        Self { counters, owner: None, burst_at: counters.first_at, reception: None }
+        let payload = PayloadHistory::new(&counters);
+        let mut stream =
+            Self { counters, owner: None, burst_at: counters.first_at, reception: None, payload, heard: None };
+        stream.listen();
+        stream
     }
 
     /// Takes the next report. Returns whether it began to count, or came back after a silence.
@@ -74,18 +79,51 @@ impl Stream {
         if silent >= RESTART {
             self.burst_at = counters.last_at;
         }
+        let tells_more = self.payload.update(&self.counters, counters);
         self.counters = *counters;
-        counts_now || silent >= PAUSE
+        self.listen();
+        counts_now || silent >= PAUSE || tells_more
     }
 
-    /// Takes what a receiver says of it.
-    pub fn handle_report(&mut self, at: Timestamp, block: ReportBlock) {
-        let (frozen_since, reports) = match &self.reception {
-            Some(r) if r.block.highest_sequence == block.highest_sequence => (r.frozen_since, r.reports),
-            Some(r) => (at, r.reports),
-            None => (at, 0),
-        };
-        self.reception = Some(Box::new(Reception { at, block, frozen_since, reports: reports.saturating_add(1) }));
+    /// Begins to measure it once it is RTP beyond doubt.
+    fn listen(&mut self) {
+        if self.counters.in_sequence && self.heard.is_none() {
+            let meter = Meter::new(&self.counters);
+            self.heard = Some(Box::new(Heard { meter, history: History::default() }));
+        }
+    }
+
+    /// Measures the last report; returns the interval that it completes. `missed_at`: when the monitor itself last missed
+    /// packets.
+    pub(super) fn measure(&mut self, missed_at: Option<Timestamp>) -> Option<Interval> {
+        let slot = self.known_clock_rate_hz().map(|rate| nearest_candidate(rate).1);
+        self.heard.as_mut()?.meter.take(&self.counters, slot, missed_at)
+    }
+
+    /// Rates an interval of it and puts it on record.
+    pub(super) fn hear(&mut self, mut interval: Interval, path: Option<Duration>, lossy_percent: f64) {
+        interval.rate(self.codec_name().and_then(codec_quality), path);
+        if let Some(heard) = &mut self.heard {
+            heard.history.push(interval, lossy_percent);
+        }
+    }
+
+    /// Encoding name of what it is mainly made of, where it is known.
+    #[must_use]
+    pub fn codec_name(&self) -> Option<&str> {
+        self.codec(self.main_payload_type()).map(|(name, _)| name)
+    }
+
+    /// The clock rate where SDP or RFC 3551 tells it.
+    #[must_use]
+    pub fn known_clock_rate_hz(&self) -> Option<u32> {
+        self.codec(self.main_payload_type()).map(|(_, rate)| rate)
+    }
+
+    /// Whether its receiver says that none of it arrives.
+    #[must_use]
+    pub fn is_unheard(&self) -> bool {
+        self.reception.as_ref().is_some_and(|r| r.hears_nothing())
     }
 
     /// The call it belongs to, while that is up.
@@ -111,7 +149,7 @@ impl Stream {
     }
 
     /// Whether a payload type carries no voice of its own: comfort noise or telephone-event.
-    fn is_accessory(&self, payload_type: u8) -> bool {
+    pub(super) fn is_accessory(&self, payload_type: u8) -> bool {
         self.codec(payload_type)
             .is_some_and(|(name, _)| name.eq_ignore_ascii_case("CN") || name.eq_ignore_ascii_case("telephone-event"))
     }
@@ -138,7 +176,7 @@ impl Stream {
     /// The clock rate: by SDP, else by RFC 3551, else the candidate nearest to what the timestamps advanced by.
     #[must_use]
     pub fn clock_rate_hz(&self) -> u32 {
-        self.codec(self.main_payload_type()).map_or_else(|| self.estimated_clock_rate_hz(), |(_, rate)| rate)
+        self.known_clock_rate_hz().unwrap_or_else(|| self.estimated_clock_rate_hz())
     }
 
     fn estimated_clock_rate_hz(&self) -> u32 {
@@ -164,11 +202,28 @@ impl Stream {
         self.counters.in_sequence || self.owner.is_some()
     }
 
+    /// Its intervals; one that ended before its first interval did is one by itself. `None` where there was none.
+    fn whole_history(&self) -> Option<History> {
+        let heard = self.heard.as_ref()?;
+        if heard.history.count() > 0 {
+            return Some(heard.history.clone());
+        }
+        let slot = self.known_clock_rate_hz().map(|rate| nearest_candidate(rate).1);
+        let mut interval = heard.meter.rest(slot)?;
+        interval.rate(self.codec_name().and_then(codec_quality), None);
+        let mut history = History::default();
+        history.push(interval, f64::from(QualityThresholds::default().loss_percent));
+        Some(history)
+    }
+
     /// Its record.
     #[must_use]
     pub fn record(&self) -> StreamRecord {
         let c = &self.counters;
         let jitter = self.jitter();
+        let history = self.whole_history();
+        let rating = history.as_ref().and_then(History::rating);
+        let remote = self.reception.as_deref();
         StreamRecord {
             schema: 1,
             call_id: self.owner.as_ref().map(|o| o.call_id.to_string()),
@@ -197,10 +252,29 @@ impl Stream {
             ttl_min: c.ttl_min,
             ttl_max: c.ttl_max,
             dscp: c.dscp,
+            intervals: history.as_ref().map(History::count),
+            lossy_intervals: history.as_ref().map(History::lossy),
+            loss_max_percent: history.as_ref().map(|h| hundredths(h.worst_loss_percent())),
+            mos_min: rating.map(|r| hundredths(r.mos_min)),
+            mos_mean: rating.map(|r| hundredths(r.mos_mean)),
+            r_factor: rating.map(|r| hundredths(r.r_mean)),
+            rtt_ms: remote.and_then(|r| r.round_trip).map(|t| hundredths(t.as_secs_f64() * 1e3)),
+            remote_lost: remote.map(|r| r.block.cumulative_lost),
+            remote_loss_percent: remote.map(|r| hundredths(f64::from(r.block.fraction_lost) * 100.0 / 256.0)),
+            remote_jitter_ms: remote
+                .zip(self.known_clock_rate_hz())
+                .map(|(r, rate)| hundredths(f64::from(r.block.jitter_rtp_units) * 1e3 / f64::from(rate.max(1)))),
+            remote_mos: remote.and_then(|r| r.history.rating()).map(|r| hundredths(r.mos_mean)),
+            remote_mos_lq: remote.and_then(|r| r.voip?.mos_lq_tenths).map(|tenths| f64::from(tenths) / 10.0),
             first_at: c.first_at,
             last_at: c.last_at,
         }
     }
+}
+
+/// Two decimals.
+fn hundredths(value: f64) -> f64 {
+    (value * 100.0).round() / 100.0
 }
 
 /// The candidate rate nearest to `rate_hz` by ratio, and its slot.

@@ -8,15 +8,15 @@ use std::sync::Arc;
 use smallvec::SmallVec;
 
 use crate::call::CallKey;
-use crate::config::{EngineConfig, MediaSight};
+use crate::config::{EngineConfig, MediaSight, QualityThresholds};
 use crate::media::CodecName;
 use crate::media::holders::{Holders, Place};
+use crate::media::payload::{AFTER_END, Turn};
 use crate::media::store::{StreamId, StreamStore};
 use crate::media::stream::{Owner, Stream};
 use crate::media::witness::{Refusal, RtcpSource};
-use crate::packet::{IcmpError, IcmpKind, Packet, StreamCounters};
+use crate::packet::{IcmpError, IcmpKind, KernelDrop, Packet, StreamCounters};
 use crate::record::{Side, StreamRecord};
-use crate::rtp::{ReportBlock, Rtcp};
 use crate::time::Timestamp;
 
 /// How often streams that ended are looked for.
@@ -28,7 +28,7 @@ const RELEASED_IDLE: Duration = Duration::from_secs(5);
 /// A stream that began before its SDP was seen belongs to it if it was heard so lately.
 const EARLY_STREAM: Duration = Duration::from_secs(5);
 /// Flows with ICMP errors, and RTCP senders, kept for one call.
-const MAX_WITNESSES: usize = 16;
+pub(super) const MAX_WITNESSES: usize = 16;
 /// A call is not judged again for the same direction within this time.
 const JUDGE_EVERY: Duration = Duration::from_millis(200);
 
@@ -37,11 +37,14 @@ const JUDGE_EVERY: Duration = Duration::from_millis(200);
 pub struct MediaTable {
     local: Vec<IpAddr>,
     sight: MediaSight,
-    streams: StreamStore,
-    holders: Holders,
+    pub(super) streams: StreamStore,
+    pub(super) holders: Holders,
     records: VecDeque<StreamRecord>,
     keep_records: bool,
     next_sweep: Option<Timestamp>,
+    /// When the monitor itself last missed media.
+    pub(super) missed_at: Option<Timestamp>,
+    pub(super) quality: QualityThresholds,
 }
 
 impl Default for MediaTable {
@@ -62,6 +65,8 @@ impl MediaTable {
             records: VecDeque::new(),
             keep_records: config.emit.streams,
             next_sweep: None,
+            missed_at: None,
+            quality: config.thresholds.quality,
         }
     }
 
@@ -70,6 +75,7 @@ impl MediaTable {
         self.local.clone_from(&config.local);
         self.sight = config.media_sight;
         self.keep_records = config.emit.streams;
+        self.quality = config.thresholds.quality;
     }
 
     /// Takes a report about a stream. Returns the call to be judged again: where the stream counts for the first time, or
@@ -83,11 +89,42 @@ impl MediaTable {
             return if counters.in_sequence { self.call_to_judge(now, id) } else { None };
         };
         let stream = self.streams.get_mut(id)?;
+        let turn = Turn::between(&stream.counters, counters);
         let changed = stream.update(counters);
         if stream.owner.is_none() {
             self.join(id);
         }
-        if changed { self.call_to_judge(now, id) } else { None }
+        let is_worth_a_look = changed || self.is_odd(id, turn) || self.outlives_its_call(id);
+        let measured = self.measure(id);
+        if is_worth_a_look { self.call_to_judge(now, id).or(measured) } else { measured }
+    }
+
+    /// The call is over: what flows on is of interest.
+    pub(crate) fn call_over(&mut self, call: CallKey, at: Timestamp) {
+        if let Some(media) = self.holders.call_mut(call) {
+            media.over_at = Some(at);
+        }
+    }
+
+    fn outlives_its_call(&self, id: StreamId) -> bool {
+        let Some(stream) = self.streams.get(id) else { return false };
+        let over_at = stream.call().and_then(|call| self.holders.call(call)?.over_at);
+        over_at.is_some_and(|at| stream.counters.last_at.since(at) >= AFTER_END)
+    }
+
+    /// Whether a report shows what most streams never show.
+    fn is_odd(&self, id: StreamId, turn: Turn) -> bool {
+        let Some((stream, owner)) = self.streams.get(id).and_then(|s| Some((s, s.owner.as_ref()?))) else {
+            return false;
+        };
+        let source_is_known = || self.holders.at(stream.counters.key.src).any(|h| h.call == owner.call);
+        let key = &stream.counters.key;
+        let follows_another =
+            || self.streams_from(key.src).any(|s| s.counters.key.dst == key.dst && s.counters.key.ssrc != key.ssrc);
+        turn.is_jump()
+            || (turn.has_event && !stream.may_carry_events())
+            || (turn.settles
+                && (stream.is_oddly_marked() || !stream.is_of_known_type() || !source_is_known() || follows_another()))
     }
 
     /// Takes an ICMP error that quotes a UDP flow. Returns the call whose media was refused.
@@ -97,9 +134,6 @@ impl MediaTable {
             return None;
         }
         let (src, dst) = (error.quoted_src, error.quoted_dst);
-        let held = self.holders.between(src, dst).map(|(holder, _)| holder.call);
-        let call =
-            held.or_else(|| self.streams_to(dst).filter(|s| s.counters.key.src == src).find_map(Stream::call))?;
         let refusal = Refusal {
             src,
             dst,
@@ -107,51 +141,44 @@ impl MediaTable {
             icmp: (error.icmp_type, error.icmp_code),
             reporter: packet.src,
             direction: packet.direction,
+            dropped: None,
             count: 1,
             first_at: now,
             last_at: now,
         };
+        self.refuse(refusal)
+    }
+
+    /// Takes packets that this host's kernel dropped. Returns the call whose media they are.
+    pub fn handle_drop(&mut self, packet: &Packet<'_>, drop: &KernelDrop) -> Option<CallKey> {
+        self.refuse(Refusal {
+            src: packet.src,
+            dst: packet.dst,
+            kind: IcmpKind::Other,
+            icmp: (0, 0),
+            reporter: packet.dst,
+            direction: packet.direction,
+            dropped: Some(*drop),
+            count: drop.count,
+            first_at: drop.first_at,
+            last_at: drop.last_at,
+        })
+    }
+
+    fn refuse(&mut self, refusal: Refusal) -> Option<CallKey> {
+        let (src, dst) = (refusal.src, refusal.dst);
+        let held = self.holders.between(src, dst).map(|(holder, _)| holder.call);
+        let call =
+            held.or_else(|| self.streams_to(dst).filter(|s| s.counters.key.src == src).find_map(Stream::call))?;
         let refusals = &mut self.holders.call_mut(call)?.refusals;
-        let known = refusals.iter_mut().find(|r| (r.src, r.dst, r.direction) == (src, dst, packet.direction));
+        let id = |r: &Refusal| (r.src, r.dst, r.direction, r.dropped.map(|d| d.name));
+        let known = refusals.iter_mut().find(|r| id(r) == id(&refusal));
         if let Some(known) = known {
             known.repeat(&refusal);
         } else if refusals.len() < MAX_WITNESSES {
             refusals.push(refusal);
         }
         Some(call)
-    }
-
-    /// Takes an RTCP compound. Returns the call to be judged again: none, as what RTCP tells supports verdicts that are
-    /// reached by other means.
-    pub fn handle_rtcp(&mut self, now: Timestamp, packet: &Packet<'_>, payload: &[u8]) -> Option<CallKey> {
-        let Ok(compound) = Rtcp::parse(payload) else { return None };
-        let towards = self.holders.at(packet.dst).next().map(|h| (h.call, h.side.map(Side::other)));
-        let (call, from) = towards.or_else(|| self.holders.at(packet.src).next().map(|h| (h.call, h.side)))?;
-        for part in compound {
-            for block in part.reports() {
-                self.handle_report(now, call, block);
-            }
-            let Some(ssrc) = part.sender() else { continue };
-            let rtcp = &mut self.holders.call_mut(call)?.rtcp;
-            let known = rtcp.iter().position(|r| (r.src, r.dst, r.ssrc) == (packet.src, packet.dst, ssrc));
-            if known.is_none() && rtcp.len() < MAX_WITNESSES {
-                rtcp.push(RtcpSource::new(now, packet, ssrc, from));
-            }
-            let index = known.unwrap_or(rtcp.len().saturating_sub(1));
-            let fits = |r: &&mut RtcpSource| r.ssrc == ssrc && r.src == packet.src;
-            if let Some(source) = rtcp.get_mut(index).filter(fits) {
-                source.update(now, packet, &part);
-            }
-        }
-        None
-    }
-
-    fn handle_report(&mut self, now: Timestamp, call: CallKey, block: ReportBlock) {
-        let is_meant = |id: &StreamId| self.streams.get(*id).is_some_and(|s| s.counters.key.ssrc == block.ssrc);
-        let found = self.streams.ids_of(call).find(is_meant);
-        if let Some(stream) = found.and_then(|id| self.streams.get_mut(id)) {
-            stream.handle_report(now, block);
-        }
     }
 
     /// The same codec list, shared between calls.

@@ -147,7 +147,7 @@ impl World {
     }
 }
 
-fn counters(src: &str, dst: &str, first_ms: u64, last_ms: u64, packets: u64) -> StreamCounters {
+pub(super) fn counters(src: &str, dst: &str, first_ms: u64, last_ms: u64, packets: u64) -> StreamCounters {
     let (src, dst) = (addr(src), addr(dst));
     let direction = if src.ip() == addr(CALLEE).ip() {
         Direction::Out
@@ -167,6 +167,7 @@ fn counters(src: &str, dst: &str, first_ms: u64, last_ms: u64, packets: u64) -> 
         lost: 0,
         late: 0,
         duplicates: 0,
+        loss_runs: 0,
         restarts: 0,
         gap_max_ns: 20_000_000,
         jitter: [crate::packet::Jitter::default(); crate::packet::CLOCK_RATES_HZ.len()],
@@ -178,6 +179,9 @@ fn counters(src: &str, dst: &str, first_ms: u64, last_ms: u64, packets: u64) -> 
         ttl_max: 64,
         dscp: 46,
         same_payload: 0,
+        type_run: 0,
+        events: 0,
+        events_ended: 0,
         payload_bytes: 160,
         last_sequence: 0,
     }

@@ -1,9 +1,10 @@
-//! What others say about the media of a call: ICMP errors that refuse it, RTCP that tells of it.
+//! What others say about the media of a call: ICMP errors that refuse it, the kernel that drops it, RTCP that tells of it.
 
 use core::net::SocketAddr;
 use core::time::Duration;
 
-use crate::packet::{Direction, IcmpKind, Packet};
+use crate::media::round_trip::{RoundTrip, SentReports};
+use crate::packet::{Direction, DropReason, IcmpKind, KernelDrop, Packet};
 use crate::record::Side;
 use crate::rtp::RtcpPacket;
 use crate::time::Timestamp;
@@ -11,7 +12,12 @@ use crate::time::Timestamp;
 /// An ICMP error this long after the last one begins a new run: Linux sends one a second to each source at least.
 const RUN_GAP: Duration = Duration::from_secs(5);
 
-/// ICMP errors that quote one RTP flow, run by run: what was refused before a long silence says nothing of the present.
+/// Refused for less than this, a port may just have been opened late.
+const LASTING: Duration = Duration::from_secs(1);
+/// Fewer packets than this dropped by the kernel are no stream.
+const DROPPED_STREAM: u64 = 10;
+
+/// ICMP errors that quote one RTP flow, or packets of it that this host's kernel dropped, run by run: what was refused before a long silence says nothing of the present.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Refusal {
     /// Sender of the packets that were refused.
@@ -26,7 +32,9 @@ pub struct Refusal {
     pub reporter: SocketAddr,
     /// Which way the errors went: `Out` is this host refusing.
     pub direction: Direction,
-    /// Errors in this run.
+    /// It was no ICMP error: this host's kernel dropped the packets, and said why.
+    pub dropped: Option<KernelDrop>,
+    /// Errors, or packets dropped, in this run.
     pub count: u64,
     /// First error of the run.
     pub first_at: Timestamp,
@@ -37,6 +45,11 @@ pub struct Refusal {
 impl Refusal {
     /// Counts another error of the same flow.
     pub fn repeat(&mut self, next: &Self) {
+        if next.dropped.is_some() {
+            // The kernel counts runs itself.
+            *self = *next;
+            return;
+        }
         let goes_on = next.last_at.since(self.last_at) <= RUN_GAP;
         let (count, first_at) = if goes_on { (self.count + 1, self.first_at) } else { (1, next.first_at) };
         *self = Self { count, first_at, ..*next };
@@ -45,7 +58,33 @@ impl Refusal {
     /// Whether this host itself refused.
     #[must_use]
     pub fn is_by_this_host(&self) -> bool {
-        self.direction == Direction::Out
+        self.dropped.is_some() || self.direction == Direction::Out
+    }
+
+    /// The name of the cause within this host, where it is one that has a name.
+    #[must_use]
+    pub fn local_cause(&self) -> Option<&'static str> {
+        match (self.dropped.map(|d| d.reason), self.is_by_this_host()) {
+            (Some(DropReason::Netfilter), _) => Some("local-firewall"),
+            (Some(DropReason::NoSocket), _) => Some("no-listener"),
+            (Some(DropReason::SocketReceiveBuffer), _) => Some("socket-overflow"),
+            (Some(DropReason::ReversePathFilter), _) => Some("rp-filter"),
+            (Some(DropReason::Neighbour | DropReason::Checksum | DropReason::Other), _) | (None, false) => None,
+            (None, true) if self.kind == IcmpKind::Prohibited => Some("local-firewall"),
+            (None, true) => Some("no-listener"),
+        }
+    }
+
+    /// Whether it goes on for so long that it says more than that a port was opened late.
+    #[must_use]
+    pub fn is_lasting(&self, since: Timestamp) -> bool {
+        self.span_since(since) >= LASTING && (self.dropped.is_none() || self.count >= DROPPED_STREAM)
+    }
+
+    /// Packets a second, of a run of dropped ones.
+    #[must_use]
+    pub fn rate(&self) -> f64 {
+        per_second(self.count, self.first_at, self.last_at)
     }
 
     /// Whether the error comes from the network on the way rather than from its end.
@@ -59,6 +98,13 @@ impl Refusal {
     pub fn span_since(&self, since: Timestamp) -> Duration {
         self.last_at.since(self.first_at.max(since))
     }
+}
+
+/// Packets a second between the first and the last of so many.
+#[must_use]
+pub fn per_second(packets: u64, first_at: Timestamp, last_at: Timestamp) -> f64 {
+    let seconds = last_at.since(first_at).as_secs_f64();
+    if seconds > 0.0 { packets.saturating_sub(1) as f64 / seconds } else { 0.0 }
 }
 
 /// RTCP of one sender about a call.
@@ -86,6 +132,10 @@ pub struct RtcpSource {
     pub bye: bool,
     /// Lowest TTL or hop limit of its packets.
     pub ttl_min: u8,
+    /// Its sender reports, as they passed here.
+    pub sent_reports: SentReports,
+    /// Time from this host to it and back.
+    pub round_trip: RoundTrip,
 }
 
 impl RtcpSource {
@@ -104,6 +154,8 @@ impl RtcpSource {
             sent_grew_at: None,
             bye: false,
             ttl_min: packet.ttl,
+            sent_reports: SentReports::default(),
+            round_trip: RoundTrip::default(),
         }
     }
 
@@ -117,6 +169,7 @@ impl RtcpSource {
                     self.sent_grew_at = Some(at);
                 }
                 self.sent_packets = Some(info.packets);
+                self.sent_reports.note(info.ntp, at);
             }
             RtcpPacket::Bye { .. } => self.bye = true,
             RtcpPacket::ReceiverReport { .. }

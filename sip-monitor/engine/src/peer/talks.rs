@@ -9,6 +9,8 @@ use crate::text::StoredText;
 const KEPT: usize = 128;
 /// Calls count as equally long within this much of the middle.
 const AROUND_MS: u32 = 1_500;
+/// The middle half of them lies within this much.
+const MIDDLE_MS: u32 = 1_000;
 /// Shorter calls end alike for many reasons: announcements, mailboxes.
 const SHORTEST_MS: u32 = 10_000;
 
@@ -52,12 +54,13 @@ impl Talks {
         self.last.push_back(talk);
     }
 
-    /// Whether the last one is like another before it: only then is it worth looking for more.
+    /// Whether the last one is like enough others before it: only then is it worth looking closer.
     #[must_use]
     pub fn last_has_likes(&self) -> bool {
         let Some(last) = self.last.back().filter(|talk| talk.duration_ms > SHORTEST_MS) else { return false };
         let alike = |talk: &&Talk| talk.by == last.by && talk.duration_ms.abs_diff(last.duration_ms) <= 2 * AROUND_MS;
-        self.last.iter().filter(alike).nth(1).is_some()
+        let likes = self.last.iter().filter(alike).count();
+        likes >= 4 && likes * 5 >= self.last.len()
     }
 
     /// The largest group of calls that lasted equally long.
@@ -79,8 +82,13 @@ impl Talks {
             // Calls of every length give groups too: one that stands out has few neighbours on either side.
             let width = 2 * AROUND_MS;
             let near = |ms: u32| (ms < first && ms + width >= first) || (ms > last && ms <= last + width);
-            let neighbours = calls.iter().filter(|talk| near(talk.duration_ms)).count();
-            (neighbours * 2 <= group.len()).then(|| Alike {
+            let neighbours = self.last.iter().filter(|talk| talk.by == Some(by) && near(talk.duration_ms)).count();
+            // What expires does so at one time. When the monitor has just begun, only short calls have ended yet: those
+            // fill the window evenly.
+            let quarter = group.len() / 4;
+            let middle = group.get(quarter..group.len() - quarter)?;
+            let spread = middle.last()?.duration_ms - middle.first()?.duration_ms;
+            (neighbours * 2 <= group.len() && spread <= MIDDLE_MS).then(|| Alike {
                 duration_ms: (first + last) / 2,
                 by,
                 calls: group.to_vec(),
@@ -109,6 +117,11 @@ mod tests {
         let talks = talks([32_000, 95_000, 31_500, 12_000, 32_700, 240_000, 31_900, 32_100]);
         let alike = talks.alike().unwrap();
         assert_eq!((alike.calls.len(), alike.of, alike.duration_ms), (5, 8, 32_100));
+    }
+
+    #[test]
+    fn the_first_calls_to_end_after_the_start_are_not_alike() {
+        assert!(talks((0..128).map(|n| 9_900 + n * 25)).alike().is_none());
     }
 
     #[test]

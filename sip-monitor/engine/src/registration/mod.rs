@@ -1,9 +1,15 @@
 //! Registrations (RFC 3261 10): what one Call-ID of REGISTER requests binds. Facts without opinion.
 
+pub mod binding;
+mod table;
+
 use core::net::SocketAddr;
 
 use crate::text::StoredText;
 use crate::time::Timestamp;
+
+pub use binding::{Binding, BindingState, RegisterFailure};
+pub use table::RegistrationTable;
 
 /// Where a registration stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -225,6 +225,16 @@ impl<'a> Media<'a> {
         self.attribute("rtcp").and_then(Rtcp::parse)
     }
 
+    /// `b=type:value`, the first of that type (RFC 8866 5.8).
+    #[must_use]
+    pub fn bandwidth(&self, bandwidth_type: &[u8]) -> Option<u32> {
+        Lines(self.lines).filter_map(parse_line).find_map(|(kind, value)| {
+            let (written, value) = value.split_at_checked(bandwidth_type.len())?;
+            let value = value.strip_prefix(b":")?;
+            if kind == b'b' && written == bandwidth_type { number(value) } else { None }
+        })
+    }
+
     /// `a=rtcp-mux` (RFC 5761).
     #[must_use]
     pub fn rtcp_mux(&self) -> bool {

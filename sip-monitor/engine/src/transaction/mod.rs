@@ -1,6 +1,7 @@
 //! Transactions on one hop (RFC 3261 17): a request, how often it was sent, and what came back. Facts without opinion.
 
 mod matching;
+mod misrouted;
 mod repeats;
 
 use smallvec::SmallVec;
@@ -11,6 +12,7 @@ use crate::text::StoredText;
 use crate::time::Timestamp;
 
 pub(crate) use matching::{transaction_key, via_stack};
+pub use misrouted::Misrouted;
 pub use repeats::{Repeats, Sighting};
 
 /// A method without the name of an unregistered one, so that it fits into a byte and into a table.
@@ -164,6 +166,14 @@ pub struct Transaction {
     pub has_offer: bool,
     /// The request carried credentials (Authorization or Proxy-Authorization).
     pub credentials: bool,
+    /// Max-Forwards of the request.
+    pub max_forwards: Option<u8>,
+    /// Session-Expires of the request, seconds.
+    pub session_expires_s: Option<u32>,
+    /// What a PRACK acknowledges: RSeq and CSeq number of its RAck (RFC 3262 7.2).
+    pub rack: Option<(u32, u32)>,
+    /// A BYE that was sent elsewhere than its dialog says.
+    pub misrouted: Option<Box<Misrouted>>,
 }
 
 impl Transaction {
@@ -171,6 +181,12 @@ impl Transaction {
     #[must_use]
     pub fn final_response(&self) -> Option<&Response> {
         self.responses.iter().find(|r| r.code >= 200)
+    }
+
+    /// It was sent so often that an answer could have come, or given up, and nothing came back.
+    #[must_use]
+    pub fn is_unanswered(&self, repetitions: u32) -> bool {
+        !self.is_answered() && (self.sent.retransmissions() >= repetitions || self.timed_out.is_some())
     }
 
     /// Whether anything at all came back.

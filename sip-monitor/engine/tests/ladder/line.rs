@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use sip_monitor_engine::packet::{CaptureLoss, IcmpError, IcmpKind};
+use sip_monitor_engine::packet::{CaptureLoss, DropReason, IcmpError, IcmpKind};
 
 use super::Result;
 use super::field::{Fields, nanoseconds};
@@ -37,6 +37,8 @@ pub enum What {
     Incomplete { src: SocketAddr, dst: SocketAddr, fields: Fields },
     /// `ICMP port-unreachable  callee -> caller  quoting caller:4000 -> callee:5000`.
     Icmp { src: SocketAddr, dst: SocketAddr, error: IcmpError, fields: Fields },
+    /// `1.0..9.0  DROP netfilter  caller:4000 -> callee:5000`: packets that this host's kernel dropped.
+    Drop { src: SocketAddr, dst: SocketAddr, reason: (DropReason, &'static str), fields: Fields },
     /// `CAPTURE-LOSS signalling=3`.
     Loss(CaptureLoss),
     /// `end 40.0`.
@@ -84,6 +86,9 @@ fn what(text: &str, hosts: &Hosts) -> Result<What> {
     if let Some(rest) = text.strip_prefix("ICMP ") {
         return icmp(rest, hosts);
     }
+    if let Some(rest) = text.strip_prefix("DROP ") {
+        return dropped(rest, hosts);
+    }
     if let Some(rest) = text.strip_prefix("CAPTURE-LOSS") {
         return loss(rest);
     }
@@ -129,6 +134,21 @@ fn icmp(text: &str, hosts: &Hosts) -> Result<What> {
     let protocol = if fields.option("tcp").is_some() { 6 } else { 17 };
     let error = IcmpError { kind, icmp_type, icmp_code, protocol, quoted_src, quoted_dst };
     Ok(What::Icmp { src, dst, error, fields })
+}
+
+fn dropped(text: &str, hosts: &Hosts) -> Result<What> {
+    let (reason, rest) = text.trim_start().split_once(char::is_whitespace).unwrap_or((text, ""));
+    let reason = match reason {
+        "netfilter" => (DropReason::Netfilter, "NETFILTER_DROP"),
+        "no-socket" => (DropReason::NoSocket, "NO_SOCKET"),
+        "socket-rcvbuf" => (DropReason::SocketReceiveBuffer, "SOCKET_RCVBUFF"),
+        "rp-filter" => (DropReason::ReversePathFilter, "IP_RPFILTER"),
+        "neighbour" => (DropReason::Neighbour, "NEIGH_FAILED"),
+        "checksum" => (DropReason::Checksum, "UDP_CSUM"),
+        other => return Err(format!("no drop reason {other:?}")),
+    };
+    let (src, dst, rest) = ends(rest, hosts)?;
+    Ok(What::Drop { src, dst, reason, fields: Fields::parse_with(rest, &["ptime"])? })
 }
 
 fn loss(text: &str) -> Result<What> {

@@ -4,8 +4,10 @@ use super::Result;
 use super::field::Fields;
 
 /// Options of an `RTCP` line.
-pub const OPTIONS: [&str; 12] =
-    ["sr", "rr", "bye", "ssrc", "of", "fraction", "lost", "highest", "packets", "jitter", "octets", "link"];
+pub const OPTIONS: [&str; 15] = [
+    "sr", "rr", "bye", "ssrc", "of", "fraction", "lost", "highest", "packets", "jitter", "octets", "link", "ntp",
+    "lsr", "dlsr",
+];
 
 /// The bytes of a compound: a report, the mandatory CNAME, and BYE where asked for.
 pub fn compound(fields: &Fields) -> Result<Vec<u8>> {
@@ -15,7 +17,8 @@ pub fn compound(fields: &Fields) -> Result<Vec<u8>> {
         None => Vec::new(),
         Some(of) => {
             let fraction_and_lost = (number(fields, "fraction", 0)? << 24) | (number(fields, "lost", 0)? & 0x00ff_ffff);
-            let words = [of, fraction_and_lost, number(fields, "highest", 0)?, number(fields, "jitter", 0)?, 0, 0];
+            let (lsr, dlsr) = (number(fields, "lsr", 0)?, number(fields, "dlsr", 0)?);
+            let words = [of, fraction_and_lost, number(fields, "highest", 0)?, number(fields, "jitter", 0)?, lsr, dlsr];
             words.iter().flat_map(|w| w.to_be_bytes()).collect()
         }
     };
@@ -25,7 +28,9 @@ pub fn compound(fields: &Fields) -> Result<Vec<u8>> {
     let mut body = ssrc.to_be_bytes().to_vec();
     if is_sender {
         let packets = number(fields, "packets", 0)?;
-        let words = [0, 0, 0, packets, number(fields, "octets", packets.saturating_mul(160))?];
+        // The middle of the NTP timestamp is what a receiver names (LSR).
+        let ntp = number(fields, "ntp", 0)?;
+        let words = [ntp >> 16, ntp << 16, 0, packets, number(fields, "octets", packets.saturating_mul(160))?];
         body.extend(words.iter().flat_map(|w| w.to_be_bytes()));
     }
     body.extend(block);

@@ -8,8 +8,10 @@ use super::Result;
 use super::field::{Fields, nanoseconds};
 
 /// Options of an `RTP` line.
-pub const OPTIONS: [&str; 12] =
-    ["pt", "ptime", "ssrc", "lose", "pause", "ttl", "dscp", "constant", "jitter", "rate", "bytes", "link"];
+pub const OPTIONS: [&str; 15] = [
+    "pt", "ptime", "ssrc", "lose", "pause", "ttl", "dscp", "constant", "jitter", "rate", "bytes", "link", "event",
+    "restart", "jump",
+];
 
 const SECOND_NS: i64 = 1_000_000_000;
 
@@ -25,6 +27,10 @@ pub struct RtpPacket {
     ttl: u8,
     dscp: u8,
     is_constant: bool,
+    /// Of a telephone event: whether this packet begins it, and whether it ends it.
+    event: Option<(bool, bool)>,
+    /// The sequence number jumps here.
+    is_restart: bool,
 }
 
 /// The packets of one `RTP` line, from `start_ns` to `end_ns`.
@@ -35,15 +41,19 @@ pub fn packets(start_ns: i64, end_ns: i64, fields: &Fields) -> Result<Vec<RtpPac
     let lost = Gap::parse(fields.option("lose"))?;
     let pause = Gap::parse(fields.option("pause"))?;
     let payload_type = fields.number("pt")?.unwrap_or(0);
+    let event = fields.option("event");
     let payload_bytes = fields.number("bytes")?.unwrap_or(if payload_type == 13 {
         1
+    } else if event.is_some() {
+        4
     } else {
         u16::try_from(ptime_ms * 8).unwrap_or(0)
     });
     let step_ns = i64::from(ptime_ms) * 1_000_000;
     let mut packets = Vec::new();
-    let mut units = ptime_ms * rate / 1_000;
-    for n in 0..=((end_ns - start_ns) / step_ns.max(1)) {
+    let mut units = ptime_ms * rate / 1_000 + fields.number::<u32>("jump")?.unwrap_or(0) * rate;
+    let count = (end_ns - start_ns) / step_ns.max(1);
+    for n in 0..=count {
         let sent_ns = start_ns + n * step_ns;
         if pause.holds(n, sent_ns) {
             units += ptime_ms * rate / 1_000;
@@ -58,6 +68,8 @@ pub fn packets(start_ns: i64, end_ns: i64, fields: &Fields) -> Result<Vec<RtpPac
             ttl: fields.number("ttl")?.unwrap_or(58),
             dscp: fields.number("dscp")?.unwrap_or(46),
             is_constant: fields.option("constant").is_some(),
+            event: event.map(|end| (n == 0, n == count && end != "open")),
+            is_restart: n == 0 && fields.option("restart").is_some(),
         });
         units = ptime_ms * rate / 1_000;
     }
@@ -138,6 +150,7 @@ impl Account {
             lost: 0,
             late: 0,
             duplicates: 0,
+            loss_runs: 0,
             restarts: 0,
             gap_max_ns: 0,
             jitter: [Jitter::default(); CLOCK_RATES_HZ.len()],
@@ -149,6 +162,9 @@ impl Account {
             ttl_max: 0,
             dscp: 0,
             same_payload: 0,
+            type_run: 0,
+            events: 0,
+            events_ended: 0,
             payload_bytes: 0,
             last_sequence: 0,
         };
@@ -173,6 +189,7 @@ impl Account {
             c.last_sequence = c.last_sequence.wrapping_add(1 + self.lost_before);
             c.expected += 1 + u64::from(self.lost_before);
             c.lost += u64::from(self.lost_before);
+            c.loss_runs += u64::from(self.lost_before > 0);
             c.in_sequence |= self.lost_before == 0;
             c.rtp_timestamp_units += u64::from(self.units_before);
             for ((jitter, estimate), rate) in c.jitter.iter_mut().zip(&mut self.jitter_ns).zip(CLOCK_RATES_HZ) {
@@ -193,6 +210,11 @@ impl Account {
         c.ttl_min = c.ttl_min.min(packet.ttl);
         c.ttl_max = c.ttl_max.max(packet.ttl);
         c.dscp = packet.dscp;
+        c.type_run =
+            if c.packets > 1 && packet.payload_type == c.payload_type { c.type_run.saturating_add(1) } else { 0 };
+        c.events += u16::from(packet.event.is_some_and(|(begins, _)| begins));
+        c.events_ended += u16::from(packet.event.is_some_and(|(_, ends)| ends));
+        c.restarts += u32::from(packet.is_restart);
         c.payload_type = packet.payload_type;
         c.payload_bytes = packet.payload_bytes;
         c.same_payload = if packet.is_constant { c.same_payload + 1 } else { 0 };

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use sip_monitor_engine::packet::{Body, CaptureLoss, Direction, IcmpError, Packet, StreamCounters, StreamKey};
+use sip_monitor_engine::packet::{
+    Body, CaptureLoss, Direction, IcmpError, KernelDrop, Packet, StreamCounters, StreamKey,
+};
 use sip_monitor_engine::peer::Trunk;
 use sip_monitor_engine::{EngineConfig, Timestamp};
 
@@ -43,6 +45,7 @@ enum Payload {
     Tcp(tcp::Segment),
     Incomplete(tcp::Fragments),
     Icmp(IcmpError),
+    Drop(KernelDrop),
     Stream(Box<StreamCounters>),
     Loss(CaptureLoss),
 }
@@ -65,6 +68,7 @@ impl Event {
                 Payload::Tcp(segment) => Body::Tcp(segment.body()),
                 Payload::Incomplete(fragments) => Body::Incomplete(fragments.body(at(self.at_ns))),
                 Payload::Icmp(error) => Body::Icmp(*error),
+                Payload::Drop(drop) => Body::Drop(*drop),
                 Payload::Stream(counters) => Body::Stream(counters),
                 Payload::Loss(loss) => Body::CaptureLoss(*loss),
             },
@@ -114,6 +118,7 @@ pub fn datagrams(scenario: &Scenario) -> Vec<Vec<u8>> {
         | Payload::Tcp(_)
         | Payload::Incomplete(_)
         | Payload::Icmp(_)
+        | Payload::Drop(_)
         | Payload::Stream(_)
         | Payload::Loss(_) => None,
     });
@@ -177,6 +182,23 @@ impl Compiler<'_> {
                 let key = StreamKey { src, dst, ssrc: rtcp::ssrc(fields.option("ssrc").unwrap_or("1"))?, direction };
                 let packets = rtp::packets(at_ns, until_ns, &fields)?;
                 self.streams.entry(key).or_default().extend(packets);
+                Ok(())
+            }
+            What::Drop { src, dst, reason: (reason, name), fields } => {
+                // Told as the kernel does: at the first packet, then once a second.
+                let step_ns = i64::from(fields.number("ptime")?.unwrap_or(20)) * 1_000_000;
+                let direction = self.scenario.hosts.direction(src, dst);
+                for told_ns in (at_ns..=until_ns).step_by(1_000_000_000) {
+                    let packets = (told_ns - at_ns) / step_ns;
+                    let payload = Payload::Drop(KernelDrop {
+                        reason,
+                        name,
+                        count: packets.unsigned_abs() + 1,
+                        first_at: at(at_ns),
+                        last_at: at(at_ns + packets * step_ns),
+                    });
+                    self.events.push(Event { at_ns: told_ns, direction, src, dst, ip_id: 0, ttl: 0, payload });
+                }
                 Ok(())
             }
             What::Loss(loss) => {
@@ -300,6 +322,9 @@ pub fn config(scenario: &Scenario) -> Result<EngineConfig> {
             "media_absent" => config.thresholds.media_absent = seconds()?,
             "media_refused" => config.thresholds.media_refused = seconds()?,
             "media_stopped" => config.thresholds.media_stopped = seconds()?,
+            "unanswered_retransmissions" => config.thresholds.unanswered_retransmissions = number()?,
+            "hold_too_long" => config.thresholds.hold_too_long = seconds()?,
+            "transfer_notify" => config.thresholds.transfer_notify = seconds()?,
             "alert_window" => config.thresholds.alert_window = seconds()?,
             "trunk" => config.trunks.push(trunk(value)?),
             "calls" => config.limits.calls = number()? as usize,

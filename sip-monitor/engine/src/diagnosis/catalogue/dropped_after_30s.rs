@@ -60,7 +60,7 @@ pub const DIAGNOSIS: Diagnosis = Diagnosis {
     ],
     refs: &["RFC 3261 13.3.1.4", "RFC 3261 15", "RFC 3326", "RFC 4028 4"],
     asks: Asks::Call(judge),
-    takes_over: &[],
+    takes_over: &["request-unanswered", "session-timer-expired", "teardown-failed"],
 };
 
 /// How long after its 2xx a call must end to be one of these.

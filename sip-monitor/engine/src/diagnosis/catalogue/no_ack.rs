@@ -75,7 +75,7 @@ pub const DIAGNOSIS: Diagnosis = Diagnosis {
     ],
     refs: &["RFC 3261 13.3.1.4", "RFC 3261 12.1.1", "RFC 3261 13.2.2.4"],
     asks: Asks::Call(judge),
-    takes_over: &[],
+    takes_over: &["request-unanswered"],
 };
 
 fn judge(facts: &CallFacts<'_>) -> Option<Finding> {

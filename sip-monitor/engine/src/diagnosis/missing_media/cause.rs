@@ -2,11 +2,11 @@
 
 use super::{Case, Extent, STEADY, icmp_name, name};
 use crate::diagnosis::{Cause, Confidence, Fault, UNKNOWN};
+use crate::media::Refusal;
 use crate::media::flow::{Flow, FlowState, LOW_TTL, Travel};
-use crate::packet::IcmpKind;
+use crate::packet::{Direction, IcmpKind};
 
-/// Every cause, in the order they are tried. The kernel's drop reasons and the far end's RTCP have their place in it:
-/// `socket-overflow` and `rp-filter` after `no-listener`, `remote-not-receiving` after `remote-unreachable`.
+/// Every cause, in the order they are tried.
 pub const CAUSES: &[Cause] = &[
     Cause {
         name: "sdp-private-address",
@@ -15,13 +15,23 @@ pub const CAUSES: &[Cause] = &[
     },
     Cause {
         name: "local-firewall",
-        evidence: "this host itself answers the arriving RTP with ICMP administratively prohibited",
-        remedy: "Allow the RTP port range in this host's firewall, inbound UDP",
+        evidence: "this host's kernel drops the RTP by a netfilter rule, or answers it with ICMP administratively prohibited",
+        remedy: "Allow the RTP port range in this host's firewall, inbound and outbound UDP",
     },
     Cause {
         name: "no-listener",
-        evidence: "this host itself answers the arriving RTP with ICMP port unreachable: no process has the port open",
+        evidence: "this host's kernel drops the arriving RTP or answers ICMP port unreachable: no process has the port open",
         remedy: "Find out why the media process does not listen on the port its SDP announced",
+    },
+    Cause {
+        name: "socket-overflow",
+        evidence: "this host's kernel drops the arriving RTP: the receive buffer of its socket is full",
+        remedy: "Find out why the media process does not read its socket: hung, starved of CPU; or raise net.core.rmem_max",
+    },
+    Cause {
+        name: "rp-filter",
+        evidence: "this host's kernel drops the arriving RTP: its source is not reached by the interface it came in by",
+        remedy: "Set net.ipv4.conf.INTERFACE.rp_filter to 2 (loose) or mend the routes",
     },
     Cause {
         name: "wrong-port",
@@ -32,6 +42,11 @@ pub const CAUSES: &[Cause] = &[
         name: "remote-unreachable",
         evidence: "ICMP errors refuse the RTP sent, again and again",
         remedy: "Ask the far end to open its RTP port range and to check the address in its SDP; on time exceeded look for a routing loop",
+    },
+    Cause {
+        name: "remote-not-receiving",
+        evidence: "the far end's RTCP says that none of the RTP sent arrives: all of it lost, or its highest sequence number stands still",
+        remedy: "Open the RTP port range at the far end's firewall and on the way to it; the packets leave this host",
     },
     Cause {
         name: "low-ttl",
@@ -72,28 +87,30 @@ impl<'a> Case<'a> {
         let first = |test: &dyn Fn(&Flow) -> bool| missing.iter().copied().find(|f| test(f));
         let nothing_came =
             |f: &Flow| matches!(f.state, FlowState::Absent | FlowState::Refused | FlowState::Undeliverable);
-        let refused_by = |here: bool, prohibited: Option<bool>| {
-            first(&|f| {
-                f.state == FlowState::Refused
-                    && f.refusal.is_some_and(|r| {
-                        r.is_by_this_host() == here && prohibited.is_none_or(|p| (r.kind == IcmpKind::Prohibited) == p)
-                    })
-            })
+        let refused = |test: &dyn Fn(&Refusal) -> bool| {
+            first(&|f| f.state == FlowState::Refused && f.refusal.is_some_and(|r| test(&r)))
         };
-        if let Some(flow) = first(&|f| f.private_address.is_some() && nothing_came(f)) {
+        // What the kernel itself dropped here came, or was sent: no address was in its way.
+        let dropped_here = |f: &Flow| f.state == FlowState::Refused && f.refusal.is_some_and(|r| r.dropped.is_some());
+        if let Some(flow) = first(&|f| f.private_address.is_some() && nothing_came(f) && !dropped_here(f)) {
             return private_address(flow);
         }
-        if let Some(flow) = refused_by(true, Some(true)) {
-            return refused_here(flow, "local-firewall");
+        for cause in ["local-firewall", "no-listener", "socket-overflow", "rp-filter"] {
+            if let Some(flow) = refused(&|r| r.local_cause() == Some(cause)) {
+                return refused_here(flow, cause);
+            }
         }
-        if let Some(flow) = refused_by(true, Some(false)) {
-            return refused_here(flow, "no-listener");
+        if let Some(flow) = first(&dropped_here) {
+            return refused_here(flow, UNKNOWN);
         }
         if let Some(flow) = first(&|f| f.elsewhere.is_some() && f.state == FlowState::Absent) {
             return wrong_port(flow);
         }
-        if let Some(flow) = refused_by(false, None) {
+        if let Some(flow) = refused(&|r| !r.is_by_this_host()) {
             return remote_unreachable(flow);
+        }
+        if let Some(flow) = first(&|f| f.state == FlowState::Unheard) {
+            return remote_not_receiving(flow);
         }
         let low = |f: &Flow| f.travel == Travel::In && self.peer_ttl(f).is_some_and(|ttl| ttl <= LOW_TTL);
         if let Some(flow) = first(&low) {
@@ -240,28 +257,60 @@ fn private_address(flow: &Flow) -> Verdict<'_> {
 
 fn refused_here<'a>(flow: &'a Flow, cause: &'static str) -> Verdict<'a> {
     let count = flow.refusal.map_or(0, |r| r.count);
-    let port = flow.endpoint.port();
-    let (what, remedy) = if cause == "local-firewall" {
-        (
-            "administratively prohibited",
-            format!("Allow inbound UDP {port} and the rest of the RTP port range in this host's firewall"),
-        )
-    } else {
-        (
-            "port unreachable",
-            format!(
-                "No process of this host listens on UDP {port}: check the media process and the port its SDP announced"
-            ),
-        )
+    let reason = flow.refusal.and_then(|r| r.dropped).map(|d| d.name);
+    let (endpoint, port, peer) = (flow.endpoint, flow.endpoint.port(), flow.origin.ip());
+    let leaves = flow.refusal.is_some_and(|r| r.dropped.is_some() && r.direction == Direction::Out);
+    let proof = match (reason, cause) {
+        (Some(name), _) => format!("{count} packets {name}"),
+        (None, "local-firewall") => format!("{count} times ICMP administratively prohibited"),
+        (None, _) => format!("{count} times ICMP port unreachable"),
     };
-    Verdict {
-        flow,
-        cause,
-        fault: Some(Fault::Local),
-        confidence: Confidence::Certain,
-        why: format!("RTP arrives for {} and this host itself refuses it, {count} times ICMP {what}", flow.endpoint),
-        remedy,
-    }
+    let why = match (cause, leaves) {
+        ("local-firewall", true) => {
+            format!("this host's own firewall drops the RTP that it sends to {endpoint}: {proof}")
+        }
+        (_, true) => format!("this host's kernel drops the RTP that it sends to {endpoint}: {proof}"),
+        ("local-firewall", false) if reason.is_some() => {
+            format!("RTP arrives for {endpoint} and this host's firewall drops it: {proof}")
+        }
+        ("no-listener", false) if reason.is_some() => {
+            format!("RTP arrives for {endpoint} and no process has the port open: {proof}")
+        }
+        ("socket-overflow", false) => {
+            format!("RTP arrives for {endpoint} and its process does not read it, the receive buffer is full: {proof}")
+        }
+        ("rp-filter", false) => {
+            format!(
+                "RTP arrives for {endpoint} by an interface that is not the way back to {peer}, and is dropped: {proof}"
+            )
+        }
+        (_, false) if reason.is_some() => {
+            format!("RTP arrives for {endpoint} and this host's kernel drops it: {proof}")
+        }
+        (_, false) => format!("RTP arrives for {endpoint} and this host itself refuses it, {proof}"),
+    };
+    let remedy = match (cause, leaves) {
+        ("local-firewall", true) => {
+            format!(
+                "Allow outbound UDP to {endpoint} (the peers' RTP ports) in this host's firewall: `nft list ruleset`"
+            )
+        }
+        ("local-firewall", false) => {
+            format!("Allow inbound UDP {port} and the rest of the RTP port range in this host's firewall")
+        }
+        ("no-listener", _) => format!(
+            "No process of this host listens on UDP {port}: check the media process and the port its SDP announced"
+        ),
+        ("socket-overflow", _) => format!(
+            "Find out why the process that has UDP {port} open does not read it (hung, starved of CPU), or raise \
+             net.core.rmem_max and its receive buffer"
+        ),
+        ("rp-filter", _) => format!(
+            "Set net.ipv4.conf.all.rp_filter and that of the interface to 2 (loose), or route {peer} by the interface its packets come in by"
+        ),
+        _ => format!("Look up the kernel's drop reason {} for this host", reason.unwrap_or("given")),
+    };
+    Verdict { flow, cause, fault: Some(Fault::Local), confidence: Confidence::Certain, why, remedy }
 }
 
 fn wrong_port(flow: &Flow) -> Verdict<'_> {
@@ -286,6 +335,37 @@ fn wrong_port(flow: &Flow) -> Verdict<'_> {
             "Find out why the {} sends to {seen} instead of {}: a SIP ALG or proxy that rewrites SDP, or an SDP that it ignored",
             name(flow.from()),
             flow.endpoint
+        ),
+    }
+}
+
+fn remote_not_receiving(flow: &Flow) -> Verdict<'_> {
+    let receiver = name(flow.to);
+    let said = match flow.reception {
+        Some(block) if flow.sent_in_vain > 0 => {
+            format!(
+                "its highest sequence number stands still at {} while {} packets were sent",
+                block.highest_sequence & 0xffff,
+                flow.sent_in_vain
+            )
+        }
+        Some(_) | None => "all of it is lost on the way".to_owned(),
+    };
+    let fault = match flow.travel {
+        Travel::Out | Travel::Within => Fault::Remote,
+        Travel::In | Travel::Past => Fault::Network,
+    };
+    Verdict {
+        flow,
+        cause: "remote-not-receiving",
+        fault: Some(fault),
+        confidence: Confidence::Certain,
+        why: format!("RTP leaves for {} and the RTCP of the {receiver} says that none arrives: {said}", flow.endpoint),
+        remedy: format!(
+            "Ask the operator of {} to open UDP {} and the rest of its RTP port range in its firewall and NAT: the packets leave \
+             this host and are lost behind it",
+            flow.endpoint.ip(),
+            flow.endpoint.port()
         ),
     }
 }

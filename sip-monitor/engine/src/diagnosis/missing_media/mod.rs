@@ -2,10 +2,14 @@
 //! `one-way-audio` (one) have in common.
 
 mod cause;
+mod early;
+mod silence;
 
 use core::time::Duration;
 
 pub use cause::CAUSES;
+pub use early::{EARLY_CAUSES, find_early};
+pub use silence::{Silence, silence};
 
 use crate::diagnosis::{CallFacts, Confidence, Finding, Severity, Value};
 use crate::media::flow::{AudioFlows, Flow, FlowState, Sight};
@@ -72,8 +76,12 @@ impl<'a> Case<'a> {
 
     /// Whether what is missing would have been seen. ICMP that refuses it is seen as it is.
     fn is_seen(&self) -> bool {
-        let seen = |flow: &Flow| flow.sight > Sight::None || flow.state == FlowState::Refused;
+        let seen = |flow: &Flow| flow.sight > Sight::None || is_proven(flow);
         seen(self.missing) && (self.extent == Extent::One || seen(self.other))
+    }
+
+    fn is_sure(&self) -> bool {
+        self.missing_flows().all(|f| f.sight == Sight::Full || is_proven(f))
     }
 
     /// Whether the other direction really flows: steadily, and on after this one stopped.
@@ -112,9 +120,8 @@ impl<'a> Case<'a> {
 
     fn finding(&self, facts: &CallFacts<'_>, now: Timestamp, severity: Severity) -> Finding {
         let verdict = self.verdict();
-        let sure = self.missing_flows().all(|f| f.sight == Sight::Full || f.state == FlowState::Refused);
-        let confidence = if facts.call.adopted || !sure { Confidence::Possible } else { verdict.confidence };
-        let proven = verdict.flow.state == FlowState::Refused;
+        let confidence = if facts.call.adopted || !self.is_sure() { Confidence::Possible } else { verdict.confidence };
+        let proven = is_proven(verdict.flow);
         let who = match self.extent {
             Extent::Both => "No audio in either direction".to_owned(),
             Extent::One => format!("The {} cannot hear the {}", name(self.missing.to), name(self.missing.from())),
@@ -143,7 +150,12 @@ impl<'a> Case<'a> {
         add("stray_packets", (flow.strays > 0).then(|| flow.strays.into()));
         add("last_packet_at", flow.last_at.map(|at| at.to_string().into()));
         add("sdp_address", flow.private_address.map(|a| a.to_string().into()));
-        if let Some(refusal) = &flow.refusal {
+        if let Some((refusal, drop)) = flow.refusal.as_ref().and_then(|r| Some((r, r.dropped?))) {
+            add("drop_reason", Some(drop.name.into()));
+            add("dropped_packets", Some(refusal.count.into()));
+            add("dropped_flow", Some(format!("{} -> {}", refusal.src, refusal.dst).into()));
+            add("dropped_since", Some(refusal.first_at.to_string().into()));
+        } else if let Some(refusal) = &flow.refusal {
             let (icmp_type, icmp_code) = refusal.icmp;
             add("icmp", Some(icmp_name(refusal.kind).into()));
             add("icmp_type_code", Some(format!("{icmp_type}/{icmp_code}").into()));
@@ -156,6 +168,12 @@ impl<'a> Case<'a> {
             add("seen_at", Some(elsewhere.dst.into()));
             add("seen_packets", Some(elsewhere.packets.into()));
         }
+        if let Some(block) = flow.reception.as_ref().filter(|_| flow.state == FlowState::Unheard) {
+            add("rtcp_fraction_lost_percent", Some(share(block.fraction_lost).into()));
+            add("rtcp_highest_sequence", Some(block.highest_sequence.into()));
+            add("rtcp_reported_ssrc", Some(format!("0x{:08x}", block.ssrc).into()));
+            add("sent_since_frozen", (flow.sent_in_vain > 0).then(|| flow.sent_in_vain.into()));
+        }
         add("ttl_min", self.peer_ttl(flow).map(|ttl| u64::from(ttl).into()));
         let claimed = flow.sender_rtcp.as_ref().and_then(|r| r.sent_packets);
         add("rtcp_sent_packets", claimed.map(Value::from));
@@ -163,15 +181,26 @@ impl<'a> Case<'a> {
     }
 }
 
+/// A fraction in 1/256 as percent.
+fn share(fraction: u8) -> f64 {
+    (f64::from(fraction) * 1_000.0 / 256.0).round() / 10.0
+}
+
 /// Of two missing directions the one that tells more stands first.
 fn rank(flow: &Flow) -> u8 {
     match flow.state {
         FlowState::Refused => 0,
-        FlowState::Undeliverable => 1,
-        FlowState::Absent => 2,
-        FlowState::Stopped(_) => 3,
-        FlowState::Flowing | FlowState::Starting => 4,
+        FlowState::Unheard => 1,
+        FlowState::Undeliverable => 2,
+        FlowState::Absent => 3,
+        FlowState::Stopped(_) => 4,
+        FlowState::Flowing | FlowState::Starting => 5,
     }
+}
+
+/// Whether somebody said that it does not arrive: an ICMP error, or its receiver by RTCP.
+fn is_proven(flow: &Flow) -> bool {
+    matches!(flow.state, FlowState::Refused | FlowState::Unheard)
 }
 
 const fn name(side: Side) -> &'static str {

@@ -27,6 +27,20 @@ impl MediaSession {
         self.due_audio().map(|due| due.flows(table, config, now)).collect()
     }
 
+    /// The audio of each hop on which an early answer promised media to the caller, before the call is answered. Only what
+    /// goes towards the caller is due.
+    #[must_use]
+    pub fn early_flows(&self, table: &MediaTable, config: &EngineConfig, now: Timestamp) -> SmallVec<[AudioFlows; 1]> {
+        let now = self.ended_at().map_or(now, |ended| ended.min(now));
+        let early = |leg: &Leg| {
+            let line = leg.audio().filter(|line| self.confirmed_at.is_none() && line.is_due(Side::Caller))?;
+            let (key, caller, callee) = (self.key?, line.caller.endpoint?, line.callee.endpoint?);
+            let due = DueAudio { key, leg, line, since: line.since, caller, callee };
+            Some(due.flows(table, config, now))
+        };
+        self.legs.iter().filter(|leg| !leg.is_fax()).filter_map(early).collect()
+    }
+
     /// Whether all audio that is due plainly flows at `now`: a cheap answer to what most calls are asked most of the time.
     #[must_use]
     pub fn plainly_flows(&self, table: &MediaTable, config: &EngineConfig, now: Timestamp) -> bool {
@@ -145,6 +159,9 @@ impl DueAudio<'_> {
     fn plain_deadline(&self, table: &MediaTable, config: &EngineConfig) -> Option<Timestamp> {
         let last = |to: Side, endpoint: SocketAddr| {
             let last_at = |s: &crate::media::Stream| s.counters.in_sequence.then_some(s.counters.last_at);
+            if table.streams_to(endpoint).any(crate::media::Stream::is_unheard) {
+                return None;
+            }
             let latest = table.streams_to(endpoint).filter_map(last_at).max()?;
             (latest >= self.since && self.private_address(table, to, endpoint).is_none()).then_some(latest)
         };
@@ -211,6 +228,8 @@ impl DueAudio<'_> {
             private_address: if view.ice { None } else { self.private_address(view.table, to, endpoint) },
             refusal: seen.refusal(self.since),
             elsewhere: None,
+            reception: seen.unheard().map(|(block, _)| block),
+            sent_in_vain: seen.unheard().map_or(0, |(_, sent)| sent),
             sender_rtcp: latest_rtcp(view, to.other()),
             lowest_ttl: seen.lowest_ttl,
         };

@@ -10,6 +10,7 @@ use core::time::Duration;
 
 use crate::media::{Refusal, RtcpSource};
 use crate::record::Side;
+use crate::rtp::ReportBlock;
 use crate::time::Timestamp;
 
 /// A stream just seen is given this long to show that it goes on before its absence is spoken of: the capture reports a
@@ -60,6 +61,10 @@ pub struct Flow {
     pub refusal: Option<Refusal>,
     /// A stream between the two that goes to where SDP did not say.
     pub elsewhere: Option<Elsewhere>,
+    /// What its receiver said of it last, where that is that none of it arrives.
+    pub reception: Option<ReportBlock>,
+    /// Packets sent since the receiver's highest sequence number stands still.
+    pub sent_in_vain: u64,
     /// RTCP of who should send it.
     pub sender_rtcp: Option<RtcpSource>,
     /// Lowest TTL or hop limit its packets were seen with.
@@ -101,6 +106,8 @@ pub enum FlowState {
     Absent,
     /// It is sent, and refused.
     Refused,
+    /// It is sent, and its receiver says by RTCP that none of it arrives.
+    Unheard,
     /// It is sent to a private address that nothing ever came from.
     Undeliverable,
     /// It flowed until then.
@@ -113,7 +120,7 @@ impl FlowState {
     pub const fn stopped_at(self) -> Option<Timestamp> {
         match self {
             Self::Stopped(at) => Some(at),
-            Self::Flowing | Self::Starting | Self::Absent | Self::Refused | Self::Undeliverable => None,
+            Self::Flowing | Self::Starting | Self::Absent | Self::Refused | Self::Unheard | Self::Undeliverable => None,
         }
     }
 }
@@ -137,7 +144,11 @@ impl Flow {
     pub const fn is_missing(&self) -> bool {
         match self.state {
             FlowState::Flowing | FlowState::Starting => false,
-            FlowState::Absent | FlowState::Refused | FlowState::Undeliverable | FlowState::Stopped(_) => true,
+            FlowState::Absent
+            | FlowState::Refused
+            | FlowState::Unheard
+            | FlowState::Undeliverable
+            | FlowState::Stopped(_) => true,
         }
     }
 
@@ -145,7 +156,7 @@ impl Flow {
     #[must_use]
     pub const fn has_positive_evidence(&self) -> bool {
         match self.state {
-            FlowState::Refused | FlowState::Undeliverable => true,
+            FlowState::Refused | FlowState::Unheard | FlowState::Undeliverable => true,
             FlowState::Absent => self.private_address.is_some() || self.elsewhere.is_some(),
             FlowState::Flowing | FlowState::Starting | FlowState::Stopped(_) => false,
         }

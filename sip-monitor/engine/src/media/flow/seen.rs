@@ -7,13 +7,19 @@ use smallvec::SmallVec;
 
 use crate::media::flow::due::View;
 use crate::media::flow::{Flow, FlowState, SETTLE, Travel};
-use crate::media::{MediaTable, Refusal, RtcpSource, Stream};
+use crate::media::{MediaTable, Refusal, RtcpSource, Stream, per_second};
+use crate::packet::Direction;
+use crate::rtp::ReportBlock;
 use crate::time::Timestamp;
 
 /// ICMP errors must go on for so long before they say more than that a port was opened late.
 pub(super) const REFUSED_FOR: Duration = Duration::from_secs(1);
 /// An error belongs to the packets sent up to this much later: senders of ICMP limit themselves to one a second.
 pub(super) const ICMP_INTERVAL: Duration = Duration::from_secs(2);
+/// A stream of which at least this share is dropped is not heard.
+const DROPPED_SHARE: f64 = 0.9;
+/// A packet that leaves this long after the first drop has not been hit by it.
+const DROPS_BEGIN: Duration = Duration::from_millis(500);
 /// RTCP comes every 5 s or so (RFC 3550 6.2); three intervals without it and its sender is gone.
 pub(super) const RTCP_ALIVE: Duration = Duration::from_secs(15);
 /// A sender report may come one interval after the packets it counts.
@@ -38,6 +44,9 @@ struct Path {
     dst: SocketAddr,
     last_at: Timestamp,
     refusal: Option<Refusal>,
+    /// Of the stream seen on it last: its last packet and packets a second.
+    stream: Option<(Timestamp, f64)>,
+    unheard: Option<(ReportBlock, u64)>,
 }
 
 impl Seen {
@@ -63,7 +72,9 @@ impl Seen {
             }
         }
         for refusal in table.refusals(view.key) {
-            if receiver.has(refusal.dst) && sender.has_host(refusal.src.ip()) {
+            // Of a call that is over: a port that is closed then drops what still comes.
+            let in_time = refusal.dropped.is_none() || refusal.first_at + REFUSED_FOR <= view.now;
+            if in_time && receiver.has(refusal.dst) && sender.has_host(refusal.src.ip()) {
                 seen.refuse(refusal);
             }
         }
@@ -73,8 +84,22 @@ impl Seen {
     fn refuse(&mut self, refusal: &Refusal) {
         let (src, dst, last_at) = (refusal.src, refusal.dst, refusal.last_at);
         match self.paths.iter_mut().find(|p| (p.src, p.dst) == (src, dst)) {
-            Some(path) => path.refusal = Some(*refusal),
-            None => self.paths.push(Path { src, dst, last_at, refusal: Some(*refusal) }),
+            // The kernel's own word is better than the ICMP error that goes with it.
+            Some(path) => {
+                let tells_less = path.refusal.is_some_and(|known| {
+                    let (a, b) = (known.last_at, last_at);
+                    let together = a.since(b).max(b.since(a)) <= ICMP_INTERVAL;
+                    if together && known.dropped.is_some() != refusal.dropped.is_some() {
+                        known.dropped.is_some()
+                    } else {
+                        (known.last_at, known.count) > (last_at, refusal.count)
+                    }
+                });
+                if !tells_less {
+                    path.refusal = Some(*refusal);
+                }
+            }
+            None => self.paths.push(Path { src, dst, last_at, refusal: Some(*refusal), stream: None, unheard: None }),
         }
     }
 
@@ -97,9 +122,17 @@ impl Seen {
         }
         self.burst_at = self.burst_at.max(Some(stream.burst_at));
         let path = self.paths.iter_mut().find(|p| (p.src, p.dst) == (c.key.src, c.key.dst));
+        let unheard = stream.reception.as_ref().filter(|r| r.hears_nothing()).map(|r| (r.block, r.sent_in_vain));
+        let rate = Some((c.last_at, per_second(c.packets, c.first_at, c.last_at)));
         match path {
-            Some(path) => path.last_at = path.last_at.max(c.last_at),
-            None => self.paths.push(Path { src: c.key.src, dst: c.key.dst, last_at: c.last_at, refusal: None }),
+            Some(path) if path.last_at <= c.last_at => {
+                (path.last_at, path.unheard, path.stream) = (c.last_at, unheard, rate);
+            }
+            Some(_) => {}
+            None => {
+                let (src, dst, last_at) = (c.key.src, c.key.dst, c.last_at);
+                self.paths.push(Path { src, dst, last_at, refusal: None, stream: rate, unheard });
+            }
         }
     }
 
@@ -108,13 +141,18 @@ impl Seen {
         self.paths.iter().filter_map(|p| p.refusal).filter(|r| r.last_at >= since).max_by_key(|r| (r.last_at, r.count))
     }
 
+    /// What its receiver says of it, where that is that none of it arrives.
+    pub fn unheard(&self) -> Option<(ReportBlock, u64)> {
+        self.paths.iter().max_by_key(|p| p.last_at).and_then(|p| p.unheard)
+    }
+
     pub fn state(&self, flow: &Flow, view: &View<'_>) -> FlowState {
         let now = view.now;
         let Some(last_at) = self.last_at else {
             let just_now = self.stray_at.is_some_and(|at| now.since(at) < SETTLE);
             return match (just_now, &flow.refusal) {
                 (true, _) => FlowState::Starting,
-                (false, Some(refusal)) if refusal.span_since(flow.due_since) >= REFUSED_FOR => FlowState::Refused,
+                (false, Some(refusal)) if refusal.is_lasting(flow.due_since) => FlowState::Refused,
                 (false, _) => FlowState::Absent,
             };
         };
@@ -125,6 +163,9 @@ impl Seen {
         if now.since(last_at) >= view.config.thresholds.media_stopped {
             let silent = self.comfort_noise || is_silent_on_purpose(flow.sender_rtcp.as_ref(), last_at, now);
             return if silent { FlowState::Flowing } else { FlowState::Stopped(last_at) };
+        }
+        if used.iter().any(|p| p.unheard.is_some()) && used.iter().all(|p| p.unheard.is_some()) {
+            return FlowState::Unheard;
         }
         if flow.travel == Travel::Out
             && flow.private_address.is_some_and(|address| nobody_there(view.table, address, &used))
@@ -139,8 +180,19 @@ impl Path {
     /// Whether its packets were refused again and again, up to the last ones.
     fn is_refused(&self, since: Timestamp) -> bool {
         self.refusal.is_some_and(|r| {
-            r.last_at >= since && r.span_since(since) >= REFUSED_FOR && self.last_at.since(r.last_at) <= ICMP_INTERVAL
+            let lasts = r.last_at >= since && r.is_lasting(since) && self.last_at.since(r.last_at) <= ICMP_INTERVAL;
+            lasts && (r.dropped.is_none() || self.drops_are_all(&r))
         })
+    }
+
+    /// Whether the kernel drops the stream and not just some packets of it. What arrives is counted before it is dropped, so
+    /// its rates are compared; what leaves is dropped before it is counted, so nothing of it is seen any more.
+    fn drops_are_all(&self, drops: &Refusal) -> bool {
+        match self.stream {
+            None => true,
+            Some((_, rate)) if drops.direction == Direction::In => drops.rate() >= rate * DROPPED_SHARE,
+            Some((seen_at, _)) => seen_at.since(drops.first_at) <= DROPS_BEGIN,
+        }
     }
 }
 

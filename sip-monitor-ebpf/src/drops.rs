@@ -1,0 +1,198 @@
+//! Why the kernel dropped a packet: `kfree_skb` with its reason, only for reasons that mean loss, only for this network
+//! namespace, only for UDP that is SIP or RTP; summed up by flow and reason, and told once a second.
+//!
+//! There is no CO-RE in Rust: offsets come from the running kernel's types, read by user space, and every read is a
+//! checked one (`bpf_probe_read_kernel`). Nothing here uses the per-CPU memory of the packet programs: those run in
+//! softirq and may interrupt this one.
+
+use core::mem::MaybeUninit;
+
+use aya_ebpf::{
+    helpers::generated::bpf_probe_read_kernel,
+    macros::map,
+    maps::{Array, LruHashMap},
+};
+use sip_monitor_common::{
+    Address, Counter, Direction, Kind, RecordHeader, content,
+    content::Media,
+    drops::{DROP_RUN_GAP_NS, DropConfig, DropKey, DropRecord, MAX_DROP_KEYS},
+    ip::PROTOCOL_UDP,
+    limits::REPORT_INTERVAL_NS,
+};
+
+use crate::{
+    config::{is_sip_port, now_ns},
+    counters::Counters,
+    records,
+};
+
+#[map]
+static DROP_CONFIG: Array<DropConfig> = Array::with_max_entries(1, 0);
+
+#[map]
+static DROPS: LruHashMap<DropKey, DropRecord> = LruHashMap::with_max_entries(MAX_DROP_KEYS, 0);
+
+/// `::ffff:0:0/96` in memory order: IPv4 addresses are kept mapped.
+const MAPPED: u32 = 0xffff_u32.to_be();
+const ETH_P_IP: u16 = 0x0800;
+const ETH_P_IPV6: u16 = 0x86dd;
+const UDP_HEADER_BYTES: usize = 8;
+
+/// Bytes of payload that tell RTP.
+const PAYLOAD_BYTES: usize = 12;
+
+/// Reads from kernel memory; `None` where the address is none.
+#[inline(always)]
+fn read<T: Copy>(at: usize) -> Option<T> {
+    let mut value = MaybeUninit::<T>::uninit();
+    // SAFETY: the helper writes at most `size_of::<T>()` bytes, and checks the address it reads from.
+    let result = unsafe { bpf_probe_read_kernel(value.as_mut_ptr().cast(), size_of::<T>() as u32, at as *const _) };
+    // SAFETY: on success all bytes are written, and `T` is made of integers.
+    if result == 0 { Some(unsafe { value.assume_init() }) } else { None }
+}
+
+/// Handles one freed packet.
+#[inline(always)]
+pub fn handle(skb: usize, location: u64, reason: u32) {
+    let Some(config) = DROP_CONFIG.get(0) else { return };
+    if !config.is_loss(reason) {
+        return;
+    }
+    let Some(ifindex) = interface(config, skb) else { return };
+    let mut key = DropKey { src: Address([0; 4]), dst: Address([0; 4]), src_port: 0, dst_port: 0, reason };
+    if flow(config, skb, &mut key).is_none() {
+        return;
+    }
+    count(&key, ifindex, location);
+}
+
+/// The interface index, 0 on the way out; `None` for a packet of another network namespace.
+///
+/// On the way in the device says which namespace, on the way out the socket; a packet that has neither is taken, and the
+/// engine looks whether its addresses mean anything here.
+#[inline(always)]
+fn interface(config: &DropConfig, skb: usize) -> Option<u32> {
+    let dev = read::<usize>(skb + config.skb_dev as usize)?;
+    let mut ifindex = 0;
+    let mut net = 0;
+    if dev != 0 {
+        ifindex = read::<u32>(dev + config.dev_ifindex as usize).unwrap_or(0);
+        net = read::<usize>(dev + config.dev_net as usize).unwrap_or(0);
+    }
+    if net == 0 {
+        let sock = read::<usize>(skb + config.skb_sk as usize)?;
+        if sock == 0 {
+            return Some(0);
+        }
+        net = read::<usize>(sock + config.sock_net as usize).unwrap_or(0);
+    }
+    match read::<u32>(net + config.net_inum as usize) {
+        Some(inum) if inum != config.netns => None,
+        Some(_) => Some(ifindex),
+        // The queue of a UDP socket keeps something else where the device was.
+        None => Some(0),
+    }
+}
+
+/// The flow of a UDP packet that is SIP by its ports or RTP by its first bytes.
+#[inline(always)]
+fn flow(config: &DropConfig, skb: usize, key: &mut DropKey) -> Option<()> {
+    let head = read::<usize>(skb + config.skb_head as usize)?;
+    let network = read::<u16>(skb + config.skb_network_header as usize)?;
+    let protocol = u16::from_be(read::<u16>(skb + config.skb_protocol as usize)?);
+    let at = head + network as usize;
+    let udp = match protocol {
+        ETH_P_IP => {
+            let words = read::<[u32; 5]>(at)?;
+            let first = u32::from_be(words[0]);
+            // Only the first fragment has ports.
+            let is_later_fragment = u32::from_be(words[1]) & 0x1fff != 0;
+            if (u32::from_be(words[2]) >> 16) as u8 != PROTOCOL_UDP || is_later_fragment {
+                return None;
+            }
+            key.src = Address([0, 0, MAPPED, words[3]]);
+            key.dst = Address([0, 0, MAPPED, words[4]]);
+            at + (first >> 24 & 15) as usize * 4
+        }
+        ETH_P_IPV6 => {
+            // Packets with extension headers are left out: they are rare, and a guess would be wrong.
+            if read::<u8>(at + 6)? != PROTOCOL_UDP {
+                return None;
+            }
+            key.src = Address(read::<[u32; 4]>(at + 8)?);
+            key.dst = Address(read::<[u32; 4]>(at + 24)?);
+            at + 40
+        }
+        _ => return None,
+    };
+    let ports = u32::from_be(read::<u32>(udp)?);
+    key.src_port = (ports >> 16) as u16;
+    key.dst_port = ports as u16;
+    if is_sip_port(key.src_port) || is_sip_port(key.dst_port) {
+        return Some(());
+    }
+    let len = u16::from_be(read::<u16>(udp + 4)?) as usize;
+    if len < UDP_HEADER_BYTES + PAYLOAD_BYTES || !content::may_carry_media(key.src_port, key.dst_port) {
+        return None;
+    }
+    let payload = read::<[u8; PAYLOAD_BYTES]>(udp + UDP_HEADER_BYTES)?;
+    match content::media(&payload[..], 0, len - UDP_HEADER_BYTES) {
+        Ok(Media::Rtp) => Some(()),
+        Ok(Media::Rtcp | Media::Neither) | Err(_) => None,
+    }
+}
+
+/// Adds a packet to its flow and reason, and reports them where it is time: at the first, then once a second at most.
+#[inline(always)]
+fn count(key: &DropKey, ifindex: u32, location: u64) {
+    const LEN: u32 = (size_of::<DropRecord>() - size_of::<RecordHeader>()) as u32;
+    let Some(counters) = Counters::of_this_cpu() else { return };
+    counters.count(Counter::KernelDrops);
+    let time_ns = now_ns();
+    let is_new = DROPS.get_ptr_mut(key).is_none();
+    if is_new {
+        let record = DropRecord {
+            header: RecordHeader {
+                ktime_ns: 0,
+                ifindex,
+                cpu: 0,
+                total: LEN,
+                offset: 0,
+                len: LEN,
+                gso_size: 0,
+                vlan: 0,
+                kind: Kind::Drop as u8,
+                direction: Direction::In as u8,
+                reserved: [0; 6],
+            },
+            key: *key,
+            count: 0,
+            first_ns: time_ns,
+            last_ns: time_ns,
+            location,
+        };
+        if DROPS.insert(key, &record, 0).is_err() {
+            return counters.count(Counter::DropReportsLost);
+        }
+    }
+    let Some(record) = DROPS.get_ptr_mut(key) else { return };
+    // SAFETY: the value lives as long as the program runs; another CPU may write it, which costs at most a unit.
+    let is_due = unsafe {
+        if time_ns >= (*record).last_ns + DROP_RUN_GAP_NS {
+            (*record).count = 0;
+            (*record).first_ns = time_ns;
+        }
+        (*record).count += 1;
+        (*record).last_ns = time_ns;
+        (*record).location = location;
+        let is_due = time_ns >= (*record).header.ktime_ns + REPORT_INTERVAL_NS;
+        if is_due {
+            (*record).header.ktime_ns = time_ns;
+            (*record).header.ifindex = ifindex;
+        }
+        is_due
+    };
+    if is_due {
+        counters.count(if records::send_drops(record) { Counter::DropReports } else { Counter::DropReportsLost });
+    }
+}

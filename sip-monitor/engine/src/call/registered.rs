@@ -1,0 +1,63 @@
+//! Bindings and sources beside the calls: what each message tells of them, and when they are judged.
+
+use core::net::IpAddr;
+
+use crate::Engine;
+use crate::diagnosis::{RegistrationFacts, SourceFacts, Subject};
+use crate::seen::Seen;
+use crate::time::Timestamp;
+
+impl Engine {
+    /// Takes a message for the registrations, and one that was not seen before for the sources.
+    pub(crate) fn note_sources(&mut self, seen: &Seen<'_, '_>, repeated: bool) {
+        if !repeated && let Some(addr) = self.sources.handle(seen, self.config.thresholds.invite_flood_per_second) {
+            self.judge_source(addr);
+        }
+        let touched = self.registrations.handle(seen, &self.config);
+        self.counters.registrations_evicted = self.registrations.evicted;
+        self.counters.registrations_refused = self.registrations.refused;
+        self.counters.sources_refused = self.sources.dropped;
+        for id in touched.forgotten {
+            self.alerts.forget(Subject::Registration(id));
+        }
+        for id in touched.judged {
+            self.judge_registration(id);
+        }
+    }
+
+    /// Runs what is due of registrations and sources by `now`.
+    pub(crate) fn run_registrations(&mut self, now: Timestamp) {
+        while let Some((id, is_gone)) = self.registrations.pop_due(now, &self.config) {
+            if is_gone {
+                self.alerts.forget(Subject::Registration(id));
+            } else {
+                self.judge_registration(id);
+            }
+        }
+        while let Some((addr, changed)) = self.sources.pop_due(now) {
+            if changed {
+                self.judge_source(addr);
+            }
+        }
+    }
+
+    fn judge_registration(&mut self, id: u64) {
+        let Some(binding) = self.registrations.get(id) else { return };
+        let facts = RegistrationFacts {
+            now: self.now,
+            config: &self.config,
+            binding,
+            scanning: self.sources.is_scanning(binding.source.ip()),
+            peers: &self.peers,
+            capture: &self.capture,
+        };
+        self.alerts.judge_registration(id, &facts, &mut self.outputs);
+    }
+
+    fn judge_source(&mut self, addr: IpAddr) {
+        let Some(source) = self.sources.get(addr) else { return };
+        let facts =
+            SourceFacts { now: self.now, config: &self.config, source, peers: &self.peers, capture: &self.capture };
+        self.alerts.judge_source(&facts, &mut self.outputs);
+    }
+}

@@ -1,0 +1,342 @@
+//! A request is sent again and again, and nothing comes back.
+//!
+//! Over UDP a request is repeated after 0.5, 1, 2, 4 s and so on until something answers it; after 64*T1 (32 s) its sender gives
+//! up (RFC 3261 17.1, timers B and F). Users hear nothing at all, then an error; operators read "no response to your SIP
+//! requests", or find that the call is not in the logs of the server it was sent to.
+//!
+//! **Evidence.** The fourth copy of a request (3.5 s) or its time-out, with no response of any kind. A request that was sent once
+//! over UDP and never again is no evidence unless it was refused: its sender may have had an answer that did not pass here.
+//! BYE, CANCEL, REGISTER, OPTIONS and reliable provisional responses have codes of their own.
+//!
+//! **Usual causes.** The peer's firewall or allow-list drops what comes from this address; the service behind the address is
+//! down; a local rule refuses; a proxy takes the request in and never sends it on.
+//!
+//! **Remedy.** Named with both addresses. A peer that answers later resolves the alert.
+
+use crate::call::{Call, HopView};
+use crate::diagnosis::requests::{fault_of_receiver, icmp_against, icmp_text, peer_of, times};
+use crate::diagnosis::{
+    Asks, CallFacts, Cause, Confidence, Diagnosis, Fault, Finding, Layer, RequestName, Severity, UNKNOWN, Value,
+};
+use crate::packet::{Direction, IcmpKind};
+use crate::transaction::{MethodKind, Transaction};
+
+/// A request that nobody answers.
+pub const DIAGNOSIS: Diagnosis = Diagnosis {
+    code: "request-unanswered",
+    layer: Layer::Transaction,
+    title: "Request repeated or timed out without any response",
+    causes: &[
+        Cause {
+            name: "not-relayed",
+            evidence: "the request, or the response to its relayed copy, came to this relay and did not leave it",
+            remedy: "See the routing, the logs and the load of the relay",
+        },
+        Cause {
+            name: "no-listener",
+            evidence: "this host answers the request with ICMP port unreachable",
+            remedy: "Start the service, or let it listen on the address and port that the request was sent to",
+        },
+        Cause {
+            name: "local-firewall",
+            evidence: "this host answers the request with ICMP administratively prohibited",
+            remedy: "Allow the peer in this host's firewall",
+        },
+        Cause {
+            name: "icmp-unreachable",
+            evidence: "an ICMP error arrives that quotes the request",
+            remedy: "See what its sender protects or cannot reach: firewall, routing, a service that is down",
+        },
+        Cause {
+            name: "remote-silent",
+            evidence: "this host sent it, and neither a response nor an ICMP error came",
+            remedy: "Have the peer's firewall and allow-list checked for this host's address, and whether its service runs",
+        },
+    ],
+    refs: &["RFC 3261 17.1.1.2", "RFC 3261 17.1.2.2", "RFC 3261 18.4"],
+    asks: Asks::Call(judge),
+    takes_over: &[],
+};
+
+fn judge(facts: &CallFacts<'_>) -> Option<Finding> {
+    let call = facts.call;
+    // Of the copies of a request on several hops the last one tells where it got stuck.
+    let case = call.transactions.iter().rev().find_map(|request| Case::new(facts, request))?;
+    let causes = [
+        Case::response_not_relayed,
+        Case::not_relayed,
+        Case::refused_here,
+        Case::icmp_unreachable,
+        Case::remote_silent,
+    ];
+    let finding = causes.iter().find_map(|cause| cause(&case)).unwrap_or_else(|| case.unknown());
+    Some(finding)
+}
+
+/// A request without response, and its hop.
+struct Case<'a> {
+    call: &'a Call,
+    request: &'a Transaction,
+    view: HopView,
+}
+
+impl<'a> Case<'a> {
+    fn new(facts: &CallFacts<'a>, request: &'a Transaction) -> Option<Self> {
+        if !request.is_unanswered(facts.config.thresholds.unanswered_retransmissions) || !is_ours(request) {
+            return None;
+        }
+        let view = facts.call.path(request.path)?;
+        let case = Self { call: facts.call, request, view };
+        let is_udp = facts.call.hops.get(usize::from(request.path.hop)).is_some_and(|hop| hop.transport == "udp");
+        let counts = request.sent.count() > 1 || !is_udp || (view.direction == Direction::Out && case.icmp().is_some());
+        // Where its copy went on from here, that one tells.
+        let went_on = view.direction == Direction::In
+            && case.copies().any(|(copy, view)| view.direction == Direction::Out && !copy.is_answered());
+        (counts && !went_on && !case.was_answered_unseen()).then_some(case)
+    }
+
+    /// The dialog went on: there was a response, and it did not pass here.
+    fn was_answered_unseen(&self) -> bool {
+        let later = |t: &&Transaction| {
+            t.from == self.request.from && t.sent.first() > self.request.sent.last() && t.cseq > self.request.cseq
+        };
+        let went_on = self.call.transactions.iter().filter(later).any(|t| t.in_dialog && !self.request.in_dialog);
+        let acked = self.call.methods.get(MethodKind::Ack as usize).is_some_and(|count| *count > 0);
+        went_on || (self.request.method == MethodKind::Invite && acked && self.call.final_code.is_none())
+    }
+
+    fn icmp(&self) -> Option<&'a crate::call::IcmpSeen> {
+        icmp_against(self.call, self.request, &self.view)
+    }
+
+    /// Copies of the request on other hops.
+    fn copies(&self) -> impl Iterator<Item = (&'a Transaction, HopView)> {
+        let (call, request) = (self.call, self.request);
+        let same = move |t: &&Transaction| {
+            t.path != request.path && t.method == request.method && t.cseq == request.cseq && t.from == request.from
+        };
+        call.transactions.iter().filter(same).filter_map(move |t| Some((t, call.path(t.path)?)))
+    }
+
+    /// The copy that this host sent on was answered, and the answer did not leave.
+    fn response_not_relayed(&self) -> Option<Finding> {
+        if self.view.direction != Direction::In {
+            return None;
+        }
+        let (copy, onward) = self
+            .copies()
+            .find(|(t, view)| view.direction == Direction::Out && t.responses.iter().any(|r| r.code > 100))?;
+        let code = copy.responses.iter().map(|r| r.code).find(|code| *code > 100)?;
+        let host = self.view.dst;
+        Some(Finding {
+            summary: format!(
+                "{} from {} arrived {} and got no response, though {} answered its relayed copy with {code}",
+                self.name(),
+                self.view.src,
+                times(self.request.sent.count()),
+                onward.dst
+            ),
+            remedy: format!(
+                "See why {host} does not send the {code} of {} on to {}: its Via, routes and logs",
+                onward.dst, self.view.src
+            ),
+            fault: Some(Fault::Local),
+            evidence: self.evidence(vec![
+                ("relay", host.into()),
+                ("answered_by", onward.dst.into()),
+                ("code", u32::from(code).into()),
+            ]),
+            ..self.finding("not-relayed", Confidence::Likely)
+        })
+    }
+
+    /// This host relays the call, and this request of it stayed here.
+    fn not_relayed(&self) -> Option<Finding> {
+        if self.view.direction != Direction::In || self.copies().any(|(_, view)| view.direction == Direction::Out) {
+            return None;
+        }
+        let onward = self.relays_to()?;
+        let host = self.view.dst;
+        Some(Finding {
+            summary: format!(
+                "{} from {} arrived at {host} {} and was not sent on to {onward}, nor answered",
+                self.name(),
+                self.view.src,
+                times(self.request.sent.count())
+            ),
+            remedy: format!(
+                "See in the logs of {host} why it drops {} from {}: routing, a full queue, a script",
+                self.name(),
+                self.view.src
+            ),
+            fault: Some(Fault::Local),
+            evidence: self.evidence(vec![("relay", host.into()), ("next_hop", onward.into())]),
+            ..self.finding("not-relayed", Confidence::Likely)
+        })
+    }
+
+    /// Where another request of the same side that came this way was sent on to.
+    fn relays_to(&self) -> Option<core::net::SocketAddr> {
+        let same_way = |t: &&Transaction| {
+            t.path == self.request.path && t.from == self.request.from && !core::ptr::eq(*t, self.request)
+        };
+        self.call.transactions.iter().filter(same_way).find_map(|came| {
+            let sent_on = |t: &&Transaction| {
+                t.path != came.path && t.method == came.method && t.cseq == came.cseq && t.from == came.from
+            };
+            let mut onward = self.call.transactions.iter().filter(sent_on).filter_map(|t| self.call.path(t.path));
+            onward.find(|view| view.direction == Direction::Out && view.dst != self.view.src).map(|view| view.dst)
+        })
+    }
+
+    /// This host itself sends the ICMP error.
+    fn refused_here(&self) -> Option<Finding> {
+        let icmp = self.icmp().filter(|icmp| icmp.direction == Direction::Out)?;
+        let (cause, because, remedy) = match icmp.kind {
+            IcmpKind::PortUnreachable => (
+                "no-listener",
+                "nothing listens there".to_owned(),
+                format!("Start the service on {}, or let it listen on this address and UDP port", self.view.dst),
+            ),
+            IcmpKind::Prohibited => (
+                "local-firewall",
+                "this host's firewall refuses it".to_owned(),
+                format!(
+                    "Allow UDP from {} to port {} in this host's firewall",
+                    self.view.src.ip(),
+                    self.view.dst.port()
+                ),
+            ),
+            IcmpKind::HostUnreachable
+            | IcmpKind::NetUnreachable
+            | IcmpKind::TimeExceeded
+            | IcmpKind::TooBig
+            | IcmpKind::Other => return None,
+        };
+        Some(Finding {
+            summary: format!(
+                "{} from {} to {} is answered with ICMP {}: {because}",
+                self.name(),
+                self.view.src,
+                self.view.dst,
+                icmp_text(icmp.kind)
+            ),
+            remedy,
+            fault: Some(Fault::Local),
+            evidence: self.evidence(vec![
+                ("icmp", icmp_text(icmp.kind).into()),
+                ("reporter", icmp.reporter.ip().to_string().into()),
+            ]),
+            ..self.finding(cause, Confidence::Certain)
+        })
+    }
+
+    fn icmp_unreachable(&self) -> Option<Finding> {
+        let icmp = self.icmp().filter(|icmp| icmp.direction != Direction::Out)?;
+        let reporter = icmp.reporter.ip();
+        let (fault, remedy) = if reporter == self.view.dst.ip() {
+            let remedy = match icmp.kind {
+                IcmpKind::PortUnreachable => {
+                    format!("See whether the SIP service of {} runs on that port", self.view.dst)
+                }
+                _ => format!("Have {} allow UDP from {}", self.view.dst.ip(), self.view.src),
+            };
+            (Fault::Remote, remedy)
+        } else {
+            (
+                Fault::Network,
+                format!(
+                    "See on {reporter} why {} cannot be reached: routing, a firewall, a host that is down",
+                    self.view.dst
+                ),
+            )
+        };
+        Some(Finding {
+            summary: format!(
+                "{} to {} is refused: {reporter} says it is {}",
+                self.name(),
+                self.view.dst,
+                icmp_text(icmp.kind)
+            ),
+            remedy,
+            fault: Some(fault),
+            evidence: self
+                .evidence(vec![("icmp", icmp_text(icmp.kind).into()), ("reporter", reporter.to_string().into())]),
+            ..self.finding("icmp-unreachable", Confidence::Certain)
+        })
+    }
+
+    fn remote_silent(&self) -> Option<Finding> {
+        if self.view.direction == Direction::In {
+            return None;
+        }
+        Some(Finding {
+            summary: format!(
+                "{} was sent to {} {} without any response",
+                self.name(),
+                self.view.dst,
+                times(self.request.sent.count())
+            ),
+            remedy: format!(
+                "Have the firewall and the allow-list of {} checked for {}, and whether its SIP service runs; over a lossy or filtered path try SIP over TCP",
+                self.view.dst, self.view.src
+            ),
+            fault: Some(fault_of_receiver(&self.view)),
+            evidence: self.evidence(Vec::new()),
+            ..self.finding("remote-silent", Confidence::Likely)
+        })
+    }
+
+    /// It arrived here, and what became of it cannot be seen.
+    fn unknown(&self) -> Finding {
+        Finding {
+            summary: format!(
+                "{} from {} arrived {} at {} and was not answered",
+                self.name(),
+                self.view.src,
+                times(self.request.sent.count()),
+                self.view.dst
+            ),
+            remedy: format!(
+                "See whether the service on {} runs, is overloaded, or ignores {}: its logs, a local firewall rule, its receive buffer",
+                self.view.dst,
+                self.view.src.ip()
+            ),
+            fault: Some(fault_of_receiver(&self.view)),
+            evidence: self.evidence(Vec::new()),
+            ..self.finding(UNKNOWN, Confidence::Likely)
+        }
+    }
+
+    fn name(&self) -> &str {
+        self.request.method_name()
+    }
+
+    fn finding(&self, cause: &'static str, confidence: Confidence) -> Finding {
+        Finding {
+            rests_on_absence_since: Some(self.request.sent.first()),
+            peer: Some(peer_of(&self.view)),
+            request: Some(RequestName { cseq: self.request.cseq, method: self.name().to_owned().into() }),
+            ..Finding::new(cause, Severity::Critical, confidence)
+        }
+    }
+
+    fn evidence(&self, more: Vec<(&'static str, Value)>) -> Vec<(&'static str, Value)> {
+        let sent = &self.request.sent;
+        let mut evidence =
+            vec![("sent", sent.count().into()), ("sent_from", self.view.src.into()), ("sent_to", self.view.dst.into())];
+        if let Some(letter) = self.request.timed_out {
+            evidence.push(("timer", letter.name().into()));
+        }
+        evidence.extend(more);
+        evidence
+    }
+}
+
+/// Requests that have no code of their own.
+const fn is_ours(request: &Transaction) -> bool {
+    !matches!(
+        request.method,
+        MethodKind::Bye | MethodKind::Cancel | MethodKind::Register | MethodKind::Options | MethodKind::Ack
+    )
+}

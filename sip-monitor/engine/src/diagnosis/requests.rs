@@ -1,0 +1,85 @@
+//! What the diagnoses of requests have in common: who sent one, who should have answered, and what ICMP says of it.
+
+use core::time::Duration;
+
+use crate::call::{Call, HopView, IcmpSeen};
+use crate::config::EngineConfig;
+use crate::diagnosis::Fault;
+use crate::packet::{Direction, IcmpKind};
+use crate::record::Side;
+use crate::transaction::Transaction;
+
+/// The fault is with who should have taken a message that went this way.
+pub(super) fn fault_of_receiver(view: &HopView) -> Fault {
+    if view.direction == Direction::In { Fault::Local } else { Fault::Remote }
+}
+
+/// The fault is with who sent a message this way; not told where neither end is this host.
+pub(super) fn fault_of_sender(view: &HopView) -> Option<Fault> {
+    match view.direction {
+        Direction::Out => Some(Fault::Local),
+        Direction::In => Some(Fault::Remote),
+        Direction::Transit => None,
+    }
+}
+
+/// The end of a hop that is not this host.
+pub(super) fn peer_of(view: &HopView) -> core::net::SocketAddr {
+    if view.direction == Direction::In { view.src } else { view.dst }
+}
+
+/// Where a side of the call is, as seen from here.
+pub(super) fn fault_of_side(call: &Call, config: &EngineConfig, side: Side) -> Option<Fault> {
+    let addr = address_of_side(call, side)?;
+    Some(if config.local.contains(&addr.ip()) { Fault::Local } else { Fault::Remote })
+}
+
+/// Where the messages of a side come from, on the hop nearest to it that was seen.
+pub(super) fn address_of_side(call: &Call, side: Side) -> Option<core::net::SocketAddr> {
+    let mut invites = call.invites();
+    match side {
+        Side::Caller => call.path(invites.next()?.path).map(|view| view.src),
+        Side::Callee => call.path(invites.last()?.path).map(|view| view.dst),
+    }
+}
+
+/// The side of the call that `view` leads to or comes from and that is not this host.
+pub(super) fn side_name(side: Option<Side>) -> &'static str {
+    match side {
+        Some(Side::Caller) => "the caller",
+        Some(Side::Callee) => "the callee",
+        None => "one side",
+    }
+}
+
+/// An ICMP error that quotes the way of a request, not older than it.
+pub(super) fn icmp_against<'a>(call: &'a Call, request: &Transaction, view: &HopView) -> Option<&'a IcmpSeen> {
+    call.icmp.iter().find(|icmp| {
+        (icmp.quoted_src, icmp.quoted_dst) == (view.src, view.dst)
+            && icmp.seen.last() >= request.sent.first()
+            && !matches!(icmp.kind, IcmpKind::TooBig | IcmpKind::Other)
+    })
+}
+
+/// What an ICMP error says of its destination.
+pub(super) const fn icmp_text(kind: IcmpKind) -> &'static str {
+    match kind {
+        IcmpKind::PortUnreachable => "port unreachable",
+        IcmpKind::HostUnreachable => "host unreachable",
+        IcmpKind::NetUnreachable => "network unreachable",
+        IcmpKind::Prohibited => "prohibited by a firewall",
+        IcmpKind::TimeExceeded => "out of reach: time to live exceeded",
+        IcmpKind::TooBig => "behind a link that the packet is too big for",
+        IcmpKind::Other => "unreachable",
+    }
+}
+
+/// `1 time`, `4 times`.
+pub(super) fn times(count: u32) -> String {
+    if count == 1 { "1 time".to_owned() } else { format!("{count} times") }
+}
+
+/// Seconds with one decimal.
+pub(super) fn seconds(span: Duration) -> f64 {
+    (span.as_secs_f64() * 10.0).round() / 10.0
+}

@@ -1,0 +1,120 @@
+//! The kernel's drop reasons: which of them mean loss, what they are called here, and the program that tells of them.
+
+use std::os::unix::fs::MetadataExt as _;
+
+use aya::{
+    Btf, Ebpf, Pod,
+    maps::Array,
+    programs::{BtfTracePoint, ProgramError},
+};
+use sip_monitor_common::{
+    drops::DropConfig,
+    limits::{MAP_DROP_CONFIG, PROGRAM_DROPS},
+};
+use sip_monitor_engine::packet::DropReason;
+
+use super::{btf::Types, error::chain};
+
+/// A drop reason that means loss.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LossReason {
+    /// What it comes to.
+    pub reason: DropReason,
+    /// The kernel's name, without the prefix all share.
+    pub name: &'static str,
+}
+
+/// The kernel's reasons that mean that a packet meant for this host, or sent by it, was lost. Left out on purpose: what was
+/// delivered or meant for others (consumed, OTHERHOST), reasons that say nothing (NOT_SPECIFIED), and a socket's own filter.
+const LOSSES: &[LossReason] = {
+    use DropReason::{Checksum, Neighbour, Netfilter, NoSocket, Other, ReversePathFilter, SocketReceiveBuffer};
+    const fn loss(name: &'static str, reason: DropReason) -> LossReason {
+        LossReason { reason, name }
+    }
+    &[
+        loss("NETFILTER_DROP", Netfilter),
+        loss("NO_SOCKET", NoSocket),
+        loss("SOCKET_RCVBUFF", SocketReceiveBuffer),
+        loss("PROTO_MEM", SocketReceiveBuffer),
+        loss("SOCKET_BACKLOG", SocketReceiveBuffer),
+        loss("IP_RPFILTER", ReversePathFilter),
+        loss("NEIGH_CREATEFAIL", Neighbour),
+        loss("NEIGH_FAILED", Neighbour),
+        loss("NEIGH_QUEUEFULL", Neighbour),
+        loss("NEIGH_DEAD", Neighbour),
+        loss("UDP_CSUM", Checksum),
+        loss("IP_CSUM", Checksum),
+        loss("IP_INNOROUTES", Other),
+        loss("IP_OUTNOROUTES", Other),
+        loss("IP_INADDRERRORS", Other),
+        loss("BPF_CGROUP_EGRESS", Other),
+        loss("QDISC_DROP", Other),
+        loss("CPU_BACKLOG", Other),
+        loss("FULL_RING", Other),
+        loss("NOMEM", Other),
+        loss("XFRM_POLICY", Other),
+        loss("PKT_TOO_BIG", Other),
+    ]
+};
+
+#[derive(Clone, Copy)]
+#[repr(transparent)]
+struct Config(DropConfig);
+// SAFETY: `repr(C)` integers without padding.
+unsafe impl Pod for Config {}
+
+/// Tells the program about this kernel and attaches it; it stays until `ebpf` is dropped. Returns the reasons watched.
+///
+/// # Errors
+/// In words, what this kernel lacks.
+pub fn watch(ebpf: &mut Ebpf) -> Result<Vec<(u32, LossReason)>, String> {
+    let (config, reasons) = look_at_kernel()?;
+    let map = ebpf.map_mut(MAP_DROP_CONFIG).ok_or("the object has no such map")?;
+    let mut map: Array<_, Config> = Array::try_from(map).map_err(|e| chain(&e))?;
+    map.set(0, Config(config), 0).map_err(|e| chain(&e))?;
+    let types = Btf::from_sys_fs().map_err(|e| chain(&e))?;
+    let program = ebpf.program_mut(PROGRAM_DROPS).ok_or("the object has no such program")?;
+    let program: &mut BtfTracePoint = program.try_into().map_err(|e: ProgramError| chain(&e))?;
+    program.load("kfree_skb", &types).map_err(|e| format!("the program is refused: {}", chain(&e)))?;
+    program.attach().map_err(|e| format!("kfree_skb cannot be watched: {}", chain(&e)))?;
+    Ok(reasons)
+}
+
+/// What of this kernel's types is needed, and the reasons it has. For `check`, too.
+///
+/// # Errors
+/// In words, what it lacks.
+pub fn look_at_kernel() -> Result<(DropConfig, Vec<(u32, LossReason)>), String> {
+    let types = Types::of_kernel()?;
+    let named = types.enumerators("skb_drop_reason");
+    if named.is_empty() {
+        return Err("this kernel gives no reasons (they come with Linux 5.17)".to_owned());
+    }
+    let offset = |structure: &str, path: &str| {
+        types.offset(structure, path).ok_or_else(|| format!("this kernel's types know no {structure}.{path}"))
+    };
+    let netns = std::fs::metadata("/proc/thread-self/ns/net").map_err(|e| format!("/proc/thread-self/ns/net: {e}"))?;
+    let mut config = DropConfig {
+        netns: u32::try_from(netns.ino()).map_err(|e| e.to_string())?,
+        skb_head: offset("sk_buff", "head")?,
+        skb_network_header: offset("sk_buff", "network_header")?,
+        skb_protocol: offset("sk_buff", "protocol")?,
+        skb_dev: offset("sk_buff", "dev")?,
+        skb_sk: offset("sk_buff", "sk")?,
+        dev_ifindex: offset("net_device", "ifindex")?,
+        // Both hold a `possible_net_t`, whose one member is the pointer.
+        dev_net: offset("net_device", "nd_net")?,
+        sock_net: offset("sock", "__sk_common.skc_net")?,
+        net_inum: offset("net", "ns.inum")?,
+        ..DropConfig::default()
+    };
+    let mut reasons = Vec::new();
+    for (name, number) in named {
+        let short = name.trim_start_matches("SKB_DROP_REASON_");
+        if let Some(loss) = LOSSES.iter().find(|loss| loss.name == short) {
+            config.insert(number);
+            reasons.push((number, *loss));
+        }
+    }
+    if reasons.is_empty() { Err("none of this kernel's reasons is known".to_owned()) } else { Ok((config, reasons)) }
+}
