@@ -302,10 +302,7 @@ fn begins_with_header(bytes: &[u8]) -> Option<bool> {
     let name =
         bytes.iter().take_while(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.')).count();
     let space = bytes.iter().skip(name).take_while(|byte| matches!(byte, b' ' | b'\t')).count();
-    match bytes.get(name + space) {
-        Some(byte) => Some(name > 0 && *byte == b':'),
-        None => None,
-    }
+    bytes.get(name + space).map(|byte| name > 0 && *byte == b':')
 }
 
 #[cfg(test)]
