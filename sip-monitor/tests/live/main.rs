@@ -27,14 +27,16 @@ struct Fault {
     private_contact: bool,
     /// Nothing listens where the caller wants its audio.
     closed_port: bool,
+    /// A chain of this host's nftables that drops the call's RTP.
+    drops: &'static str,
     /// Code and cause of every alert.
     expected: &'static [(&'static str, &'static str)],
 }
 
 const FAULT: Fault =
-    Fault { name: "", caller: &[], callee: &[], private_contact: false, closed_port: false, expected: &[] };
+    Fault { name: "", caller: &[], callee: &[], private_contact: false, closed_port: false, drops: "", expected: &[] };
 
-const FAULTS: [Fault; 8] = [
+const FAULTS: [Fault; 10] = [
     Fault {
         name: "never-acked",
         caller: &["no_ack", "waits"],
@@ -79,6 +81,8 @@ const FAULTS: [Fault; 8] = [
         ..FAULT
     },
     Fault { name: "caller-mute", caller: &["silent"], expected: &[("one-way-audio", "never-arrived")], ..FAULT },
+    Fault { name: "input-rule", drops: "input", expected: &[("one-way-audio", "local-firewall")], ..FAULT },
+    Fault { name: "prerouting-rule", drops: "prerouting", expected: &[("one-way-audio", "local-firewall")], ..FAULT },
     Fault { name: "callee-mute", callee: &["silent"], expected: &[("one-way-audio", "never-sent")], ..FAULT },
 ];
 
@@ -126,6 +130,9 @@ fn two_hundred_good_calls_raise_nothing_over_ipv6_under_tc() -> Result<()> {
 fn faults(family: Family, ingress: &str) -> Result<()> {
     let Some(_turn) = world::turn(world::Turn::Shared) else { return Ok(()) };
     let world = World::build(&format!("faults-{}-{ingress}", family.name()), family, FAULTS.len())?;
+    for (n, fault) in FAULTS.iter().enumerate().filter(|(_, fault)| !fault.drops.is_empty()) {
+        world.drop_media(n, fault.drops)?;
+    }
     let daemon = world.daemon(ingress, "alerts")?;
     let began = Instant::now();
     let mut calls = Vec::new();

@@ -138,6 +138,19 @@ impl World {
         if (0..self.size).any(|n| self.host(n) == address) { &self.pair.monitored } else { &self.pair.outside }
     }
 
+    /// Has nftables drop the RTP that comes for host `n` in that chain. (On `output` SIPp is told and gives up its socket: what
+    /// the kernel says then is in `kernel_drops`.)
+    pub fn drop_media(&self, n: usize, hook: &str) -> Result<()> {
+        let family = if self.family == Family::V4 { "ip" } else { "ip6" };
+        let address = self.host(n).ip();
+        let rules = format!(
+            "table inet sm {{\nchain {hook} {{\ntype filter hook {hook} priority 0;\n{family} daddr {address} udp dport 6000 drop\n}}\n}}"
+        );
+        let output = self.pair.monitored.command("nft").arg(rules).output().context("starting nft")?;
+        ensure!(output.status.success(), "nft: {}", String::from_utf8_lossy(&output.stderr));
+        Ok(())
+    }
+
     /// Starts the daemon on the host and waits until it is attached.
     pub fn daemon(&self, ingress: &str, emit: &str) -> Result<Daemon> {
         // `cargo xtask bench load` measures the optimised program instead of the one built for the tests.

@@ -1,6 +1,7 @@
 //! Every stream the capture reports, and which call it belongs to.
 
 use core::net::{IpAddr, SocketAddr};
+use core::ops::Range;
 use core::time::Duration;
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -15,7 +16,7 @@ use crate::media::payload::{AFTER_END, Turn};
 use crate::media::store::{StreamId, StreamStore};
 use crate::media::stream::{Owner, Stream};
 use crate::media::witness::{Refusal, RtcpSource};
-use crate::packet::{IcmpError, IcmpKind, KernelDrop, Packet, StreamCounters};
+use crate::packet::{DropReason, IcmpError, IcmpKind, KernelDrop, Packet, StreamCounters};
 use crate::record::{Side, StreamRecord};
 use crate::time::Timestamp;
 
@@ -29,6 +30,10 @@ const RELEASED_IDLE: Duration = Duration::from_secs(5);
 const EARLY_STREAM: Duration = Duration::from_secs(5);
 /// Flows with ICMP errors, and RTCP senders, kept for one call.
 pub(super) const MAX_WITNESSES: usize = 16;
+/// A stream that was heard so lately goes on.
+const STILL_SENDS: Duration = Duration::from_secs(2);
+/// How long an RTP stream takes to fill the receive buffer of a socket that nobody reads, with the kernel's default size.
+const UNREAD_BUFFER: Range<Duration> = Duration::from_secs(2)..Duration::from_secs(15);
 /// A call is not judged again for the same direction within this time.
 const JUDGE_EVERY: Duration = Duration::from_millis(200);
 
@@ -151,6 +156,9 @@ impl MediaTable {
 
     /// Takes packets that this host's kernel dropped. Returns the call whose media they are.
     pub fn handle_drop(&mut self, packet: &Packet<'_>, drop: &KernelDrop) -> Option<CallKey> {
+        if drop.reason == DropReason::SocketReceiveBuffer && self.is_of_a_player(packet, drop) {
+            return None;
+        }
         self.refuse(Refusal {
             src: packet.src,
             dst: packet.dst,
@@ -163,6 +171,17 @@ impl MediaTable {
             first_at: drop.first_at,
             last_at: drop.last_at,
         })
+    }
+
+    /// Whether a full receive buffer is no fault: of a process that plays and never listens, such as an announcement or a
+    /// load generator. It sends from that port all the same, or has never read it: then the buffer fills when its
+    /// default size is used up, 5 s after the stream began or so. Else somebody read it and does so no more.
+    fn is_of_a_player(&self, packet: &Packet<'_>, drop: &KernelDrop) -> bool {
+        let sends = |s: &Stream| s.counters.in_sequence && drop.last_at.since(s.counters.last_at) <= STILL_SENDS;
+        let began_at = self.streams_to(packet.dst).filter(|s| s.counters.key.src == packet.src);
+        let began_at = began_at.map(|s| s.counters.first_at).min();
+        self.streams_from(packet.dst).any(sends)
+            || began_at.is_some_and(|at| UNREAD_BUFFER.contains(&drop.first_at.since(at)))
     }
 
     fn refuse(&mut self, refusal: Refusal) -> Option<CallKey> {

@@ -15,7 +15,7 @@
 //! - `local-firewall`, `no-listener`, `socket-overflow`, `rp-filter`: the kernel of this host says why it drops the packets
 //!   (kernels since 5.17, live only): a netfilter rule, no process has the port open, the receive buffer is full, the
 //!   reverse path. It drops them behind the hook that counted them, or, on the way out, before it. Without the
-//!   kernel's word: RTP arrives and this host itself answers ICMP prohibited, or port unreachable.
+//!   kernel's word (a full buffer of a process that only plays is none): RTP arrives and this host itself answers ICMP prohibited, or port unreachable.
 //! - `wrong-port`: RTP of the sender goes on to another port or address than the receiver's SDP announced.
 //! - `remote-unreachable`: ICMP errors refuse the RTP that is sent, for a second and more; time exceeded and network
 //!   unreachable put the fault in the network.
