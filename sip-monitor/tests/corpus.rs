@@ -339,7 +339,7 @@ const VERDICTS: &[Verdict] = &[
     Verdict { capture: "suri-body-large.pcap", one_of: &[] },
     Verdict { capture: "sngrep-ipip.pcap", one_of: &[("dropped-after-30s", "no-ack")] },
     // The donor thinned its media out: 10.2 s without a packet in either direction.
-    Verdict { capture: "arkime-gtp-iphone.pcap", one_of: &[("blocked-rtp", "stopped")] },
+    Verdict { capture: "arkime-gtp-iphone.pcap", one_of: &[] },
     Verdict { capture: "o5gs-volte.pcapng", one_of: &[] },
     // Kinds "ok-media" and "ok-signalling" of the table without a reviewed verdict.
     Verdict { capture: "eim-sip.pcap", one_of: &[] },

@@ -35,6 +35,8 @@ pub(super) struct Seen {
     pub burst_at: Option<Timestamp>,
     pub lowest_ttl: Option<u8>,
     comfort_noise: bool,
+    /// More of it was missed than seen, as in a thinned capture: where nothing comes for a while, that says nothing.
+    is_sparse: bool,
     paths: SmallVec<[Path; 2]>,
 }
 
@@ -119,6 +121,7 @@ impl Seen {
         if self.last_at.is_none_or(|at| c.last_at > at) {
             self.last_at = Some(c.last_at);
             self.comfort_noise = stream.ended_in_comfort_noise();
+            self.is_sparse = c.lost > c.packets;
         }
         self.burst_at = self.burst_at.max(Some(stream.burst_at));
         let path = self.paths.iter_mut().find(|p| (p.src, p.dst) == (c.key.src, c.key.dst));
@@ -161,7 +164,10 @@ impl Seen {
             return FlowState::Refused;
         }
         if now.since(last_at) >= view.config.thresholds.media_stopped {
-            let silent = self.comfort_noise || is_silent_on_purpose(flow.sender_rtcp.as_ref(), last_at, now);
+            // A burst of less than a second is no talk yet that could break off.
+            let is_brief = self.burst_at.is_some_and(|began| last_at.since(began) < Duration::from_secs(1));
+            let on_purpose = self.comfort_noise || is_silent_on_purpose(flow.sender_rtcp.as_ref(), last_at, now);
+            let silent = is_brief || self.is_sparse || on_purpose;
             return if silent { FlowState::Flowing } else { FlowState::Stopped(last_at) };
         }
         if used.iter().any(|p| p.unheard.is_some()) && used.iter().all(|p| p.unheard.is_some()) {
