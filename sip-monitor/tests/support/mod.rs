@@ -4,7 +4,7 @@
 pub mod frames;
 
 use aya::{
-    Ebpf, TestRun,
+    Btf, Ebpf, TestRun,
     maps::{Array, HashMap, MapData, PerCpuArray, RingBuf},
     programs::{Program, TestRunOptions},
 };
@@ -63,6 +63,7 @@ impl Kernel {
             let loaded = match program {
                 Program::Xdp(p) => p.load(),
                 Program::SchedClassifier(p) => p.load(),
+                Program::BtfTracePoint(p) => p.load("kfree_skb", &Btf::from_sys_fs().expect("kernel types")),
                 _ => panic!("{name}: a program of another type"),
             };
             loaded.unwrap_or_else(|e| panic!("{name}: {e:?}"));
