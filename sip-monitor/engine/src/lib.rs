@@ -170,7 +170,7 @@ impl Engine {
         match packet.body {
             Body::Udp(payload) => self.handle_datagram(now, packet, payload),
             Body::Tcp(segment) => self.handle_segment(now, packet, &segment),
-            Body::Incomplete(incomplete) => self.handle_incomplete(packet, &incomplete),
+            Body::Incomplete(incomplete) => self.handle_incomplete(now, packet, &incomplete),
             Body::Rtcp(payload) => {
                 self.counters.rtcp += 1;
                 let key = self.media.handle_rtcp(now, packet, payload);

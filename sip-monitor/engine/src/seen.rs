@@ -2,7 +2,7 @@
 
 use core::net::SocketAddr;
 
-use crate::packet::{Direction, Packet};
+use crate::packet::{Body, Direction, Packet};
 use crate::sip::{HeaderName, Message, Method, NameAddr, Via};
 use crate::time::Timestamp;
 use crate::transaction::MethodKind;
@@ -16,6 +16,8 @@ pub(crate) struct Seen<'p, 'm> {
     pub dst: SocketAddr,
     pub ip_id: u32,
     pub transport: &'static str,
+    /// Only a part of it was seen, and its receiver has not seen more.
+    pub incomplete: bool,
     pub message: &'m Message<'p>,
     /// Of the request, or of the CSeq of the response.
     pub method: Method<'p>,
@@ -51,6 +53,7 @@ impl<'p, 'm> Seen<'p, 'm> {
             dst: packet.dst,
             ip_id: packet.ip_id,
             transport,
+            incomplete: matches!(packet.body, Body::Incomplete(_)),
             message,
             method,
             kind: MethodKind::of(&method),

@@ -8,7 +8,7 @@ use crate::peer::Novelty;
 use crate::record::{MessageRecord, Output};
 use crate::seen::Seen;
 use crate::sip::{Message, NotSip, StartLine};
-use crate::tcp::Arrived;
+use crate::tcp::{Arrived, BrokenConnection};
 use crate::text::StoredText;
 use crate::time::Timestamp;
 use crate::transaction::{MethodKind, Repeats, Sighting};
@@ -31,8 +31,12 @@ impl Engine {
     pub(crate) fn handle_segment(&mut self, now: Timestamp, packet: &Packet<'_>, segment: &TcpSegment<'_>) {
         self.counters.tcp_segments += 1;
         let mut arrived = Vec::new();
-        if let Some(failure) = self.connections.handle_segment(now, packet, segment, &mut arrived) {
+        let shown = self.connections.handle_segment(now, packet, segment, &mut arrived);
+        if let Some(failure) = shown.failure {
             self.note_wire(failure.into());
+        }
+        if let Some(broken) = shown.broken {
+            self.handle_broken(now, &broken);
         }
         for Arrived { src, dst, way, message } in &arrived {
             let Ok(read) = Message::parse(&message.bytes) else {
@@ -109,9 +113,18 @@ impl Engine {
         noted.into_iter().for_each(|noted| self.note_wire(noted));
     }
 
+    /// What was sent on a connection a moment ago was sent in vain.
+    fn handle_broken(&mut self, now: Timestamp, broken: &BrokenConnection) {
+        for key in self.flows.recent(broken.sender, broken.receiver, now) {
+            if let Some(call) = self.calls.get_mut(key) {
+                call.handle_broken(now, broken);
+            }
+        }
+    }
+
     /// Takes what was seen of a fragmented datagram that never became whole. Where its beginning is missing, only its
-    /// sender can tell that it was signalling.
-    pub(crate) fn handle_incomplete(&mut self, packet: &Packet<'_>, incomplete: &Incomplete<'_>) {
+    /// sender can tell that it was signalling. A request whose head was seen counts as sent, and as not received.
+    pub(crate) fn handle_incomplete(&mut self, now: Timestamp, packet: &Packet<'_>, incomplete: &Incomplete<'_>) {
         let is_sip = if incomplete.missing == Missing::First {
             let other = if packet.direction == Direction::Out { packet.dst } else { packet.src };
             self.peers.find(other).is_some()
@@ -123,6 +136,12 @@ impl Engine {
             return;
         }
         self.counters.incomplete += 1;
+        if let Ok(message) = Message::parse(incomplete.head)
+            && message.is_request()
+            && message.call_id().is_ok()
+        {
+            return self.handle_message(now, packet, "udp", &message, true);
+        }
         self.note_wire(incomplete_noted(packet, incomplete));
     }
 
@@ -213,6 +232,14 @@ fn may_be_refused(seen: &Seen<'_, '_>) -> bool {
 }
 
 impl Call {
+    /// Bytes sent on the connection of one of its hops did not arrive.
+    fn handle_broken(&mut self, now: Timestamp, broken: &BrokenConnection) {
+        let ends = [(broken.sender, broken.receiver), (broken.receiver, broken.sender)];
+        for hop in self.hops.iter_mut().filter(|hop| hop.transport != "udp" && ends.contains(&(hop.a, hop.b))) {
+            hop.broken = Some((now, *broken));
+        }
+    }
+
     /// The sent-by with which the request of a response that arrives here was sent.
     fn sent_by_of(&self, seen: &Seen<'_, '_>) -> Option<&StoredText> {
         let branch = seen.via.as_ref()?.branch?;

@@ -3,6 +3,7 @@
 use core::net::SocketAddr;
 
 use crate::packet::Direction;
+use crate::tcp::BrokenConnection;
 use crate::time::Timestamp;
 use crate::transaction::Path;
 
@@ -23,6 +24,8 @@ pub struct Hop {
     pub last_forward_at: Option<Timestamp>,
     /// Last message from `b` to `a`.
     pub last_back_at: Option<Timestamp>,
+    /// What was last sent in vain on its connection, and when that was clear.
+    pub broken: Option<(Timestamp, BrokenConnection)>,
 }
 
 impl Hop {

@@ -95,6 +95,7 @@ impl Call {
                     transport: seen.transport,
                     last_forward_at: None,
                     last_back_at: None,
+                    broken: None,
                 });
                 self.hops.len() - 1
             }

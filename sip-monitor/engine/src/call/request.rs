@@ -36,6 +36,7 @@ impl Call {
             .find(|t| t.key == key && t.path == path && t.method == seen.kind && t.cseq == seen.cseq);
         if let Some(known) = known {
             ctx.repeated = true;
+            known.fragment_lost |= seen.incomplete;
             return match known.sent.see(seen.at, seen.ip_id, ctx.config.timers.t1) {
                 Sighting::CapturedTwice => ctx.counters.captured_twice += 1,
                 Sighting::Retransmission => {
@@ -80,6 +81,7 @@ impl Call {
             timed_out: None,
             counted: false,
             has_offer,
+            fragment_lost: seen.incomplete,
             credentials: seen.has_credentials(),
             max_forwards: seen.message.max_forwards(),
             session_expires_s: seen.message.session_expires().map(|timer| timer.seconds),

@@ -3,6 +3,7 @@
 //! No handshake is needed: a connection that was up before is read from its next message on. Bounded per direction, per
 //! connection and in total; what is given up is counted.
 
+mod breaking;
 mod opening;
 mod reassembly;
 mod stream;
@@ -14,6 +15,8 @@ use core::time::Duration;
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 
+use breaking::Progress;
+pub use breaking::{Breaking, BrokenConnection};
 use opening::Opening;
 pub use opening::{ConnectionFailure, FailureKind};
 use reassembly::{Piece, Reassembly};
@@ -65,6 +68,15 @@ pub(crate) struct Way {
     pub(crate) dscp: u8,
 }
 
+/// What a segment showed of its connection.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Shown {
+    /// It failed before anything was asked on it.
+    pub(crate) failure: Option<ConnectionFailure>,
+    /// Something was sent on it in vain.
+    pub(crate) broken: Option<BrokenConnection>,
+}
+
 /// Both ends of a connection, the lower address first.
 type Key = (SocketAddr, SocketAddr);
 
@@ -94,6 +106,7 @@ struct Flow {
     /// Sequence number of the SYN, where it was seen.
     syn: Option<u32>,
     fin: bool,
+    progress: Progress,
     reassembly: Reassembly,
     stream: Stream,
 }
@@ -129,15 +142,15 @@ impl ConnectionTable {
         self.connections.is_empty()
     }
 
-    /// Takes a segment; the messages that are whole with it are added to `out`. Returns how the connection failed, where it
-    /// did with this segment.
+    /// Takes a segment; the messages that are whole with it are added to `out`. Returns what it showed of its
+    /// connection.
     pub(crate) fn handle_segment(
         &mut self,
         now: Timestamp,
         packet: &Packet<'_>,
         segment: &TcpSegment<'_>,
         out: &mut Vec<Arrived>,
-    ) -> Option<ConnectionFailure> {
+    ) -> Shown {
         self.sweep(now, out);
         let (key, side) = key(packet.src, packet.dst);
         if !self.connections.contains_key(&key) {
@@ -145,13 +158,13 @@ impl ConnectionTable {
         }
         let connection = self.connections.entry(key).or_insert_with(|| Box::new(Connection::new(now)));
         let before = connection.held();
-        let failure = connection.handle_segment(now, packet, segment, side, out);
+        let shown = connection.handle_segment(now, packet, segment, side, out);
         self.counters.add(connection.take_spoiled());
         self.held = self.held + connection.held() - before;
         if self.held > self.bytes_limit {
             self.make_room();
         }
-        failure
+        shown
     }
 
     /// Takes an ICMP error that quotes a segment: a connection that is not up yet was refused by it.
@@ -238,7 +251,7 @@ impl Connection {
         segment: &TcpSegment<'_>,
         side: usize,
         out: &mut Vec<Arrived>,
-    ) -> Option<ConnectionFailure> {
+    ) -> Shown {
         self.last_at = now;
         let key = key(packet.src, packet.dst).0;
         let way = Way { link: packet.link, direction: packet.direction, ttl: packet.ttl, dscp: packet.dscp };
@@ -248,6 +261,7 @@ impl Connection {
         if let Some(flow) = self.flows.get_mut(side) {
             flow.way = Some(way);
         }
+        let breaking = self.breaking(now, segment, side);
         // What this side has received of the other: gaps there are the monitor's.
         if segment.flags & ACK != 0 {
             self.deliver(key, 1 - side, out, |flow, sink| flow.handle_ack(segment.ack, sink));
@@ -264,7 +278,30 @@ impl Connection {
         if segment.flags & RST != 0 || self.flows.iter().all(|flow| flow.fin) {
             self.closed_at.get_or_insert(now);
         }
-        self.opening.handle_segment(now, packet, segment)
+        let failure = self.opening.handle_segment(now, packet, segment);
+        let broken = breaking.map(|breaking| {
+            let (sender, receiver) = match breaking {
+                Breaking::Reset => (packet.dst, packet.src),
+                Breaking::Unacknowledged => (packet.src, packet.dst),
+            };
+            BrokenConnection { sender, receiver, breaking }
+        });
+        Shown { failure, broken }
+    }
+
+    /// What becomes of bytes that were sent: asked before the segment's own bytes are taken.
+    fn breaking(&mut self, now: Timestamp, segment: &TcpSegment<'_>, side: usize) -> Option<Breaking> {
+        let other = self.flows.get_mut(1 - side)?;
+        if segment.flags & RST != 0 {
+            return other.progress.has_sent().then_some(Breaking::Reset);
+        }
+        if segment.flags & ACK != 0 && other.reassembly.is_done_with(segment.ack) {
+            other.progress.handle_ack();
+        }
+        let own = self.flows.get_mut(side).filter(|_| !segment.payload.is_empty())?;
+        let end = segment.seq.wrapping_add(u32::try_from(segment.payload.len()).unwrap_or(u32::MAX));
+        let fresh = !own.reassembly.has_all_before(end);
+        own.progress.handle_bytes(now, fresh).then_some(Breaking::Unacknowledged)
     }
 
     /// A connection begins, also where an old one between the same ports was known.

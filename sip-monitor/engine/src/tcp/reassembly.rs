@@ -53,6 +53,16 @@ impl Reassembly {
         self.early_bytes
     }
 
+    /// Whether everything before this byte was handed on or passed over.
+    pub(super) fn has_all_before(&self, seq: u32) -> bool {
+        self.next.is_some_and(|next| next.wrapping_sub(seq) < FARTHEST)
+    }
+
+    /// Whether nothing is missing before this byte but what may still come: an acknowledgement of it leaves nothing open.
+    pub(super) fn is_done_with(&self, ack: u32) -> bool {
+        self.next.is_none_or(|next| ack.wrapping_sub(next) < FARTHEST)
+    }
+
     /// Takes a segment and hands on what is in order with it. Where segments overlap, the bytes that came first stand.
     pub(super) fn handle_segment(&mut self, now: Timestamp, seq: u32, bytes: &[u8], sink: &mut dyn FnMut(Piece<'_>)) {
         let Some(next) = self.next else {

@@ -164,6 +164,8 @@ pub struct Transaction {
     pub(crate) counted: bool,
     /// The request carried an SDP offer.
     pub has_offer: bool,
+    /// A copy of it was fragmented and never became whole.
+    pub fragment_lost: bool,
     /// The request carried credentials (Authorization or Proxy-Authorization).
     pub credentials: bool,
     /// Max-Forwards of the request.

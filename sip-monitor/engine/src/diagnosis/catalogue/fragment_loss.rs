@@ -3,7 +3,8 @@
 //! What people notice: long messages (an INVITE with many codecs or video) get no answer, short ones work.
 //!
 //! **Evidence.** Fragments of one datagram, of which one did not come within 5 s. Its beginning tells that it is SIP; where that
-//! is missing, only fragments of a host that talks SIP count, and only from the second such datagram on.
+//! is missing, only fragments of a host that talks SIP count, and only from the second such datagram on. Where it is a request
+//! that its beginning names, `request-unanswered` tells of it, when it stays unanswered.
 //!
 //! - `first`: the first fragment is missing.
 //! - `middle`: one between the first and the last is missing.

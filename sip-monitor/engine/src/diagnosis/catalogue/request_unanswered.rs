@@ -19,6 +19,7 @@ use crate::diagnosis::{
     Asks, CallFacts, Cause, Confidence, Diagnosis, Fault, Finding, Layer, RequestName, Severity, UNKNOWN, Value,
 };
 use crate::packet::{Direction, IcmpKind};
+use crate::tcp::Breaking;
 use crate::transaction::{MethodKind, Transaction};
 
 /// A request that nobody answers.
@@ -48,6 +49,21 @@ pub const DIAGNOSIS: Diagnosis = Diagnosis {
             remedy: "See what its sender protects or cannot reach: firewall, routing, a service that is down",
         },
         Cause {
+            name: "fragment-lost",
+            evidence: "the request was fragmented, and a fragment of it never came",
+            remedy: "Use SIP over TCP, offer fewer codecs, or let the firewalls between pass fragments",
+        },
+        Cause {
+            name: "tcp-refused",
+            evidence: "the connection was reset by the other side after the request was sent on it",
+            remedy: "See in the log of the server why it closed the connection",
+        },
+        Cause {
+            name: "tcp-timeout",
+            evidence: "TCP sent the request's bytes again four times or more, and they were not acknowledged",
+            remedy: "See whether the server and the path to it are up: the connection is dead",
+        },
+        Cause {
             name: "remote-silent",
             evidence: "this host sent it, and neither a response nor an ICMP error came",
             remedy: "Have the peer's firewall and allow-list checked for this host's address, and whether its service runs",
@@ -67,6 +83,8 @@ fn judge(facts: &CallFacts<'_>) -> Option<Finding> {
         Case::not_relayed,
         Case::refused_here,
         Case::icmp_unreachable,
+        Case::fragment_lost,
+        Case::connection_broken,
         Case::remote_silent,
     ];
     let finding = causes.iter().find_map(|cause| cause(&case)).unwrap_or_else(|| case.unknown());
@@ -263,6 +281,61 @@ impl<'a> Case<'a> {
             evidence: self
                 .evidence(vec![("icmp", icmp_text(icmp.kind).into()), ("reporter", reporter.to_string().into())]),
             ..self.finding("icmp-unreachable", Confidence::Certain)
+        })
+    }
+
+    /// It was fragmented, and its receiver never had all of it.
+    fn fragment_lost(&self) -> Option<Finding> {
+        if !self.request.fragment_lost {
+            return None;
+        }
+        let sent_here = self.view.direction == Direction::Out;
+        Some(Finding {
+            summary: format!(
+                "{} from {} to {} was fragmented and never became whole: a fragment is missing",
+                self.name(),
+                self.view.src,
+                self.view.dst
+            ),
+            remedy: format!(
+                "Use SIP over TCP between {} and {}, offer fewer codecs, or let the firewalls between pass fragments",
+                self.view.src.ip(),
+                self.view.dst.ip()
+            ),
+            fault: Some(if sent_here { Fault::Local } else { Fault::Network }),
+            evidence: self.evidence(Vec::new()),
+            ..self.finding("fragment-lost", Confidence::Likely)
+        })
+    }
+
+    /// The connection it was sent on broke.
+    fn connection_broken(&self) -> Option<Finding> {
+        let hop = self.call.hops.get(usize::from(self.request.path.hop))?;
+        let (_, broken) = hop.broken.filter(|(at, b)| *at >= self.request.sent.first() && b.sender == self.view.src)?;
+        let (cause, confidence, summary, remedy) = match broken.breaking {
+            Breaking::Reset => (
+                "tcp-refused",
+                Confidence::Certain,
+                format!("{} reset the connection on which {} was sent to it", self.view.dst, self.name()),
+                format!("See in the log of {} why it closed the connection", self.view.dst),
+            ),
+            Breaking::Unacknowledged => (
+                "tcp-timeout",
+                Confidence::Likely,
+                format!(
+                    "{} did not acknowledge the bytes of {}, which TCP sent again and again",
+                    self.view.dst,
+                    self.name()
+                ),
+                format!("See whether {} and the path to it are up: the connection to it is dead", self.view.dst),
+            ),
+        };
+        Some(Finding {
+            summary,
+            remedy,
+            fault: Some(fault_of_receiver(&self.view)),
+            evidence: self.evidence(Vec::new()),
+            ..self.finding(cause, confidence)
         })
     }
 
