@@ -109,14 +109,18 @@ impl Case<'_> {
         let times = if sent == 1 { "1 time".to_owned() } else { format!("{sent} times") };
         let summary = format!(
             "{} ended the call {} after the answer: the {} was sent {times} and never acknowledged",
-            who(hangup.side),
+            ender(hangup.side),
             self.after(hangup.at),
             answer.code
         );
         Some(Finding {
             rests_on_absence_since: Some(answer.first_at()),
             summary,
-            remedy: "Repair what keeps the ACK away: the linked no-ack alert names it".into(),
+            remedy: if repeated {
+                "Repair what keeps the ACK away: the linked no-ack alert names it".into()
+            } else {
+                "Find where the 2xx or its ACK is lost: Contact and Record-Route of the 2xx, firewall, NAT, SIP ALG".into()
+            },
             evidence: self.evidence(hangup.at, vec![("sent", sent.into())]),
             links: vec!["no-ack"],
             ..self.of_hangup(
@@ -182,7 +186,7 @@ impl Case<'_> {
     fn media_timeout(&self, hangup: &Hangup) -> Option<Finding> {
         if let Some(text) = said_why(hangup).find(|text| names_media_timeout(text)) {
             return Some(Finding {
-                summary: format!("{} ended the call {} after the answer: \"{text}\"", who(hangup.side), self.after(hangup.at)),
+                summary: format!("{} ended the call {} after the answer: \"{text}\"", ender(hangup.side), self.after(hangup.at)),
                 remedy: "Repair the media that the side that hung up did not receive: its port range, NAT, or a hold without RTP".into(),
                 evidence: self.evidence(hangup.at, vec![("reason", text.to_owned().into())]),
                 links: vec!["one-way-audio", "blocked-rtp"],
@@ -202,7 +206,7 @@ impl Case<'_> {
             rests_on_absence_since: Some(flow.due_since),
             summary: format!(
                 "{} ended the call {} after the answer and had received no media at {} since then",
-                who(hangup.side),
+                ender(hangup.side),
                 self.after(hangup.at),
                 flow.endpoint
             ),
@@ -231,7 +235,7 @@ impl Case<'_> {
         (near(since, early) || near(since, interval)).then(|| Finding {
             summary: format!(
                 "{} ended the call {} after the answer: Session-Expires is {interval_s} s, below the minimum of {MIN_SESSION_INTERVAL_S} s, and was not refreshed",
-                who(hangup.side),
+                ender(hangup.side),
                 self.after(hangup.at)
             ),
             remedy: format!("Raise Session-Expires from {interval_s} s to 1800 s on the side that sets it"),
@@ -255,7 +259,7 @@ impl Case<'_> {
         Some(Finding {
             summary: format!(
                 "{} ended the call {} after the answer with the reason {} {cause}{}",
-                who(hangup.side),
+                ender(hangup.side),
                 self.after(hangup.at),
                 reason.protocol,
                 reason.text.as_ref().map_or_else(String::new, |text| format!(" \"{text}\"")),
@@ -310,6 +314,15 @@ impl Case<'_> {
         }
         evidence.extend(more);
         evidence
+    }
+}
+
+/// At the beginning of a sentence.
+fn ender(side: Option<Side>) -> &'static str {
+    match side {
+        Some(Side::Caller) => "The caller",
+        Some(Side::Callee) => "The callee",
+        None => "One side",
     }
 }
 
