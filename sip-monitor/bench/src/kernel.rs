@@ -68,6 +68,8 @@ impl Kernel {
             match program {
                 Program::Xdp(p) => p.load(),
                 Program::SchedClassifier(p) => p.load(),
+                // Attached to a tracepoint, it cannot be run on bytes.
+                Program::BtfTracePoint(_) => continue,
                 _ => bail!("{name}: a program of another type"),
             }
             .with_context(|| name.to_owned())?;

@@ -102,6 +102,7 @@ impl Kernel {
         let count = |p: &Program| match p {
             Program::Xdp(p) => p.info().map_or(0, |i| i.verified_instruction_count().unwrap_or(0)),
             Program::SchedClassifier(p) => p.info().map_or(0, |i| i.verified_instruction_count().unwrap_or(0)),
+            Program::BtfTracePoint(p) => p.info().map_or(0, |i| i.verified_instruction_count().unwrap_or(0)),
             _ => unreachable!(),
         };
         self.ebpf.programs().map(|(name, p)| (name.to_owned(), count(p))).collect()
