@@ -119,7 +119,8 @@ impl Case<'_> {
             remedy: if repeated {
                 "Repair what keeps the ACK away: the linked no-ack alert names it".into()
             } else {
-                "Find where the 2xx or its ACK is lost: Contact and Record-Route of the 2xx, firewall, NAT, SIP ALG".into()
+                "Find where the 2xx or its ACK is lost: Contact and Record-Route of the 2xx, firewall, NAT, SIP ALG"
+                    .into()
             },
             evidence: self.evidence(hangup.at, vec![("sent", sent.into())]),
             links: vec!["no-ack"],
