@@ -31,6 +31,12 @@ impl Alerts {
         self.alerts().next().is_none()
     }
 
+    /// Whether nobody has to look at anything, but for what a load generator is: calls alike to the millisecond, which is
+    /// worth an information, and many of them a second.
+    pub fn is_quiet(&self) -> bool {
+        self.alerts().all(|(_, line)| line["severity"] == "info" || line["code"] == "invite-flood")
+    }
+
     /// Records of one type.
     pub fn records(&self, kind: &str) -> Vec<&Value> {
         self.lines.iter().map(|(_, line)| line).filter(|line| line["type"] == kind).collect()
