@@ -111,9 +111,13 @@ fn judge(facts: &PeerFacts<'_>) -> Option<Finding> {
 /// What was usual before the window.
 fn usual_percent(facts: &PeerFacts<'_>) -> Option<f64> {
     let peer = facts.peer;
-    let (total, recent) = (&peer.measured.total, peer.measured.recent());
-    let ended = total.ended().checked_sub(recent.ended())?.checked_sub(total.redirected - recent.redirected)?;
+    let total = &peer.measured.total;
     let long_enough = facts.now.since(peer.first_at).as_secs() >= BASELINE_S;
+    if !long_enough || total.ended() < BASELINE_CALLS {
+        return None;
+    }
+    let recent = peer.measured.recent();
+    let ended = total.ended().checked_sub(recent.ended())?.checked_sub(total.redirected - recent.redirected)?;
     let answered = total.answered.checked_sub(recent.answered)?;
-    (ended >= BASELINE_CALLS && long_enough).then(|| f64::from(answered) * 100.0 / f64::from(ended))
+    (ended >= BASELINE_CALLS).then(|| f64::from(answered) * 100.0 / f64::from(ended))
 }
