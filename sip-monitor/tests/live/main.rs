@@ -1,6 +1,7 @@
 //! The daemon with its real programs on a veth pair, and real SIPp on both ends: IPv4 and IPv6, under XDP and under tc.
 //! Needs root and SIPp; where they are missing the tests are skipped loudly, and with `CI=true` they fail.
 
+mod accuracy;
 mod alerts;
 mod load;
 mod sipp;
