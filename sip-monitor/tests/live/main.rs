@@ -4,6 +4,8 @@
 mod accuracy;
 mod alerts;
 mod load;
+mod media_good;
+mod programs;
 mod sipp;
 mod world;
 
