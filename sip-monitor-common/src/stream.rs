@@ -7,7 +7,8 @@ use crate::{
 };
 
 /// Clock rates for which jitter is kept side by side, in hertz. The rate is known only from SDP, which the kernel never
-/// sees, and jitter is not linear in it: so each candidate has an estimate of its own.
+/// sees, and jitter is not linear in it: so each candidate has an estimate of its own. That of telephony comes first: for
+/// most payload types it is the only one.
 pub const CLOCK_RATES_HZ: [u32; 6] = [8_000, 16_000, 32_000, 44_100, 48_000, 90_000];
 
 /// Nanoseconds of one timestamp unit, times 2^[`TICK_SHIFT`], for each of [`CLOCK_RATES_HZ`].
@@ -95,12 +96,13 @@ pub struct JitterState {
 
 /// Everything counted about one stream.
 ///
-/// Layout: 296 bytes, align 8, no padding, host byte order, nanoseconds of the record's clock.
+/// What every packet changes stands first and together: a packet of one stream among thousands finds nothing of it in a
+/// cache near by, and pays for each line of 64 bytes.
+///
+/// Layout: 304 bytes, align 8, no padding, host byte order, nanoseconds of the record's clock.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub struct StreamState {
-    /// First packet.
-    pub first_ns: u64,
     /// Last packet.
     pub last_ns: u64,
     /// When it last reported, 0 for never.
@@ -111,44 +113,31 @@ pub struct StreamState {
     pub bytes: u64,
     /// Different sequence numbers that belong to the expected range.
     pub unique: u64,
-    /// Sequence numbers expected before the last restart.
-    pub expected_before: u64,
-    /// Packets behind one with a higher sequence number.
-    pub late: u64,
-    /// Packets whose sequence number had been seen.
-    pub duplicates: u64,
-    /// Holes in the numbering when they were first seen, each of one or more numbers; late packets may have filled some.
-    pub loss_runs: u64,
     /// Longest time between two neighbours.
     pub gap_max_ns: u64,
     /// Which of the last 128 sequence numbers were seen: bit n of the first word stands for the highest minus n.
     pub window: [u64; 2],
     /// Payload types seen, one bit each.
     pub payload_types: [u64; 2],
-    /// Samples in the jitter sums.
+    /// Samples in the jitter sum of 8,000 Hz.
     pub jitter_samples: u64,
     /// Arrival of the last packet that counts for jitter.
     pub jitter_at_ns: u64,
     /// Timestamp units passed between packets that count for jitter.
     pub rtp_timestamp_units: u64,
-    /// For each of [`CLOCK_RATES_HZ`].
-    pub jitter: [JitterState; 6],
-    /// Timestamp of the first packet.
-    pub first_rtp_timestamp: u32,
     /// Timestamp of the last packet that counts for jitter.
     pub jitter_rtp_timestamp: u32,
-    /// Extended sequence number of the first packet since the last restart.
-    pub base_sequence: u32,
-    /// Highest extended sequence number since then.
+    /// Highest extended sequence number since the last restart.
     pub highest_sequence: u32,
     /// The next sequence number after one that did not fit; seen, it proves a restart. 65536 for none.
     pub restart_sequence: u32,
-    /// Proven restarts.
-    pub restarts: u32,
     /// Packets in a row with the payload of the one before.
     pub same_payload: u32,
     /// Fingerprint of the last payload.
     pub fingerprint: u32,
+    /// Zero, too, but read back from memory: neither the compiler nor the verifier knows. `x ^ zero` makes a value that
+    /// took a different way on each path one the verifier treats alike, or it would follow every path to the end.
+    pub zero: u32,
     /// Sequence number of the last packet.
     pub last_sequence: u16,
     /// Payload bytes of the last packet.
@@ -171,15 +160,32 @@ pub struct StreamState {
     pub event_ended: u8,
     /// Timestamp of the last telephone event: one for all its packets (RFC 4733 2.5.1.1).
     pub event_timestamp: u32,
+    /// For each of [`CLOCK_RATES_HZ`].
+    pub jitter: [JitterState; 6],
+    /// Samples in each of the other jitter sums.
+    pub jitter_samples_other: u64,
+    /// First packet.
+    pub first_ns: u64,
+    /// Sequence numbers expected before the last restart.
+    pub expected_before: u64,
+    /// Packets behind one with a higher sequence number.
+    pub late: u64,
+    /// Packets whose sequence number had been seen.
+    pub duplicates: u64,
+    /// Holes in the numbering when they were first seen, each of one or more numbers; late packets may have filled some.
+    pub loss_runs: u64,
+    /// Timestamp of the first packet.
+    pub first_rtp_timestamp: u32,
+    /// Extended sequence number of the first packet since the last restart.
+    pub base_sequence: u32,
+    /// Proven restarts.
+    pub restarts: u32,
     /// Telephone events.
     pub events: u16,
     /// Those whose end was seen.
     pub events_ended: u16,
-    /// Zero, too, but read back from memory: neither the compiler nor the verifier knows. `x ^ zero` makes a value that
-    /// took a different way on each path one the verifier treats alike, or it would follow every path to the end.
-    pub zero: u32,
 }
-const _: () = assert!(size_of::<StreamState>() == 296);
+const _: () = assert!(size_of::<StreamState>() == 304);
 
 /// Whether a packet makes its stream report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -201,6 +207,12 @@ impl StreamState {
     #[must_use]
     pub const fn lost(&self) -> u64 {
         self.expected().saturating_sub(self.unique)
+    }
+
+    /// Samples in the jitter sum of that place in [`CLOCK_RATES_HZ`].
+    #[must_use]
+    pub const fn samples(&self, slot: usize) -> u64 {
+        if slot == 0 { self.jitter_samples } else { self.jitter_samples_other }
     }
 }
 
@@ -390,7 +402,7 @@ fn shift_window(window: &mut [u64; 2], by: u32) {
     };
 }
 
-/// Interarrival jitter (RFC 3550 A.8) for every candidate rate.
+/// Interarrival jitter (RFC 3550 A.8) for every rate that the payload type leaves open.
 ///
 /// Comfort noise is no sample and none is taken across it: a silent sender's clock need not run on. A packet with the
 /// timestamp of the one before is no sample either: the repeats of a telephone event (RFC 4733 2.5.1.1) and the further
@@ -414,11 +426,24 @@ fn sample_jitter(state: &mut StreamState, packet: &RtpPacket) {
         return;
     }
     state.jitter_samples += 1;
-    let mut i = 0;
+    sample_one(&mut state.jitter[0], passed_ns, units, TICK_NS[0], state.zero);
+    if is_telephone_rate(packet.payload_type) {
+        return;
+    }
+    state.jitter_samples_other += 1;
+    let mut i = 1;
     while i < TICK_NS.len() {
         sample_one(&mut state.jitter[i], passed_ns, units, TICK_NS[i], state.zero);
         i += 1;
     }
+}
+
+/// Whether a payload type is one that runs at 8,000 Hz whatever SDP says (RFC 3551 6): PCMU, GSM, G723, PCMA, G728, G729. Not
+/// G722, which some announce with 16,000.
+#[inline(always)]
+const fn is_telephone_rate(payload_type: u8) -> bool {
+    const TYPES: u64 = 1 | 1 << 3 | 1 << 4 | 1 << 8 | 1 << 15 | 1 << 18;
+    payload_type < 64 && TYPES >> (payload_type & 63) & 1 == 1
 }
 
 /// J += (|D| - J) / 16, with D the difference between the time that passed and the time the timestamps say.

@@ -36,9 +36,7 @@ impl Model {
         for packet in &packets[1..] {
             seats.push(model.seat(packet.sequence, &mut expected_restart));
         }
-        for slot in 0..CLOCK_RATES_HZ.len() {
-            model.jitter[slot] = jitter(packets, &seats, CLOCK_RATES_HZ[slot]);
-        }
+        model.jitter = CLOCK_RATES_HZ.map(|rate_hz| jitter(packets, &seats, rate_hz));
         model
     }
 
@@ -82,6 +80,8 @@ impl Model {
 }
 
 /// RFC 3550 A.8 over those packets that tell of the sender's pace.
+///
+/// Of payload types that RFC 3551 gives 8,000 Hz, only that rate is estimated.
 fn jitter(packets: &[RtpPacket], seats: &[Seat], rate_hz: u32) -> Vec<f64> {
     let mut estimates: Vec<f64> = Vec::new();
     let mut before: Option<&RtpPacket> = None;
@@ -99,7 +99,8 @@ fn jitter(packets: &[RtpPacket], seats: &[Seat], rate_hz: u32) -> Vec<f64> {
             (Seat::New, Some(last)) => {
                 let units = packet.timestamp.wrapping_sub(last.timestamp).cast_signed();
                 let difference = (packet.time_ns - last.time_ns) as f64 - f64::from(units) * 1e9 / f64::from(rate_hz);
-                if !after_noise {
+                let is_open = rate_hz == 8_000 || ![0, 3, 4, 8, 15, 18].contains(&packet.payload_type);
+                if !after_noise && is_open {
                     let estimate = estimates.last().copied().unwrap_or(0.0);
                     estimates.push((estimate + (difference.abs() - estimate) / 16.0).min(f64::from(u32::MAX)));
                 }
@@ -136,7 +137,7 @@ impl Random {
 fn random_stream(random: &mut Random) -> Vec<RtpPacket> {
     let rate = u64::from(CLOCK_RATES_HZ[random.below(6) as usize]);
     let step = (rate / 50) as u32;
-    let payload_type = [0, 8, 9, 18, 96, 111][random.below(6) as usize];
+    let mut payload_type = [0, 8, 9, 18, 96, 111][random.below(6) as usize];
     let (mut sequence, mut timestamp) = (random.next() as u16, random.next() as u32);
     let mut sent_ns = 1_000_000_000;
     let mut packets: Vec<RtpPacket> = Vec::new();
@@ -154,10 +155,9 @@ fn random_stream(random: &mut Random) -> Vec<RtpPacket> {
             ttl: 60 + random.below(5) as u8,
             dscp: 46,
         };
-        (sequence, timestamp, sent_ns) =
-            (sequence.wrapping_add(1), timestamp.wrapping_add(step), sent_ns + 20_000_000);
+        (sequence, timestamp, sent_ns) = (sequence.wrapping_add(1), timestamp.wrapping_add(step), sent_ns + 20_000_000);
         if random.one_in(trouble) {
-            match random.below(12) {
+            match random.below(13) {
                 0 => sequence = sequence.wrapping_add(1 + random.below(4) as u16),
                 1 => sequence = sequence.wrapping_add(random.below(6_000) as u16),
                 2 => sequence = sequence.wrapping_sub(random.below(240) as u16),
@@ -171,6 +171,7 @@ fn random_stream(random: &mut Random) -> Vec<RtpPacket> {
                 9 => sent_ns += random.below(4_000_000_000),
                 // A telephone event: all its packets have the time of the first.
                 10 => timestamp = timestamp.wrapping_sub(step),
+                11 => payload_type = [0, 3, 4, 5, 15, 97][random.below(6) as usize],
                 _ => continue,
             }
         }
@@ -231,7 +232,7 @@ fn compare(seed: u64, packets: &[RtpPacket]) {
     for (slot, estimates) in model.jitter.iter().enumerate() {
         let rate_hz = CLOCK_RATES_HZ[slot];
         let jitter = state.jitter[slot];
-        assert_eq!(state.jitter_samples, estimates.len() as u64, "seed {seed}: samples at {rate_hz} Hz");
+        assert_eq!(state.samples(slot), estimates.len() as u64, "seed {seed}: samples at {rate_hz} Hz");
         // Integers round down by up to 16 ns, and a unit of time is rounded in its eighth digit.
         let close = |got: f64, want: f64| (got - want).abs() <= 20.0 + want * 1e-6;
         let last = estimates.last().copied().unwrap_or(0.0);

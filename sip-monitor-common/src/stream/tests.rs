@@ -108,11 +108,14 @@ fn a_jump_below_three_thousand_is_loss_and_above_is_none() {
 fn jitter_is_that_of_rfc_3550_for_the_rate_it_belongs_to() {
     // Every second packet 4 ms late: D is 4 ms each time, and J tends to it.
     let packets = (0..400_u64).map(|n| (n * 20 + n % 2 * 4, n as u16, n as u32 * 160));
-    let (s, _) = stream(packets);
+    let (s, _) = of_types(packets.clone().map(|(at, sequence, timestamp)| (at, sequence, timestamp, 96)));
     let expected_ms = 4.0 * (1.0 - (15.0_f64 / 16.0).powi(399));
     assert!((f64::from(s.jitter[0].last_ns) / 1e6 - expected_ms).abs() < 0.001, "{}", s.jitter[0].last_ns);
     // At 16 kHz the same timestamps stand for 10 ms a packet: another number altogether.
     assert!(s.jitter[1].last_ns > 9 * MS as u32);
+    // G.711 has its rate and no other.
+    let (telephone, _) = stream(packets);
+    assert_eq!((telephone.jitter[0], telephone.samples(1), telephone.jitter[1].last_ns), (s.jitter[0], 0, 0));
 }
 
 #[test]

@@ -71,29 +71,6 @@ const STEP_NS: u64 = 20_000_000;
 /// Each packet is sent up to this much after its instant: far above what a busy machine adds unseen.
 const JITTER_NS: u64 = 12_000_000;
 
-impl Script {
-    fn new(name: &'static str, clock_rate_hz: u32, payload_type: u8, ssrc: u32) -> Sender {
-        let script = Self {
-            name,
-            clock_rate_hz,
-            rtpmap: &[],
-            packets: Vec::new(),
-            streams: vec![Stream { ssrc, ledger: Ledger::default() }],
-        };
-        Sender {
-            script,
-            payload_type,
-            random: u64::from(ssrc),
-            // Not all at once.
-            now_ns: u64::from(ssrc % 20) * 1_000_000,
-            sequence: 1_000,
-            timestamp: 77_000,
-            clock: Clock::Starts,
-            held: Vec::new(),
-        }
-    }
-}
-
 /// Writes a script.
 struct Sender {
     script: Script,
@@ -109,6 +86,27 @@ struct Sender {
 }
 
 impl Sender {
+    fn new(name: &'static str, clock_rate_hz: u32, payload_type: u8, ssrc: u32) -> Self {
+        let script = Script {
+            name,
+            clock_rate_hz,
+            rtpmap: &[],
+            packets: Vec::new(),
+            streams: vec![Stream { ssrc, ledger: Ledger::default() }],
+        };
+        Self {
+            script,
+            payload_type,
+            random: u64::from(ssrc),
+            // Not all at once.
+            now_ns: u64::from(ssrc % 20) * 1_000_000,
+            sequence: 1_000,
+            timestamp: 77_000,
+            clock: Clock::Starts,
+            held: Vec::new(),
+        }
+    }
+
     fn noise(&mut self) -> u64 {
         self.random = self.random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         self.random >> 33
@@ -307,37 +305,37 @@ pub fn all(salt: u32) -> Vec<Script> {
         sender.speak(20).lose(40).speak(60).delay(2).lose(2).delay(3).speak(30)
     };
     vec![
-        Script::new("jitter alone", 8_000, 0, ssrc(1)).speak(350).end(),
-        troubled(Script::new("gaps, repeats, reordering", 8_000, 8, ssrc(2))).end(),
-        troubled(Script::new("the same over the wrap", 8_000, 18, ssrc(3)).sequence(65_450)).end(),
-        Script::new("restart of the sender", 8_000, 0, ssrc(4)).speak(120).lose(2).speak(50).restart().speak(180).end(),
-        Script::new("stray packet", 8_000, 0, ssrc(5)).speak(150).stray().speak(150).end(),
-        Script::new("change of SSRC", 8_000, 9, ssrc(6)).speak(120).lose(3).speak(40).ssrc(ssrc(7)).speak(160).end(),
-        Script::new("comfort noise and pauses", 8_000, 8, ssrc(8))
+        Sender::new("jitter alone", 8_000, 0, ssrc(1)).speak(350).end(),
+        troubled(Sender::new("gaps, repeats, reordering", 8_000, 8, ssrc(2))).end(),
+        troubled(Sender::new("the same over the wrap", 8_000, 18, ssrc(3)).sequence(65_450)).end(),
+        Sender::new("restart of the sender", 8_000, 0, ssrc(4)).speak(120).lose(2).speak(50).restart().speak(180).end(),
+        Sender::new("stray packet", 8_000, 0, ssrc(5)).speak(150).stray().speak(150).end(),
+        Sender::new("change of SSRC", 8_000, 9, ssrc(6)).speak(120).lose(3).speak(40).ssrc(ssrc(7)).speak(160).end(),
+        Sender::new("comfort noise and pauses", 8_000, 8, ssrc(8))
             .speak(80)
             .pause(60, true)
             .speak(80)
             .pause(40, false)
             .speak(80)
             .end(),
-        Script::new("DTX without a word of it", 8_000, 18, ssrc(9))
+        Sender::new("DTX without a word of it", 8_000, 18, ssrc(9))
             .speak(80)
             .silence(30)
             .speak(80)
             .silence(75)
             .speak(80)
             .end(),
-        Script::new("telephone events", 8_000, 0, ssrc(10)).speak(100).event(101).speak(60).event(101).speak(100).end(),
-        Script::new("change of payload type", 8_000, 0, ssrc(11)).speak(150).payload_type(8).speak(150).end(),
-        troubled(Script::new("16,000 Hz, static type", 16_000, 6, ssrc(12))).end(),
-        troubled(Script::new("48,000 Hz, told by SDP", 48_000, 96, ssrc(13)))
+        Sender::new("telephone events", 8_000, 0, ssrc(10)).speak(100).event(101).speak(60).event(101).speak(100).end(),
+        Sender::new("change of payload type", 8_000, 0, ssrc(11)).speak(150).payload_type(8).speak(150).end(),
+        troubled(Sender::new("16,000 Hz, static type", 16_000, 6, ssrc(12))).end(),
+        troubled(Sender::new("48,000 Hz, told by SDP", 48_000, 96, ssrc(13)))
             .rtpmap(&[(96, "opus/48000/2"), (97, "telephone-event/48000")])
             .event(97)
             .speak(40)
             .end(),
-        Script::new("16,000 Hz, told by SDP", 16_000, 98, ssrc(14)).rtpmap(&[(98, "AMR-WB/16000")]).speak(250).end(),
-        Script::new("48,000 Hz, estimated", 48_000, 99, ssrc(15)).speak(300).end(),
-        Script::new("90,000 Hz, pictures", 90_000, 34, ssrc(16)).pictures(60).lose(4).pictures(120).end(),
-        Script::new("90,000 Hz, estimated", 90_000, 100, ssrc(17)).pictures(180).end(),
+        Sender::new("16,000 Hz, told by SDP", 16_000, 98, ssrc(14)).rtpmap(&[(98, "AMR-WB/16000")]).speak(250).end(),
+        Sender::new("48,000 Hz, estimated", 48_000, 99, ssrc(15)).speak(300).end(),
+        Sender::new("90,000 Hz, pictures", 90_000, 34, ssrc(16)).pictures(60).lose(4).pictures(120).end(),
+        Sender::new("90,000 Hz, estimated", 90_000, 100, ssrc(17)).pictures(180).end(),
     ]
 }
