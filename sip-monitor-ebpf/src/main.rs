@@ -87,6 +87,12 @@ mod programs {
     }
 
     /// Base line of measurements.
+    #[btf_tracepoint(function = "kfree_skb")]
+    pub fn dropped_empty(_ctx: BtfTracePointContext) -> i32 {
+        0
+    }
+
+    /// Base line of measurements.
     #[xdp(frags)]
     pub fn xdp_empty(_ctx: XdpContext) -> u32 {
         XDP_PASS

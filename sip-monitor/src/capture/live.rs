@@ -22,7 +22,6 @@ use sip_monitor_engine::{
     packet::{Body, Direction},
 };
 
-pub use super::{error::LiveError, interfaces::InterfaceStatus};
 use super::{
     ability, attach,
     boot::{boot_ns, real_minus_boot_ns},
@@ -36,6 +35,7 @@ use super::{
     ring::{HOLD_BACK_NS, Merger, Rings},
     streams::StreamMap,
 };
+pub use super::{error::LiveError, interfaces::InterfaceStatus};
 
 /// How packets are seen on their way in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]

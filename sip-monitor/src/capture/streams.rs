@@ -106,8 +106,7 @@ impl StreamMap {
             self.began_at_ns = now_ns;
         }
         let forgotten = self.forgotten;
-        let mut pass =
-            self.pass.take().unwrap_or(Pass { place: Place::default(), opened, forgotten, present: 0 });
+        let mut pass = self.pass.take().unwrap_or(Pass { place: Place::default(), opened, forgotten, present: 0 });
         let (begin, mut forget) = (out.len(), Vec::new());
         let until = pass.present + SLICE.max(self.present / SLICES);
         while pass.present < until && !pass.place.is_end() {
