@@ -467,6 +467,4 @@ fn sample_one(jitter: &mut JitterState, passed_ns: i64, units: i64, tick: u32, z
 }
 
 #[cfg(test)]
-mod model;
-#[cfg(test)]
 mod tests;

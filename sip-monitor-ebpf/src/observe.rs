@@ -2,10 +2,10 @@
 
 use aya_ebpf::helpers::generated::bpf_get_smp_processor_id;
 use aya_log_ebpf::debug;
-use sip_monitor_common::{Class, Counter, Direction, Kind, RecordHeader, front, ip::PROTOCOL_UDP};
+use sip_monitor_common::{Class, Counter, Direction, Kind, RecordHeader, ip::PROTOCOL_UDP};
 
 use crate::{
-    config::{is_sip_port, now_ns},
+    config::now_ns,
     context::{HEAD_BYTES, Hook, InPlace, opaque},
     counters::Counters,
     flows,
@@ -86,9 +86,7 @@ pub fn observe<H: Hook>(hook: &H, counters: &Counters, direction: Direction) {
 fn look<H: Hook>(packet: &InPlace<'_, H>, found: &mut Found) -> u32 {
     let hook = packet.hook;
     // Most packets end here.
-    if hook.gso_size() == 0
-        && front::is_plain_rtp(packet, hook.protocol(), is_sip_port, &mut found.layer, &mut found.seen)
-    {
+    if hook.gso_size() == 0 && hook.is_plain_rtp() {
         return 0;
     }
     let reason = outcome(look_into(packet, hook.protocol(), hook.gso_size() as usize, found));

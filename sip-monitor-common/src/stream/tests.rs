@@ -1,5 +1,7 @@
 //! Counting, one rule of the RFCs at a time.
 
+mod model;
+
 use super::*;
 
 const MS: u64 = 1_000_000;

@@ -2,8 +2,8 @@
 //! printed. 200 calls by default; `SIP_MONITOR_LOAD=1000` for the number of the specification.
 
 use std::collections::BTreeMap;
-use std::{fmt, fs};
 use std::time::Duration;
+use std::{fmt, fs};
 
 use anyhow::{Context as _, Result, ensure};
 use sip_monitor::demo::netns::Namespace;

@@ -3,7 +3,8 @@
 
 use std::{collections::BTreeSet, vec::Vec};
 
-use super::*;
+use crate::rtp::PAYLOAD_TYPE_COMFORT_NOISE;
+use crate::stream::*;
 
 /// What a stream is, said slowly.
 #[derive(Debug, Default)]
