@@ -2,7 +2,9 @@
 //! Needs root and SIPp; where they are missing the tests are skipped loudly, and with `CI=true` they fail.
 
 mod alerts;
+mod calls_good;
 mod load;
+mod programs;
 mod sipp;
 mod world;
 

@@ -1,0 +1,3 @@
+//! Real programs that the live tests play with, each started in a namespace of the test, bounded in time, killed by its pid.
+
+pub mod kamailio;
