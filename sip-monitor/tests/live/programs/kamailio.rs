@@ -21,26 +21,12 @@ pub struct Kamailio<'a> {
     namespace: &'a Namespace,
     folder: &'a Path,
     listens: SocketAddr,
-    routes: String,
-    in_dialog: String,
 }
 
 impl<'a> Kamailio<'a> {
     /// A proxy at this address, over UDP and TCP; its files are in a folder of its own below `folder`.
     pub fn new(namespace: &'a Namespace, folder: &'a Path, listens: SocketAddr) -> Self {
-        Self { namespace, folder, listens, routes: String::new(), in_dialog: String::new() }
-    }
-
-    /// What it does, in its own language, with a request outside of dialogs before it looks for registered users.
-    pub fn route(mut self, condition: &str, actions: &str) -> Self {
-        self.routes += &format!("    if ({condition}) {{ {actions} }}\n");
-        self
-    }
-
-    /// The same for requests inside of dialogs, before it relays them.
-    pub fn in_dialog(mut self, condition: &str, actions: &str) -> Self {
-        self.in_dialog += &format!("    if ({condition}) {{ {actions} }}\n");
-        self
+        Self { namespace, folder, listens }
     }
 
     /// Starts it and waits until it answers.
@@ -50,8 +36,7 @@ impl<'a> Kamailio<'a> {
         let folder = self.folder.join(&name);
         std::fs::create_dir_all(&folder).with_context(|| folder.display().to_string())?;
         let (config, log) = (folder.join("kamailio.cfg"), folder.join("log"));
-        let text = CONFIG.replace("    # ROUTES\n", &self.routes).replace("    # IN_DIALOG\n", &self.in_dialog);
-        std::fs::write(&config, text).context("writing the configuration of kamailio")?;
+        std::fs::write(&config, CONFIG).context("writing the configuration of kamailio")?;
 
         let mut command: Command = namespace.command("kamailio");
         // -DD: no daemon, but children; -E: log to stderr; -m: shared memory in MB, taken at once.
