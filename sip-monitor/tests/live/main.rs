@@ -2,6 +2,7 @@
 //! Needs root and SIPp; where they are missing the tests are skipped loudly, and with `CI=true` they fail.
 
 mod alerts;
+mod drops;
 mod load;
 mod sipp;
 mod world;

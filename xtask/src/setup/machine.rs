@@ -9,8 +9,8 @@ use crate::ebpf_build;
 use crate::shell::{self, on_path};
 
 /// Programs and the package that brings each: for the demo, and for the live tests.
-const DEMO_PROGRAMS: [(&str, &str); 1] = [("ip", "iproute2")];
-const TEST_PROGRAMS: [(&str, &str); 2] = [("sipp", "sip-tester"), ("nft", "nftables")];
+const DEMO_PROGRAMS: [(&str, &str); 2] = [("ip", "iproute2"), ("nft", "nftables")];
+const TEST_PROGRAMS: [(&str, &str); 1] = [("sipp", "sip-tester")];
 
 /// Everything [`super::plan`] asks about.
 #[derive(Clone, Debug)]

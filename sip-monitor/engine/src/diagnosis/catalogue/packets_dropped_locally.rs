@@ -5,7 +5,7 @@
 //! drops them, so that all looks well in it.
 //!
 //! **Evidence.** The kernel says why it frees a packet (`kfree_skb`, Linux 5.17 and newer, live only). For SIP: four packets
-//! over 5 s or more, to or from a trunk or somebody with whom calls or registrations succeeded or whom this host calls
+//! over 3 s or more, to or from a trunk or somebody with whom calls or registrations succeeded or whom this host calls
 //! itself; what a firewall keeps out that never was let in is its purpose. For RTP: 3 to 90 % of a stream of a call
 //! over 5 s or more; a stream that is dropped as a whole is told of by `one-way-audio` and `blocked-rtp`. A stream that belongs
 //! to no call seen here, dropped from its first packet on, is told as information.
@@ -86,7 +86,9 @@ pub const DIAGNOSIS: Diagnosis = Diagnosis {
 const SIGNALLING: u64 = 4;
 /// Fewer packets of media say nothing.
 const MEDIA: u64 = 20;
-/// They must go on for so long.
+/// Those of signalling are so far apart at least: a burst is repaired by retransmission.
+const SPREAD: core::time::Duration = core::time::Duration::from_secs(3);
+/// Those of media must go on for so long.
 const LASTING: core::time::Duration = core::time::Duration::from_secs(5);
 /// A smaller part of a stream is not heard; more is told as missing audio.
 const HEARD: core::ops::Range<f64> = 0.03..0.9;
@@ -113,8 +115,7 @@ fn judge(facts: &DropsFacts<'_>) -> Option<Finding> {
     };
     let (first, last) = (flows.iter().map(|f| f.first_at).min()?, flows.iter().map(|f| f.last_at).max()?);
     let packets: u64 = flows.iter().map(|f| f.packets).sum();
-    let is_enough =
-        key.traffic == DroppedTraffic::Media || (packets >= SIGNALLING && facts.now.since(first) >= LASTING);
+    let is_enough = key.traffic == DroppedTraffic::Media || (packets >= SIGNALLING && last.since(first) >= SPREAD);
     if !is_enough {
         return None;
     }
