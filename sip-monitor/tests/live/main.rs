@@ -4,6 +4,8 @@
 mod alerts;
 mod drops;
 mod load;
+mod media_good;
+mod programs;
 mod sipp;
 mod world;
 

@@ -10,7 +10,7 @@ use crate::shell::{self, on_path};
 
 /// Programs and the package that brings each: for the demo, and for the live tests.
 const DEMO_PROGRAMS: [(&str, &str); 2] = [("ip", "iproute2"), ("nft", "nftables")];
-const TEST_PROGRAMS: [(&str, &str); 1] = [("sipp", "sip-tester")];
+const TEST_PROGRAMS: [(&str, &str); 2] = [("sipp", "sip-tester"), ("baresip", "baresip-core")];
 
 /// Everything [`super::plan`] asks about.
 #[derive(Clone, Debug)]
