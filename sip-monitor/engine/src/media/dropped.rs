@@ -14,6 +14,8 @@ use crate::time::Timestamp;
 const STILL_SENDS: Duration = Duration::from_secs(2);
 /// How long an RTP stream takes to fill the receive buffer of a socket that nobody reads, with the kernel's default size.
 const UNREAD_BUFFER: Range<Duration> = Duration::from_secs(2)..Duration::from_secs(15);
+/// Two reports of one numbering lie so many packets apart at most: they come once a second each.
+const APART: u16 = 500;
 /// A stream that is dropped so soon after it began was dropped from its first packets on.
 const FROM_THE_START: Duration = Duration::from_secs(1);
 
@@ -68,7 +70,7 @@ impl MediaTable {
     pub fn is_harmless_drop(&self, packet: &Packet<'_>, drop: &KernelDrop) -> bool {
         match drop.reason {
             DropReason::SocketReceiveBuffer => self.is_of_a_player(packet, drop),
-            DropReason::Netfilter => self.is_sent_on_within_call(packet, drop),
+            DropReason::Netfilter => packet.direction == Direction::In && self.is_sent_on_within_call(packet, drop),
             DropReason::NoSocket
             | DropReason::ReversePathFilter
             | DropReason::Neighbour
@@ -118,6 +120,7 @@ impl MediaTable {
         let goes_out = |s: &Stream| is_copy_of_any(s, streams(), dropped.last_at);
         let is_lonely = streams().all(|s| s.call().is_none());
         if dropped.reason == DropReason::Netfilter
+            && dropped.direction == Direction::In
             && is_lonely
             && self.streams_from_host(dropped.dst.ip()).any(goes_out)
         {
@@ -131,12 +134,16 @@ impl MediaTable {
     }
 }
 
+/// The same packets, sent on from another port. What is sent back from the port they came to is an answer, also where both
+/// sides number alike, as load generators do.
 fn is_copy(copy: &Stream, of: &Stream, at: Timestamp) -> bool {
     let (a, b) = (&copy.counters, &of.counters);
+    let ahead = a.last_sequence.wrapping_sub(b.last_sequence);
     a.key.direction == Direction::Out
         && a.key.ssrc == b.key.ssrc
-        && (a.key.src, a.key.dst) != (b.key.src, b.key.dst)
+        && a.key.src != b.key.dst
         && a.in_sequence
+        && ahead.min(ahead.wrapping_neg()) <= APART
         && at.since(a.last_at) <= STILL_SENDS
 }
 
