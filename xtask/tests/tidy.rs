@@ -35,6 +35,7 @@ const USES: &[(&str, &[&str])] = &[
     ("tcp", &["packet", "sip", "time"]),
     ("registration", &["call", "config", "packet", "privacy", "record", "seen", "sip", "text", "time", "transaction"]),
     ("source", &["packet", "seen", "sip", "text", "time", "transaction"]),
+    ("drops", &["call", "packet", "text", "time"]),
     ("event", &["record", "transaction"]),
     ("wire", &["packet", "seen", "sip", "tcp", "text", "time"]),
     (

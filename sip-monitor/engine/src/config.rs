@@ -13,6 +13,9 @@ pub struct EngineConfig {
     pub local: Vec<IpAddr>,
     /// What the capture can be expected to show of media.
     pub media_sight: MediaSight,
+    /// This host's kernel tells which packets it drops and why: that it dropped none of a flow is then a fact. Live with the
+    /// program at `kfree_skb` attached; a file never holds it.
+    pub drops_watched: bool,
     /// RFC 3261's timers.
     pub timers: SipTimers,
     /// When conditions fire.
@@ -36,6 +39,7 @@ impl Default for EngineConfig {
         Self {
             local: Vec::new(),
             media_sight: MediaSight::default(),
+            drops_watched: false,
             timers: SipTimers::default(),
             thresholds: Thresholds::default(),
             limits: Limits::default(),

@@ -39,6 +39,8 @@ pub struct Counters {
     pub stream_reports: u64,
     /// Reports about packets that this host's kernel dropped.
     pub kernel_drop_reports: u64,
+    /// Places at which the kernel drops, and reports of drops that no call had claimed yet, forgotten for want of room.
+    pub drops_evicted: u64,
     /// ICMP errors joined to a call's signalling.
     pub icmp_signalling: u64,
     /// ICMP errors that belong to no call's signalling; media looks at them.

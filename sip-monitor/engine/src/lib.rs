@@ -11,6 +11,7 @@ pub mod config;
 pub mod counters;
 pub mod diagnosis;
 pub mod dialog;
+pub mod drops;
 pub mod event;
 pub mod media;
 pub mod packet;
@@ -44,6 +45,7 @@ use call::{Answered, Call, CallKey, CallTable, ChallengeIndex, Context, Referral
 pub use config::EngineConfig;
 use counters::Counters;
 use diagnosis::{CallFacts, CaptureFacts, HostFacts, PeerFacts, Subject, WireFacts};
+use drops::DropTable;
 use event::{Event, Events};
 use media::MediaTable;
 pub use packet::Packet;
@@ -77,6 +79,7 @@ pub struct Engine {
     connections: ConnectionTable,
     wires: WireTable,
     media: MediaTable,
+    drops: DropTable,
     alerts: AlertBook,
     capture: CaptureFacts,
     counters: Counters,
@@ -102,8 +105,9 @@ impl Engine {
             challenges: ChallengeIndex::default(),
             registrations: RegistrationTable::new(config.limits.registrations),
             sources: SourceTable::default(),
-            peers: PeerTable::new(&config, hasher),
+            peers: PeerTable::new(&config, hasher.clone()),
             media: MediaTable::new(&config),
+            drops: DropTable::new(config.thresholds.alert_window, hasher),
             alerts: AlertBook::new(&config),
             capture: CaptureFacts::default(),
             counters: Counters::default(),
@@ -126,6 +130,7 @@ impl Engine {
         self.media.set_config(&self.config);
         self.peers.set_config(&self.config);
         self.wires.set_keep(self.config.thresholds.alert_window);
+        self.drops.set_keep(self.config.thresholds.alert_window);
         self.alerts.set_config(&self.config);
     }
 
@@ -177,11 +182,7 @@ impl Engine {
                 self.note_media(key);
             }
             Body::Icmp(error) => self.handle_icmp(now, packet, &error),
-            Body::Drop(drop) => {
-                self.counters.kernel_drop_reports += 1;
-                let key = self.media.handle_drop(packet, &drop);
-                self.note_media(key);
-            }
+            Body::Drop(drop) => self.handle_drop(now, packet, &drop),
             Body::Stream(stream) => {
                 self.counters.stream_reports += 1;
                 let key = self.media.handle_stream(now, stream);
@@ -207,6 +208,7 @@ impl Engine {
             self.wires.poll_timeout(),
             self.registrations.poll_timeout(),
             self.sources.poll_timeout(),
+            self.drops.poll_timeout(),
         ];
         due.into_iter().chain(kept).flatten().min()
     }
@@ -237,6 +239,7 @@ impl Engine {
                 self.media.handle_timeout(self.now);
             }
             self.run_registrations(self.now);
+            self.run_drops(self.now);
             if self.peers.poll_timeout().is_some_and(|at| at <= self.now) {
                 let due = self.peers.handle_timeout(self.now);
                 self.judge_peers(due.into_iter().map(|key| (key, true)).collect(), None);
@@ -349,7 +352,7 @@ impl Engine {
         self.alerts.judge_wire(&facts, &mut self.outputs);
     }
 
-    fn note_media(&mut self, key: Option<CallKey>) {
+    pub(crate) fn note_media(&mut self, key: Option<CallKey>) {
         let Some(key) = key else { return };
         if let Some(call) = self.calls.get_mut(key) {
             call.clock.media = None;

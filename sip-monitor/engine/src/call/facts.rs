@@ -4,7 +4,9 @@ use core::net::SocketAddr;
 
 use smallvec::SmallVec;
 
-use crate::call::{Attempt, CallKey, DtmfInfo, Hold, Hop, HopView, IntervalRefused, Refusal, Returned, SessionTimer};
+use crate::call::{
+    Attempt, CallKey, DropSeen, DtmfInfo, Hold, Hop, HopView, IntervalRefused, Refusal, Returned, SessionTimer,
+};
 use crate::diagnosis::CallIdentity;
 use crate::dialog::{Answer, Contact, Dialog, DialogState};
 use crate::media::MediaSession;
@@ -85,6 +87,8 @@ pub struct Call {
     pub hangup: Option<Box<Hangup>>,
     /// ICMP errors that quote its signalling.
     pub icmp: Vec<IcmpSeen>,
+    /// Packets of its signalling flows that this host's kernel dropped.
+    pub dropped: Vec<DropSeen>,
     /// What it counts for at the peers it goes through.
     pub legs: SmallVec<[Leg; 1]>,
     /// A refusal that named a limit; the last one.

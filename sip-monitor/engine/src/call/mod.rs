@@ -5,6 +5,7 @@
 //! what their names say, [`record`] writes the result. [`table`] holds all calls of the engine.
 
 mod ack;
+mod dropped;
 mod dtmf;
 mod due;
 mod facts;
@@ -35,6 +36,7 @@ use crate::counters::Counters;
 use crate::event::Events;
 use crate::media::MediaTable;
 
+pub use dropped::DropSeen;
 pub use dtmf::DtmfInfo;
 pub(crate) use facts::CallClock;
 pub use facts::{Call, Hangup, IcmpSeen, ReasonSeen, Refer, SessionKind};

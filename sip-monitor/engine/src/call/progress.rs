@@ -59,6 +59,7 @@ impl Call {
             answers: smallvec::SmallVec::new(),
             hangup: None,
             icmp: Vec::new(),
+            dropped: Vec::new(),
             legs: smallvec::SmallVec::new(),
             limit: None,
             refers: Vec::new(),

@@ -12,6 +12,7 @@ use crate::time::Timestamp;
 
 mod agreed;
 mod description;
+mod dropped;
 mod fax;
 pub mod flow;
 mod holders;
@@ -30,6 +31,7 @@ mod witness;
 
 pub use agreed::AgreedAudio;
 pub use description::{CodecName, Description};
+pub use dropped::{DroppedMedia, DroppedShare};
 pub use fax::FaxSwitch;
 pub use keying::{Keying, Setup};
 pub use negotiated::{Misfit, Unfit, names};

@@ -3,6 +3,7 @@
 
 #![allow(dead_code, reason = "each test target uses its part")]
 
+mod drops;
 mod expect;
 mod field;
 mod host;
