@@ -12,6 +12,7 @@ pub mod counters;
 pub mod diagnosis;
 pub mod dialog;
 pub mod event;
+pub mod leg;
 pub mod media;
 pub mod packet;
 pub mod peer;
@@ -45,11 +46,13 @@ pub use config::EngineConfig;
 use counters::Counters;
 use diagnosis::{CallFacts, CaptureFacts, HostFacts, PeerFacts, Subject, WireFacts};
 use event::{Event, Events};
+use leg::LegTable;
 use media::MediaTable;
 pub use packet::Packet;
 use packet::{Body, CaptureLoss, IcmpError};
 use peer::{FlowIndex, PeerTable, Touched};
 use privacy::Redactor;
+use record::CallRecord;
 pub use record::Output;
 use registration::RegistrationTable;
 use source::SourceTable;
@@ -77,6 +80,7 @@ pub struct Engine {
     connections: ConnectionTable,
     wires: WireTable,
     media: MediaTable,
+    legs: LegTable,
     alerts: AlertBook,
     capture: CaptureFacts,
     counters: Counters,
@@ -102,6 +106,7 @@ impl Engine {
             challenges: ChallengeIndex::default(),
             registrations: RegistrationTable::new(config.limits.registrations),
             sources: SourceTable::default(),
+            legs: LegTable::new(&config.legs, hasher.clone()),
             peers: PeerTable::new(&config, hasher),
             media: MediaTable::new(&config),
             alerts: AlertBook::new(&config),
@@ -125,6 +130,7 @@ impl Engine {
         self.redactor = Redactor::new(self.config.privacy);
         self.media.set_config(&self.config);
         self.peers.set_config(&self.config);
+        self.legs.set_settings(&self.config.legs);
         self.wires.set_keep(self.config.thresholds.alert_window);
         self.alerts.set_config(&self.config);
     }
@@ -151,6 +157,12 @@ impl Engine {
     #[must_use]
     pub fn peers(&self) -> &PeerTable {
         &self.peers
+    }
+
+    /// What is kept to find the legs of calls.
+    #[must_use]
+    pub fn leg_table(&self) -> &LegTable {
+        &self.legs
     }
 
     /// Streams known now.
@@ -185,6 +197,7 @@ impl Engine {
             Body::Stream(stream) => {
                 self.counters.stream_reports += 1;
                 let key = self.media.handle_stream(now, stream);
+                self.note_streams();
                 self.note_media(key);
             }
             Body::CaptureLoss(loss) => self.handle_capture_loss(now, loss),
@@ -311,6 +324,7 @@ impl Engine {
             media: &self.media,
             answered: &self.answered,
             peers: &self.peers,
+            legs: self.legs(),
             capture: &self.capture,
         };
         self.alerts.judge_call(key, &facts, &mut self.outputs);
@@ -397,10 +411,12 @@ impl Engine {
 
     /// Writes what is to be written of a call and forgets it.
     fn free_call(&mut self, key: CallKey) {
+        let legs = self.take_legs(key);
         let Some(call) = self.calls.remove(key) else { return };
         let call: &Call = &call;
         if self.config.emit.calls && call.is_call() {
-            self.outputs.push_back(Output::Call(Box::new(call.record(&self.redactor))));
+            let record = CallRecord { legs, ..call.record(&self.redactor) };
+            self.outputs.push_back(Output::Call(Box::new(record)));
         }
         if self.config.emit.registrations
             && let Some(record) = call.registration_record(&self.redactor)

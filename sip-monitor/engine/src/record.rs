@@ -7,6 +7,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::alert::Alert;
+use crate::leg::LegRecord;
 use crate::time::Timestamp;
 
 /// One line of output; `type` says which.
@@ -100,6 +101,9 @@ pub struct CallRecord {
     pub adopted: bool,
     /// Media descriptions as last negotiated.
     pub media: Vec<MediaRecord>,
+    /// Calls that belong to it, as far as known when the record was written; the first 16.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub legs: Vec<LegRecord>,
 }
 
 /// A side of a call.

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use super::open::Case;
 use super::{Alert, AlertCall, AlertCalls, AlertPeer, Status};
 use crate::config::EngineConfig;
-use crate::diagnosis::{CallIdentity, Confidence, Diagnosis, Finding, Severity, Value};
+use crate::diagnosis::{CallIdentity, Confidence, Diagnosis, Finding, Severity, Subject, Value};
+use crate::leg::LegRecord;
 use crate::privacy::Redactor;
 use crate::record::Side;
 use crate::time::Timestamp;
@@ -20,6 +21,7 @@ const SAMPLE_BYTES: usize = 192;
 const EVIDENCE_BYTES: usize = 2_048;
 const EVIDENCE_TEXT_BYTES: usize = 640;
 const LINKS: usize = 8;
+const LEGS: usize = 4;
 
 /// Call-IDs named in an alert about several calls.
 pub const SAMPLES: usize = 5;
@@ -79,6 +81,7 @@ impl Writer {
             direction: finding.deaf.map(direction),
             call: call.map(|call| self.call(call, finding, standing.at)),
             calls: standing.calls,
+            legs: legs(case),
             peer: finding.peer.map(|peer| AlertPeer {
                 addr: peer.ip().to_string(),
                 port: (peer.port() != 0).then(|| peer.port()),
@@ -145,6 +148,17 @@ impl Writer {
             Value::Count(_) | Value::Number(_) | Value::Flag(_) => value.clone(),
         })
     }
+}
+
+/// The calls that belong to the one it is about.
+pub fn legs(case: Case<'_>) -> Vec<LegRecord> {
+    let (Some(legs), Subject::Call(call)) = (case.legs, case.subject) else { return Vec::new() };
+    let mut records = legs.of(call, LEGS);
+    for leg in &mut records {
+        leg.call_id = Writer::sample(&leg.call_id);
+        leg.peer = leg.peer.take().map(|peer| cut(&peer, NAME_BYTES));
+    }
+    records
 }
 
 /// From the answer to now or to the end of the call.
@@ -224,7 +238,7 @@ mod tests {
         standing: Standing<'_>,
     ) -> Alert {
         let peers = PeerTable::new(config, Default::default());
-        let case = Case { subject: Subject::Host, now: standing.at, call, peers: &peers };
+        let case = Case { subject: Subject::Host, now: standing.at, call, peers: &peers, legs: None };
         Writer::new(config).line(&DIAGNOSIS, finding, case, standing)
     }
 
