@@ -46,7 +46,7 @@ pub use config::EngineConfig;
 use counters::Counters;
 use diagnosis::{CallFacts, CaptureFacts, HostFacts, PeerFacts, Subject, WireFacts};
 use event::{Event, Events};
-use leg::LegTable;
+use leg::{LegTable, Legs};
 use media::MediaTable;
 pub use packet::Packet;
 use packet::{Body, CaptureLoss, IcmpError};
@@ -324,7 +324,7 @@ impl Engine {
             media: &self.media,
             answered: &self.answered,
             peers: &self.peers,
-            legs: self.legs(),
+            legs: Legs { table: &self.legs, calls: &self.calls, media: &self.media, peers: &self.peers },
             capture: &self.capture,
         };
         self.alerts.judge_call(key, &facts, &mut self.outputs);

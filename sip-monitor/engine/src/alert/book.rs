@@ -17,7 +17,7 @@ use super::verdict::{Condition, Findings, Strength, TakenOver, Verdict, weigh};
 use crate::call::CallKey;
 use crate::config::EngineConfig;
 use crate::diagnosis::{
-    Asks, CallFacts, CallIdentity, CaptureFacts, Confidence, Diagnosis, Finding, HostFacts, PeerFacts,
+    Asks, CallFacts, CaptureFacts, Confidence, Diagnosis, Finding, HostFacts, PeerFacts,
     RegistrationFacts, SourceFacts, Subject, Value, WireFacts, catalogue,
 };
 use crate::peer::PeerKey;

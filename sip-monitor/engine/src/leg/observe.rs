@@ -17,7 +17,7 @@ const LEGS_IN_RECORD: usize = 16;
 
 impl Engine {
     /// What is known of legs.
-    pub(crate) fn legs(&self) -> Legs<'_> {
+    fn legs(&self) -> Legs<'_> {
         Legs { table: &self.legs, calls: &self.calls, media: &self.media, peers: &self.peers }
     }
 
