@@ -17,8 +17,8 @@ use super::verdict::{Condition, Findings, Strength, TakenOver, Verdict, weigh};
 use crate::call::CallKey;
 use crate::config::EngineConfig;
 use crate::diagnosis::{
-    Asks, CallFacts, CaptureFacts, Confidence, Diagnosis, Finding, HostFacts, PeerFacts,
-    RegistrationFacts, SourceFacts, Subject, Value, WireFacts, catalogue,
+    Asks, CallFacts, CaptureFacts, Confidence, Diagnosis, Finding, HostFacts, PeerFacts, RegistrationFacts,
+    SourceFacts, Subject, Value, WireFacts, catalogue,
 };
 use crate::peer::PeerKey;
 use crate::record::Output;
@@ -87,8 +87,13 @@ impl AlertBook {
             Asks::Call(ask) => ask(facts),
             Asks::Peer(_) | Asks::Registration(_) | Asks::Source(_) | Asks::Wire(_) | Asks::Host(_) => None,
         });
-        let case =
-            Case { subject: Subject::Call(key), now: facts.now, call: Some(&facts.identity), peers: facts.peers, legs: Some(facts.legs) };
+        let case = Case {
+            subject: Subject::Call(key),
+            now: facts.now,
+            call: Some(&facts.identity),
+            peers: facts.peers,
+            legs: Some(facts.legs),
+        };
         self.settle(case, facts.capture, findings, out);
     }
 
@@ -98,7 +103,13 @@ impl AlertBook {
             Asks::Peer(ask) => ask(facts),
             Asks::Call(_) | Asks::Registration(_) | Asks::Source(_) | Asks::Wire(_) | Asks::Host(_) => None,
         });
-        let case = Case { subject: Subject::Peer(key), now: facts.now, call: facts.call.as_ref(), peers: facts.peers, legs: None };
+        let case = Case {
+            subject: Subject::Peer(key),
+            now: facts.now,
+            call: facts.call.as_ref(),
+            peers: facts.peers,
+            legs: None,
+        };
         self.settle(case, facts.capture, findings, out);
     }
 
@@ -108,7 +119,8 @@ impl AlertBook {
             Asks::Registration(ask) => ask(facts),
             Asks::Call(_) | Asks::Peer(_) | Asks::Source(_) | Asks::Wire(_) | Asks::Host(_) => None,
         });
-        let case = Case { subject: Subject::Registration(key), now: facts.now, call: None, peers: facts.peers, legs: None };
+        let case =
+            Case { subject: Subject::Registration(key), now: facts.now, call: None, peers: facts.peers, legs: None };
         self.settle(case, facts.capture, findings, out);
     }
 
@@ -118,7 +130,13 @@ impl AlertBook {
             Asks::Source(ask) => ask(facts),
             Asks::Call(_) | Asks::Peer(_) | Asks::Registration(_) | Asks::Wire(_) | Asks::Host(_) => None,
         });
-        let case = Case { subject: Subject::Source(facts.source.addr), now: facts.now, call: None, peers: facts.peers, legs: None };
+        let case = Case {
+            subject: Subject::Source(facts.source.addr),
+            now: facts.now,
+            call: None,
+            peers: facts.peers,
+            legs: None,
+        };
         self.settle(case, facts.capture, findings, out);
     }
 
@@ -128,7 +146,8 @@ impl AlertBook {
             Asks::Wire(ask) => ask(facts),
             Asks::Call(_) | Asks::Peer(_) | Asks::Registration(_) | Asks::Source(_) | Asks::Host(_) => None,
         });
-        let case = Case { subject: Subject::Wire(facts.wire.key), now: facts.now, call: None, peers: facts.peers, legs: None };
+        let case =
+            Case { subject: Subject::Wire(facts.wire.key), now: facts.now, call: None, peers: facts.peers, legs: None };
         self.settle(case, facts.capture, findings, out);
     }
 

@@ -21,7 +21,9 @@ const SAMPLE_BYTES: usize = 192;
 const EVIDENCE_BYTES: usize = 2_048;
 const EVIDENCE_TEXT_BYTES: usize = 640;
 const LINKS: usize = 8;
-const LEGS: usize = 4;
+const LEGS: usize = 3;
+const LEG_BYTES: usize = 112;
+const LEG_PEER_BYTES: usize = 64;
 
 /// Call-IDs named in an alert about several calls.
 pub const SAMPLES: usize = 5;
@@ -153,12 +155,11 @@ impl Writer {
 /// The calls that belong to the one it is about.
 pub fn legs(case: Case<'_>) -> Vec<LegRecord> {
     let (Some(legs), Subject::Call(call)) = (case.legs, case.subject) else { return Vec::new() };
-    let mut records = legs.of(call, LEGS);
-    for leg in &mut records {
-        leg.call_id = Writer::sample(&leg.call_id);
-        leg.peer = leg.peer.take().map(|peer| cut(&peer, NAME_BYTES));
-    }
-    records
+    legs.of(call, LEGS).into_iter().map(bounded).collect()
+}
+
+fn bounded(leg: LegRecord) -> LegRecord {
+    LegRecord { call_id: cut(&leg.call_id, LEG_BYTES), peer: leg.peer.map(|peer| cut(&peer, LEG_PEER_BYTES)), ..leg }
 }
 
 /// From the answer to now or to the end of the call.
@@ -217,6 +218,7 @@ mod tests {
     use super::*;
     use crate::config::Privacy;
     use crate::diagnosis::{Asks, Fault, Layer, RequestName, Subject};
+    use crate::leg::{LegBy, LegRelation};
     use crate::peer::PeerTable;
     use crate::record::{CallState, Output};
 
@@ -298,7 +300,16 @@ mod tests {
                 ..Finding::new("contact-unresolvable", Severity::Critical, Confidence::Likely)
             };
             let samples = vec![Writer::sample(&long); SAMPLES];
-            let line = json(written(&config, &finding, Some(&identity(&long, &long)), standing(samples)));
+            let leg = LegRecord {
+                call_id: long.clone(),
+                relation: LegRelation::Transfer,
+                by: LegBy::SessionId,
+                confidence: Confidence::Possible,
+                peer: Some(long.clone()),
+            };
+            let mut alert = written(&config, &finding, Some(&identity(&long, &long)), standing(samples));
+            alert.legs = vec![bounded(leg); LEGS];
+            let line = json(alert);
             assert!(line.len() <= LINE_BYTES, "{} bytes with {filler:?}", line.len());
             assert!(line.contains("\"evidence_cut\":true"), "{line}");
         }

@@ -54,7 +54,7 @@ pub struct Alert {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub calls: Option<AlertCalls>,
     /// Other calls that belong to the call: its legs behind a back-to-back user agent, and what a transfer made of it; the
-    /// first 4 known by `ts`.
+    /// first 3 known by `ts`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub legs: Vec<LegRecord>,
     /// The peer it is about.

@@ -38,8 +38,7 @@ impl Legs<'_> {
     /// The calls that belong to a call, the surest first.
     #[must_use]
     pub fn of(&self, call: CallKey, limit: usize) -> Vec<LegRecord> {
-        let mut records: Vec<LegRecord> =
-            self.links(call).iter().filter_map(|link| self.record(call, link)).collect();
+        let mut records: Vec<LegRecord> = self.links(call).iter().filter_map(|link| self.record(call, link)).collect();
         for former in self.table.former(call) {
             let is_known = |known: &LegRecord| known.call_id == former.call_id && known.relation == former.relation;
             if !records.iter().any(is_known) {
@@ -206,7 +205,9 @@ impl Family {
         }
         let head = |line: &[usize]| self.members.get(*line.last()?).map(|(_, way)| way);
         let (Some(head), Some(other_head)) = (head(&line), head(&other_line)) else { return false };
-        by == LegBy::SessionId && line.last() != other_line.last() && !head.has_origin_of(other_head)
+        by == LegBy::SessionId
+            && line.last() != other_line.last()
+            && !head.has_origin_of(other_head)
             && !head.meets(other_head)
     }
 
@@ -234,7 +235,9 @@ fn link(other: CallKey, by: LegBy) -> Link {
 /// Adds a link, or makes the known one surer.
 fn add(links: &mut SmallVec<[Link; 2]>, link: Link) {
     match links.iter_mut().find(|known| known.other == link.other && known.relation == link.relation) {
-        Some(known) if (link.by, core::cmp::Reverse(link.confidence)) < (known.by, core::cmp::Reverse(known.confidence)) => {
+        Some(known)
+            if (link.by, core::cmp::Reverse(link.confidence)) < (known.by, core::cmp::Reverse(known.confidence)) =>
+        {
             *known = link;
         }
         Some(_) => {}

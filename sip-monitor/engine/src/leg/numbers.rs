@@ -118,7 +118,13 @@ impl NumberIndex {
 impl NumberKeys {
     /// The keys of a call.
     pub fn of(call: &Call, hasher: &RandomState) -> Self {
-        let key = |user: &str| if is_nobody(user) { None } else { Some(tail(user).map_or_else(|| hasher.hash_one(user), |tail| hasher.hash_one(tail))) };
+        let key = |user: &str| {
+            if is_nobody(user) {
+                None
+            } else {
+                Some(tail(user).map_or_else(|| hasher.hash_one(user), |tail| hasher.hash_one(tail)))
+            }
+        };
         // A number may call the one and be called by the other: their keys differ.
         let [called, calling] = users(call).map(|user| user.and_then(key));
         Self([called, calling.map(|key| !key)])

@@ -62,7 +62,8 @@ impl Engine {
 
     /// A REFER in `referred` made `call`.
     pub(crate) fn note_referred(&mut self, referred: CallKey, call: CallKey) {
-        let link = Link { other: call, relation: LegRelation::Transfer, by: LegBy::Refer, confidence: Confidence::Likely };
+        let link =
+            Link { other: call, relation: LegRelation::Transfer, by: LegBy::Refer, confidence: Confidence::Likely };
         self.legs.say(referred, link);
     }
 

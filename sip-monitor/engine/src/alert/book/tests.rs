@@ -63,7 +63,13 @@ impl Bench {
             link: None,
             transport: "udp",
         };
-        let case = Case { subject: Subject::Call(key(n)), now: at(seconds), call: Some(&call), peers: &self.peers, legs: None };
+        let case = Case {
+            subject: Subject::Call(key(n)),
+            now: at(seconds),
+            call: Some(&call),
+            peers: &self.peers,
+            legs: None,
+        };
         self.book.settle(case, &self.capture, findings.iter().cloned().collect(), &mut self.out);
         self.lines()
     }
