@@ -34,7 +34,7 @@ pub(super) struct Family {
     parents: SmallVec<[Option<usize>; 4]>,
 }
 
-impl Legs<'_> {
+impl<'a> Legs<'a> {
     /// The calls that belong to a call, the surest first.
     #[must_use]
     pub fn of(&self, call: CallKey, limit: usize) -> Vec<LegRecord> {
@@ -48,6 +48,22 @@ impl Legs<'_> {
         records.sort_by(|a, b| (a.relation, a.by).cmp(&(b.relation, b.by)));
         records.truncate(limit);
         records
+    }
+
+    /// The calls on the other side of this host, between which it passes on: one came in here and the other left from here.
+    /// Numbers alone are too little to say so.
+    #[must_use]
+    pub fn across(&self, call: CallKey) -> SmallVec<[&'a Call; 2]> {
+        let calls: &'a CallTable = self.calls;
+        let Some(way) = calls.get(call).and_then(Way::of) else { return SmallVec::new() };
+        let is_across = |other: &Call| {
+            Way::of(other).is_some_and(|other| {
+                (way.leads_to(&other) && other.origin.here) || (other.leads_to(&way) && way.origin.here)
+            })
+        };
+        let links = self.links(call);
+        let legs = links.iter().filter(|link| link.relation == LegRelation::Leg && link.by != LegBy::Numbers);
+        legs.filter_map(|link| calls.get(link.other)).filter(|other| is_across(other)).collect()
     }
 
     /// The links of a call, in the order the other calls began.
