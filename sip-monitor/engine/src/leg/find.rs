@@ -45,7 +45,7 @@ impl<'a> Legs<'a> {
                 records.push(former.clone());
             }
         }
-        records.sort_by(|a, b| (a.relation, a.by).cmp(&(b.relation, b.by)));
+        records.sort_by_key(|record| (record.relation, record.by));
         records.truncate(limit);
         records
     }
