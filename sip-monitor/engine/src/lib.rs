@@ -13,6 +13,7 @@ pub mod diagnosis;
 pub mod dialog;
 pub mod drops;
 pub mod event;
+pub mod leg;
 pub mod media;
 pub mod packet;
 pub mod peer;
@@ -47,11 +48,13 @@ use counters::Counters;
 use diagnosis::{CallFacts, CaptureFacts, HostFacts, PeerFacts, Subject, WireFacts};
 use drops::DropTable;
 use event::{Event, Events};
+use leg::{LegTable, Legs};
 use media::MediaTable;
 pub use packet::Packet;
 use packet::{Body, CaptureLoss, IcmpError};
 use peer::{FlowIndex, PeerTable, Touched};
 use privacy::Redactor;
+use record::CallRecord;
 pub use record::Output;
 use registration::RegistrationTable;
 use source::SourceTable;
@@ -80,6 +83,7 @@ pub struct Engine {
     wires: WireTable,
     media: MediaTable,
     drops: DropTable,
+    legs: LegTable,
     alerts: AlertBook,
     capture: CaptureFacts,
     counters: Counters,
@@ -105,6 +109,7 @@ impl Engine {
             challenges: ChallengeIndex::default(),
             registrations: RegistrationTable::new(config.limits.registrations),
             sources: SourceTable::default(),
+            legs: LegTable::new(&config.legs, hasher.clone()),
             peers: PeerTable::new(&config, hasher.clone()),
             media: MediaTable::new(&config),
             drops: DropTable::new(config.thresholds.alert_window, hasher),
@@ -129,6 +134,7 @@ impl Engine {
         self.redactor = Redactor::new(self.config.privacy);
         self.media.set_config(&self.config);
         self.peers.set_config(&self.config);
+        self.legs.set_settings(&self.config.legs);
         self.wires.set_keep(self.config.thresholds.alert_window);
         self.drops.set_keep(self.config.thresholds.alert_window);
         self.alerts.set_config(&self.config);
@@ -156,6 +162,12 @@ impl Engine {
     #[must_use]
     pub fn peers(&self) -> &PeerTable {
         &self.peers
+    }
+
+    /// What is kept to find the legs of calls.
+    #[must_use]
+    pub fn leg_table(&self) -> &LegTable {
+        &self.legs
     }
 
     /// Streams known now.
@@ -186,6 +198,7 @@ impl Engine {
             Body::Stream(stream) => {
                 self.counters.stream_reports += 1;
                 let key = self.media.handle_stream(now, stream);
+                self.note_streams();
                 self.note_media(key);
             }
             Body::CaptureLoss(loss) => self.handle_capture_loss(now, loss),
@@ -314,6 +327,7 @@ impl Engine {
             media: &self.media,
             answered: &self.answered,
             peers: &self.peers,
+            legs: Legs { table: &self.legs, calls: &self.calls, media: &self.media, peers: &self.peers },
             capture: &self.capture,
         };
         self.alerts.judge_call(key, &facts, &mut self.outputs);
@@ -400,10 +414,12 @@ impl Engine {
 
     /// Writes what is to be written of a call and forgets it.
     fn free_call(&mut self, key: CallKey) {
+        let legs = self.take_legs(key);
         let Some(call) = self.calls.remove(key) else { return };
         let call: &Call = &call;
         if self.config.emit.calls && call.is_call() {
-            self.outputs.push_back(Output::Call(Box::new(call.record(&self.redactor))));
+            let record = CallRecord { legs, ..call.record(&self.redactor) };
+            self.outputs.push_back(Output::Call(Box::new(record)));
         }
         if self.config.emit.registrations
             && let Some(record) = call.registration_record(&self.redactor)

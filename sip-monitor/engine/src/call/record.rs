@@ -50,6 +50,7 @@ impl Call {
             reason: self.hangup.as_ref().and_then(|h| h.reason_header.as_ref()).map(|r| redactor.text(r.as_str())),
             adopted: self.adopted,
             media: self.media.records(),
+            legs: Vec::new(),
         }
     }
 

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use crate::leg::LegRecord;
 use crate::time::Timestamp;
 
 /// The nine states of a call.
@@ -83,6 +84,9 @@ pub struct CallRecord {
     pub adopted: bool,
     /// Media descriptions as last negotiated.
     pub media: Vec<MediaRecord>,
+    /// Calls that belong to it, as far as known when the record was written; the first 16.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub legs: Vec<LegRecord>,
 }
 
 /// A side of a call.

@@ -30,6 +30,8 @@ pub struct Scenario {
     pub ladder: Lines,
     /// Lines of the alerts expected.
     pub alerts: Lines,
+    /// Which calls are legs of each other, where that is said.
+    pub legs: Option<Lines>,
     /// Ladders that `use NAME` stands for.
     pub parts: BTreeMap<String, Lines>,
     /// Message bodies that `body=NAME` stands for.
@@ -74,6 +76,7 @@ pub fn parse(name: &str, text: &str) -> Result<Vec<Scenario>> {
         settings: Vec::new(),
         ladder: Vec::new(),
         alerts: Vec::new(),
+        legs: None,
         parts: BTreeMap::new(),
         bodies: BTreeMap::new(),
     };
@@ -118,6 +121,7 @@ impl Scenario {
                 self.parts.insert(name.to_owned(), lines);
             }
             ("alerts", "") => self.alerts.extend(meant.cloned()),
+            ("legs", "") => self.legs.get_or_insert_default().extend(meant.cloned()),
             ("hosts", "") => {
                 for (_, line) in meant {
                     self.hosts.declare(line)?;
@@ -134,7 +138,7 @@ impl Scenario {
                 let text: String = lines.iter().map(|(_, line)| format!("{line}\r\n")).collect();
                 self.bodies.insert(name.to_owned(), text);
             }
-            _ => return Err(format!("no block is called `{info}`: ladder, alerts, hosts, config, body NAME")),
+            _ => return Err(format!("no block is called `{info}`: ladder, alerts, legs, hosts, config, body NAME")),
         }
         Ok(())
     }
