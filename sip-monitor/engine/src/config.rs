@@ -195,6 +195,8 @@ impl Default for Limits {
 pub struct Emit {
     /// One [`crate::record::CallRecord`] a call.
     pub calls: bool,
+    /// One [`crate::record::EventRecord`] a change of a call's state, when it happens.
+    pub events: bool,
     /// One [`crate::record::StreamRecord`] a stream.
     pub streams: bool,
     /// One [`crate::record::RegistrationRecord`] a registration.

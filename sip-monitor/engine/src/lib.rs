@@ -40,7 +40,7 @@ use std::collections::VecDeque;
 use foldhash::fast::RandomState;
 
 use alert::AlertBook;
-use call::{Answered, Call, CallKey, CallTable, ChallengeIndex, Context, Referrals};
+use call::{Agents, Answered, Call, CallKey, CallTable, ChallengeIndex, Changes, Context, RecordContext, Referrals};
 pub use config::EngineConfig;
 use counters::Counters;
 use diagnosis::{CallFacts, CaptureFacts, HostFacts, PeerFacts, Subject, WireFacts};
@@ -70,6 +70,7 @@ pub struct Engine {
     flows: FlowIndex,
     referrals: Referrals,
     answered: Answered,
+    agents: Agents,
     challenges: ChallengeIndex,
     registrations: RegistrationTable,
     sources: SourceTable,
@@ -99,6 +100,7 @@ impl Engine {
             flows: FlowIndex::default(),
             referrals: Referrals::default(),
             answered: Answered::default(),
+            agents: Agents::new(hasher.clone()),
             challenges: ChallengeIndex::default(),
             registrations: RegistrationTable::new(config.limits.registrations),
             sources: SourceTable::default(),
@@ -222,6 +224,7 @@ impl Engine {
         for key in self.calls.keys_by_age() {
             self.free_call(key);
         }
+        self.finish_registrations();
         self.media.finish(self.now);
         self.drain_streams();
     }
@@ -270,11 +273,15 @@ impl Engine {
             counters: &mut self.counters,
             hasher: &self.hasher,
             events: Events::new(),
+            changes: Changes::new(),
+            agents: &mut self.agents,
+            code: None,
             repeated: false,
         };
         let over = call.run_timers(&mut ctx, now);
-        let events = ctx.events;
+        let (events, changes) = (ctx.events, ctx.changes);
         let touched = self.peers.observe_timers(call, now);
+        self.tell_changes(key, &changes, None);
         self.after(key, &events);
         self.judge_peers(touched, Some(key));
         if over {
@@ -400,12 +407,8 @@ impl Engine {
         let Some(call) = self.calls.remove(key) else { return };
         let call: &Call = &call;
         if self.config.emit.calls && call.is_call() {
-            self.outputs.push_back(Output::Call(Box::new(call.record(&self.redactor))));
-        }
-        if self.config.emit.registrations
-            && let Some(record) = call.registration_record(&self.redactor)
-        {
-            self.outputs.push_back(Output::Registration(Box::new(record)));
+            let context = RecordContext { redactor: &self.redactor, peers: &self.peers, media: &self.media };
+            self.outputs.push_back(Output::Call(Box::new(call.record(&context))));
         }
         self.peers.forget(call);
         self.alerts.forget(Subject::Call(key));

@@ -8,7 +8,7 @@ use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value};
 use sip_monitor_engine::Output;
 use sip_monitor_engine::alert::Alert;
-use sip_monitor_engine::record::{CallRecord, MessageRecord, RegistrationRecord, StreamRecord};
+use sip_monitor_engine::record::{CallRecord, EventRecord, MessageRecord, RegistrationRecord, StreamRecord};
 
 /// Whether a value is what its schema says: each field known, none missing, none null. The types come from the same
 /// declarations as the schema, so what can go wrong is `serde` attributes that the two read differently.
@@ -89,6 +89,7 @@ fn schema_of(kind: &str) -> Value {
     let schema = match kind {
         "alert" => generator.into_root_schema_for::<Alert>(),
         "call" => generator.into_root_schema_for::<CallRecord>(),
+        "event" => generator.into_root_schema_for::<EventRecord>(),
         "stream" => generator.into_root_schema_for::<StreamRecord>(),
         "registration" => generator.into_root_schema_for::<RegistrationRecord>(),
         "message" => generator.into_root_schema_for::<MessageRecord>(),
@@ -100,7 +101,7 @@ fn schema_of(kind: &str) -> Value {
 #[test]
 fn every_line_of_every_scenario_is_what_the_schema_says() {
     let schemas: BTreeMap<&str, Value> =
-        ["alert", "call", "stream", "registration", "message"].map(|kind| (kind, schema_of(kind))).into();
+        ["alert", "call", "event", "stream", "registration", "message"].map(|kind| (kind, schema_of(kind))).into();
     let mut seen = BTreeSet::new();
     for scenario in ladder::scenarios() {
         for output in ladder::outputs(&scenario).unwrap() {
@@ -112,7 +113,7 @@ fn every_line_of_every_scenario_is_what_the_schema_says() {
             seen.insert(kind);
         }
     }
-    for kind in ["call", "stream", "registration", "message"] {
+    for kind in ["call", "event", "stream", "registration", "message"] {
         assert!(seen.contains(kind), "no scenario makes a {kind}");
     }
 }

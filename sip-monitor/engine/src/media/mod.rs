@@ -24,6 +24,7 @@ mod round_trip;
 mod session;
 mod store;
 mod stream;
+mod summary;
 mod table;
 mod watch;
 mod witness;

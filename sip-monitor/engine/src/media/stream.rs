@@ -273,7 +273,7 @@ impl Stream {
 }
 
 /// Two decimals.
-fn hundredths(value: f64) -> f64 {
+pub(super) fn hundredths(value: f64) -> f64 {
     (value * 100.0).round() / 100.0
 }
 

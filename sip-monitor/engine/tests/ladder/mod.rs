@@ -10,6 +10,7 @@ mod line;
 mod markdown;
 mod message;
 mod play;
+mod recorded;
 mod rtcp;
 mod rtp;
 mod script;
@@ -22,6 +23,7 @@ pub use {
     expect::judge,
     markdown::{Kind, Scenario, scenarios},
     play::outputs,
+    recorded::{record_lines, recorded},
     script::datagrams,
 };
 
