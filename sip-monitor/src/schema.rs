@@ -4,7 +4,9 @@ use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, Schema};
 use serde_json::json;
 use sip_monitor_engine::alert::Alert;
-use sip_monitor_engine::record::{CallRecord, MessageRecord, RegistrationRecord, StreamRecord};
+use sip_monitor_engine::record::{
+    CallRecord, EventRecord, MessageRecord, PeerRecord, RegistrationRecord, SCHEMA, StreamRecord,
+};
 
 use crate::cli::SchemaKind;
 use crate::cli::exit::Failure;
@@ -25,8 +27,10 @@ pub fn schema(kind: SchemaKind) -> Schema {
     match kind {
         SchemaKind::Alert => line::<Alert>("alert"),
         SchemaKind::Call => line::<CallRecord>("call"),
+        SchemaKind::Event => line::<EventRecord>("event"),
         SchemaKind::Stream => line::<StreamRecord>("stream"),
         SchemaKind::Registration => line::<RegistrationRecord>("registration"),
+        SchemaKind::Peer => line::<PeerRecord>("peer"),
         SchemaKind::Message => line::<MessageRecord>("message"),
     }
 }
@@ -36,7 +40,7 @@ fn line<T: JsonSchema>(name: &str) -> Schema {
     let generator = SchemaSettings::draft2020_12().for_serialize().into_generator();
     let mut schema = generator.into_root_schema_for::<T>();
     let object = schema.ensure_object();
-    object.insert("title".into(), json!(format!("sip-monitor {name} line, schema version 1")));
+    object.insert("title".into(), json!(format!("sip-monitor {name} line, schema version {SCHEMA}")));
     let kind = json!({"const": name, "description": "Which kind of line this is."});
     if let Some(properties) = object.get_mut("properties").and_then(|p| p.as_object_mut()) {
         properties.insert("type".into(), kind);

@@ -23,6 +23,8 @@ pub struct EngineConfig {
     pub trunks: Vec<Trunk>,
     /// Which records leave the engine besides alerts.
     pub emit: Emit,
+    /// How often records of peers are written; only at the end where that is nothing.
+    pub peers_every: Option<Duration>,
     /// What is done to phone numbers and user parts in what leaves the engine.
     pub privacy: Privacy,
     /// Stands in `host` of every alert; left out where empty.
@@ -41,6 +43,7 @@ impl Default for EngineConfig {
             limits: Limits::default(),
             trunks: Vec::new(),
             emit: Emit::default(),
+            peers_every: None,
             privacy: Privacy::Mask,
             host: String::new(),
             links: Vec::new(),
@@ -201,6 +204,8 @@ pub struct Emit {
     pub streams: bool,
     /// One [`crate::record::RegistrationRecord`] a registration.
     pub registrations: bool,
+    /// One [`crate::record::PeerRecord`] a peer, at the end and every [`EngineConfig::peers_every`].
+    pub peers: bool,
     /// One [`crate::record::MessageRecord`] a message.
     pub messages: bool,
 }

@@ -48,7 +48,7 @@ use event::{Event, Events};
 use media::MediaTable;
 pub use packet::Packet;
 use packet::{Body, CaptureLoss, IcmpError};
-use peer::{FlowIndex, PeerTable, Touched};
+use peer::{FlowIndex, PeerTable, Reports, Touched};
 use privacy::Redactor;
 pub use record::Output;
 use registration::RegistrationTable;
@@ -75,6 +75,7 @@ pub struct Engine {
     registrations: RegistrationTable,
     sources: SourceTable,
     peers: PeerTable,
+    reports: Reports,
     connections: ConnectionTable,
     wires: WireTable,
     media: MediaTable,
@@ -105,6 +106,7 @@ impl Engine {
             registrations: RegistrationTable::new(config.limits.registrations),
             sources: SourceTable::default(),
             peers: PeerTable::new(&config, hasher),
+            reports: Reports::new(&config),
             media: MediaTable::new(&config),
             alerts: AlertBook::new(&config),
             capture: CaptureFacts::default(),
@@ -127,6 +129,7 @@ impl Engine {
         self.redactor = Redactor::new(self.config.privacy);
         self.media.set_config(&self.config);
         self.peers.set_config(&self.config);
+        self.reports.set_config(&self.config);
         self.wires.set_keep(self.config.thresholds.alert_window);
         self.alerts.set_config(&self.config);
     }
@@ -209,6 +212,7 @@ impl Engine {
             self.wires.poll_timeout(),
             self.registrations.poll_timeout(),
             self.sources.poll_timeout(),
+            self.reports.poll_timeout(),
         ];
         due.into_iter().chain(kept).flatten().min()
     }
@@ -221,9 +225,11 @@ impl Engine {
     /// The capture is over at `now`: writes the records of what is still up. Judges nothing that the capture did not show.
     pub fn finish(&mut self, now: Timestamp) {
         self.advance(now);
-        for key in self.calls.keys_by_age() {
-            self.free_call(key);
-        }
+        let calls = self.calls.keys_by_age();
+        calls.iter().for_each(|key| self.media.hear_rest(*key));
+        self.drain_streams();
+        self.write_peers(None);
+        calls.into_iter().for_each(|key| self.free_call(key));
         self.finish_registrations();
         self.media.finish(self.now);
         self.drain_streams();
@@ -243,6 +249,9 @@ impl Engine {
             if self.peers.poll_timeout().is_some_and(|at| at <= self.now) {
                 let due = self.peers.handle_timeout(self.now);
                 self.judge_peers(due.into_iter().map(|key| (key, true)).collect(), None);
+            }
+            if let Some(since) = self.reports.pop_due(self.now) {
+                self.write_peers(since);
             }
             if self.wires.poll_timeout().is_some_and(|at| at <= self.now) {
                 self.wires.handle_timeout(self.now).into_iter().for_each(|key| self.alerts.forget(Subject::Wire(key)));
@@ -404,6 +413,8 @@ impl Engine {
 
     /// Writes what is to be written of a call and forgets it.
     fn free_call(&mut self, key: CallKey) {
+        self.media.hear_rest(key);
+        self.count_heard();
         let Some(call) = self.calls.remove(key) else { return };
         let call: &Call = &call;
         if self.config.emit.calls && call.is_call() {
@@ -415,7 +426,26 @@ impl Engine {
         self.media.release(key);
     }
 
+    /// Writes the peers that were heard of since then.
+    fn write_peers(&mut self, since: Option<Timestamp>) {
+        if !self.config.emit.peers {
+            return;
+        }
+        for peer in self.peers.iter().filter(|peer| since.is_none() || peer.last_at >= since) {
+            self.outputs.push_back(Output::Peer(Box::new(self.peers.record(peer, self.now))));
+        }
+    }
+
+    /// Counts intervals of streams for the peers of their calls.
+    fn count_heard(&mut self) {
+        for heard in self.media.take_heard() {
+            let Some(call) = self.calls.get(heard.call) else { continue };
+            self.counters.quality_refused += u64::from(!self.peers.hear(call, &heard));
+        }
+    }
+
     fn drain_streams(&mut self) {
+        self.count_heard();
         while let Some(record) = self.media.poll_record() {
             if self.config.emit.streams {
                 self.outputs.push_back(Output::Stream(Box::new(record)));

@@ -197,6 +197,7 @@ impl Engine {
             if repeated { None } else { call.sent_by_of(seen).and_then(|sent_by| inspect_via(seen, sent_by)) };
         let was_limited = call.limit.is_some();
         let touched = self.peers.observe(call, seen, novelty);
+        self.reports.heard(seen.at);
         if call.limit.is_some() && !was_limited {
             events.push(Event::Limited);
         }

@@ -8,7 +8,9 @@ use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value};
 use sip_monitor_engine::Output;
 use sip_monitor_engine::alert::Alert;
-use sip_monitor_engine::record::{CallRecord, EventRecord, MessageRecord, RegistrationRecord, StreamRecord};
+use sip_monitor_engine::record::{
+    CallRecord, EventRecord, MessageRecord, PeerRecord, RegistrationRecord, StreamRecord,
+};
 
 /// Whether a value is what its schema says: each field known, none missing, none null. The types come from the same
 /// declarations as the schema, so what can go wrong is `serde` attributes that the two read differently.
@@ -92,6 +94,7 @@ fn schema_of(kind: &str) -> Value {
         "event" => generator.into_root_schema_for::<EventRecord>(),
         "stream" => generator.into_root_schema_for::<StreamRecord>(),
         "registration" => generator.into_root_schema_for::<RegistrationRecord>(),
+        "peer" => generator.into_root_schema_for::<PeerRecord>(),
         "message" => generator.into_root_schema_for::<MessageRecord>(),
         other => panic!("no kind {other:?}"),
     };
@@ -100,8 +103,9 @@ fn schema_of(kind: &str) -> Value {
 
 #[test]
 fn every_line_of_every_scenario_is_what_the_schema_says() {
-    let schemas: BTreeMap<&str, Value> =
-        ["alert", "call", "event", "stream", "registration", "message"].map(|kind| (kind, schema_of(kind))).into();
+    let schemas: BTreeMap<&str, Value> = ["alert", "call", "event", "stream", "registration", "peer", "message"]
+        .map(|kind| (kind, schema_of(kind)))
+        .into();
     let mut seen = BTreeSet::new();
     for scenario in ladder::scenarios() {
         for output in ladder::outputs(&scenario).unwrap() {
@@ -113,7 +117,7 @@ fn every_line_of_every_scenario_is_what_the_schema_says() {
             seen.insert(kind);
         }
     }
-    for kind in ["call", "event", "stream", "registration", "message"] {
+    for kind in ["call", "event", "stream", "registration", "peer", "message"] {
         assert!(seen.contains(kind), "no scenario makes a {kind}");
     }
 }

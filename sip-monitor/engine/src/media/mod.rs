@@ -38,7 +38,7 @@ pub use payload::{AFTER_END, CONSTANT_FOR, DSCP_EF, PayloadHistory};
 pub use reception::Reception;
 pub use round_trip::{RoundTrip, SentReports};
 pub use session::MediaSession;
-pub use stream::{Heard, Owner, Stream};
+pub use stream::{Heard, HeardInterval, Owner, Stream};
 pub use table::MediaTable;
 pub use watch::{EARLY_MEDIA, FAX_START, RTCP_MISSING, RtcpSilence, SOURCE_SETTLED, ZOMBIE};
 pub use witness::{Refusal, RtcpSource, per_second};

@@ -10,12 +10,12 @@ use smallvec::SmallVec;
 
 use crate::call::CallKey;
 use crate::config::{EngineConfig, MediaSight, QualityThresholds};
-use crate::media::CodecName;
 use crate::media::holders::{Holders, Place};
 use crate::media::payload::{AFTER_END, Turn};
 use crate::media::store::{StreamId, StreamStore};
 use crate::media::stream::{Owner, Stream};
 use crate::media::witness::{Refusal, RtcpSource};
+use crate::media::{CodecName, HeardInterval};
 use crate::packet::{DropReason, IcmpError, IcmpKind, KernelDrop, Packet, StreamCounters};
 use crate::record::{Side, StreamRecord};
 use crate::time::Timestamp;
@@ -45,6 +45,8 @@ pub struct MediaTable {
     pub(super) streams: StreamStore,
     pub(super) holders: Holders,
     records: VecDeque<StreamRecord>,
+    /// Intervals that ended and are not counted for their peers yet.
+    pub(super) heard: Vec<HeardInterval>,
     keep_records: bool,
     next_sweep: Option<Timestamp>,
     /// When the monitor itself last missed media.
@@ -68,6 +70,7 @@ impl MediaTable {
             streams: StreamStore::new(config.limits.streams),
             holders: Holders::default(),
             records: VecDeque::new(),
+            heard: Vec::new(),
             keep_records: config.emit.streams,
             next_sweep: None,
             missed_at: None,

@@ -22,7 +22,9 @@ pub use call::{
 pub use cause::{CauseRecord, q850_text};
 pub use event::EventRecord;
 pub use message::MessageRecord;
-pub use peer::PeerName;
+pub use peer::{
+    DelayRecord, MeasuresRecord, MediaWay, OptionsRecord, PeerName, PeerRecord, QualityRecord, SpreadRecord,
+};
 pub use registration::RegistrationRecord;
 pub use stream::StreamRecord;
 
@@ -43,6 +45,8 @@ pub enum Output {
     Stream(Box<StreamRecord>),
     /// A registration (one address of record and Contact).
     Registration(Box<RegistrationRecord>),
+    /// A peer and what was measured of it.
+    Peer(Box<PeerRecord>),
     /// A SIP message as it was seen.
     Message(Box<MessageRecord>),
 }
