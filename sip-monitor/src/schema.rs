@@ -56,6 +56,28 @@ mod tests {
     use super::*;
     use clap::ValueEnum as _;
 
+    /// A line that is shown is one that is written: each field is known, and none that must be there is left out.
+    #[test]
+    fn the_lines_of_the_readme_are_what_the_schema_says() {
+        let readme = include_str!("../../README.md");
+        let lines = readme.lines().filter(|line| line.starts_with("{\"type\":"));
+        let mut shown = Vec::new();
+        for line in lines {
+            let line: serde_json::Value = serde_json::from_str(line).unwrap();
+            let kind = line["type"].as_str().unwrap().to_owned();
+            let schema = schema(SchemaKind::from_str(&kind, false).unwrap());
+            let object = schema.as_object().unwrap();
+            for name in line.as_object().unwrap().keys() {
+                assert!(object["properties"].get(name).is_some(), "{kind}: {name} is not known");
+            }
+            for name in object["required"].as_array().unwrap() {
+                assert!(line.get(name.as_str().unwrap()).is_some(), "{kind}: {name} is missing");
+            }
+            shown.push(kind);
+        }
+        assert_eq!(shown, ["event", "call", "stream", "registration", "peer", "message"]);
+    }
+
     #[test]
     fn every_field_is_described_and_the_type_is_required() {
         for kind in SchemaKind::value_variants() {

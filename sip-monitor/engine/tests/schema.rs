@@ -138,7 +138,10 @@ fn no_number_of_a_scenario_leaves_unmasked() {
     for scenario in ladder::scenarios() {
         for output in ladder::outputs(&scenario).unwrap() {
             let text = serde_json::to_string(&output).unwrap();
-            assert!(!text.contains("+1555001000") && !text.contains("+15550010001"), "{}: {text}", scenario.place);
+            // Every number of a scenario is +1555 and seven digits.
+            let shown =
+                text.split("1555").skip(1).find(|rest| rest.bytes().take(7).filter(u8::is_ascii_digit).count() == 7);
+            assert!(shown.is_none(), "{}: {text}", scenario.place);
         }
     }
 }

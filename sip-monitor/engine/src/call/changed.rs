@@ -121,15 +121,15 @@ impl Call {
     }
 }
 
-/// A Q.850 cause as it is told: the text that was sent, else that of the table.
+/// A Q.850 cause as it is told: named as the table has it, since senders write what they like.
 pub(crate) fn cause_record(reason: &ReasonSeen, redactor: &Redactor) -> CauseRecord {
     let cause = reason.cause.unwrap_or(0);
     let sent = reason.text.as_ref().filter(|text| !text.is_empty()).map(|text| redactor.text(text.as_str()));
-    CauseRecord { cause, text: sent.or_else(|| q850_text(cause).map(str::to_owned)) }
+    CauseRecord { cause, text: q850_text(cause).map(str::to_owned).or(sent) }
 }
 
 /// A peer by address and by the name of its trunk.
-pub(crate) fn peer_name(peers: &PeerTable, addr: SocketAddr) -> PeerName {
+fn peer_name(peers: &PeerTable, addr: SocketAddr) -> PeerName {
     PeerName {
         addr: addr.ip().to_string(),
         port: (addr.port() != 0).then(|| addr.port()),

@@ -89,13 +89,7 @@ fn spread(histogram: Option<&Histogram<u32>>, units: f64, highest: u64) -> Optio
     // The highest value that counts as the same may lie above what there can be.
     let value = |n: u64| n.min(highest) as f64 / units;
     let at = |quantile| value(histogram.value_at_quantile(quantile));
-    Some(SpreadRecord {
-        min: value(histogram.min()),
-        p5: at(0.05),
-        p50: at(0.5),
-        p95: at(0.95),
-        max: value(histogram.max()),
-    })
+    Some(SpreadRecord { min: at(0.0), p5: at(0.05), p50: at(0.5), p95: at(0.95), max: at(1.0) })
 }
 
 impl PeerTable {

@@ -8,7 +8,7 @@ use serde::Serialize;
 pub struct CauseRecord {
     /// Its number.
     pub cause: u16,
-    /// Its text as sent; else what ITU-T Q.850 table 1 calls it.
+    /// What ITU-T Q.850 table 1 calls it; of a number that is not in there, the text as sent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub text: Option<String>,
 }

@@ -411,10 +411,10 @@ impl RegistrationTable {
     }
 
     /// Takes all out, in the order they began.
-    pub(crate) fn drain(&mut self) -> Vec<Box<Binding>> {
+    pub(crate) fn drain(&mut self) -> Vec<Binding> {
         let mut ids: Vec<(Timestamp, u64)> = self.bindings.iter().map(|(id, b)| (b.first_at, *id)).collect();
         ids.sort_unstable();
-        ids.into_iter().filter_map(|(_, id)| self.remove(id)).collect()
+        ids.into_iter().filter_map(|(_, id)| self.remove(id)).map(|binding| *binding).collect()
     }
 
     fn remove(&mut self, id: u64) -> Option<Box<Binding>> {
