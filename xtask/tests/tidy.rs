@@ -31,7 +31,7 @@ const USES: &[(&str, &[&str])] = &[
     ("quality", &["packet", "rtp", "time"]),
     ("media", &["call", "config", "packet", "quality", "record", "rtp", "sdp", "text", "time"]),
     // What a call counts for at a peer stands at the call: the two name each other.
-    ("peer", &["call", "config", "packet", "record", "seen", "sip", "text", "time", "transaction"]),
+    ("peer", &["call", "config", "media", "packet", "quality", "record", "seen", "sip", "text", "time", "transaction"]),
     // How sure a link of two calls is, is said in the words of verdicts.
     (
         "leg",

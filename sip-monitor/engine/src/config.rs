@@ -28,6 +28,8 @@ pub struct EngineConfig {
     pub emit: Emit,
     /// How the legs of a call are found.
     pub legs: LegSettings,
+    /// How often records of peers are written; only at the end where that is nothing.
+    pub peers_every: Option<Duration>,
     /// What is done to phone numbers and user parts in what leaves the engine.
     pub privacy: Privacy,
     /// Stands in `host` of every alert; left out where empty.
@@ -48,6 +50,7 @@ impl Default for EngineConfig {
             trunks: Vec::new(),
             emit: Emit::default(),
             legs: LegSettings::default(),
+            peers_every: None,
             privacy: Privacy::Mask,
             host: String::new(),
             links: Vec::new(),
@@ -223,10 +226,14 @@ impl Default for LegSettings {
 pub struct Emit {
     /// One [`crate::record::CallRecord`] a call.
     pub calls: bool,
+    /// One [`crate::record::EventRecord`] a change of a call's state, when it happens.
+    pub events: bool,
     /// One [`crate::record::StreamRecord`] a stream.
     pub streams: bool,
     /// One [`crate::record::RegistrationRecord`] a registration.
     pub registrations: bool,
+    /// One [`crate::record::PeerRecord`] a peer, at the end and every [`EngineConfig::peers_every`].
+    pub peers: bool,
     /// One [`crate::record::MessageRecord`] a message.
     pub messages: bool,
 }

@@ -9,12 +9,12 @@ use smallvec::SmallVec;
 
 use crate::call::CallKey;
 use crate::config::{EngineConfig, MediaSight, QualityThresholds};
-use crate::media::CodecName;
 use crate::media::holders::{Holders, MAX_HOLDERS, Place};
 use crate::media::payload::{AFTER_END, Turn};
 use crate::media::store::{StreamId, StreamStore};
 use crate::media::stream::{Owner, Stream};
 use crate::media::witness::{Refusal, RtcpSource};
+use crate::media::{CodecName, HeardInterval};
 use crate::packet::{IcmpError, IcmpKind, Packet, StreamCounters};
 use crate::record::{Side, StreamRecord};
 use crate::time::Timestamp;
@@ -44,6 +44,8 @@ pub struct MediaTable {
     records: VecDeque<StreamRecord>,
     /// Streams that were joined to a call and not asked for yet.
     joined: VecDeque<(CallKey, Side, u32)>,
+    /// Intervals that ended and are not counted for their peers yet.
+    pub(super) heard: Vec<HeardInterval>,
     keep_records: bool,
     next_sweep: Option<Timestamp>,
     /// Packets dropped before any call was known to take them, oldest first.
@@ -71,6 +73,7 @@ impl MediaTable {
             holders: Holders::default(),
             records: VecDeque::new(),
             joined: VecDeque::new(),
+            heard: Vec::new(),
             keep_records: config.emit.streams,
             next_sweep: None,
             unclaimed: VecDeque::new(),

@@ -12,6 +12,7 @@ mod line;
 mod markdown;
 mod message;
 mod play;
+mod recorded;
 mod rtcp;
 mod rtp;
 mod script;
@@ -25,6 +26,7 @@ pub use {
     legs::judge_legs,
     markdown::{Kind, Scenario, scenarios},
     play::outputs,
+    recorded::{record_lines, recorded},
     script::datagrams,
 };
 
