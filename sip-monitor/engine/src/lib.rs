@@ -34,6 +34,7 @@ pub mod timer;
 pub mod transaction;
 pub mod wire;
 
+use core::cell::OnceCell;
 use core::time::Duration;
 use std::collections::VecDeque;
 
@@ -312,6 +313,7 @@ impl Engine {
             answered: &self.answered,
             peers: &self.peers,
             capture: &self.capture,
+            unsteady_audio: OnceCell::new(),
         };
         self.alerts.judge_call(key, &facts, &mut self.outputs);
     }

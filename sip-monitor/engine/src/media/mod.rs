@@ -15,6 +15,7 @@ mod description;
 mod fax;
 pub mod flow;
 mod holders;
+mod index;
 mod keying;
 mod listen;
 mod negotiated;

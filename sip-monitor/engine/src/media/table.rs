@@ -264,7 +264,7 @@ impl MediaTable {
                 Some(_) => false,
             }
         };
-        let ids: Vec<StreamId> = self.streams.ids().filter(|&id| self.streams.get(id).is_some_and(ended)).collect();
+        let ids: Vec<StreamId> = self.streams.loose().filter(|(_, s)| ended(s)).map(|(id, _)| id).collect();
         for id in ids {
             let stream = self.streams.remove(id);
             self.write(stream);
