@@ -18,6 +18,7 @@ use crate::media::stream::{Owner, Stream};
 use crate::media::witness::{Refusal, RtcpSource};
 use crate::packet::{DropReason, IcmpError, IcmpKind, KernelDrop, Packet, StreamCounters};
 use crate::record::{Side, StreamRecord};
+use crate::sdp::Media;
 use crate::time::Timestamp;
 
 /// How often streams that ended are looked for.
@@ -200,9 +201,9 @@ impl MediaTable {
         Some(call)
     }
 
-    /// The same codec list, shared between calls.
-    pub(super) fn share_codecs(&mut self, codecs: &Arc<[CodecName]>) -> Arc<[CodecName]> {
-        self.holders.share(codecs)
+    /// The codecs of an m-line, as one list with all calls that name the same.
+    pub(super) fn share_codecs(&mut self, media: &Media<'_>) -> Arc<[CodecName]> {
+        self.holders.share(media)
     }
 
     /// Notes that `side` of a call takes media at `endpoint`. The newest call that names an endpoint gets the streams that
