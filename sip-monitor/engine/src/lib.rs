@@ -44,7 +44,7 @@ use alert::AlertBook;
 use call::{Answered, Call, CallKey, CallTable, ChallengeIndex, Context, Referrals};
 pub use config::EngineConfig;
 use counters::Counters;
-use diagnosis::{CallFacts, CaptureFacts, HostFacts, PeerFacts, Subject, WireFacts};
+use diagnosis::{CallFacts, CaptureFacts, Diagnosis, HostFacts, PeerFacts, Subject, WireFacts, catalogue};
 use event::{Event, Events};
 use media::MediaTable;
 pub use packet::Packet;
@@ -88,6 +88,12 @@ impl Engine {
     /// An engine that has seen nothing.
     #[must_use]
     pub fn new(config: EngineConfig) -> Self {
+        Self::with_catalogue(config, catalogue::ALL)
+    }
+
+    /// One that asks only these diagnoses, for who measures what a diagnosis costs or needs but a few of them.
+    #[must_use]
+    pub fn with_catalogue(config: EngineConfig, diagnoses: &[&'static Diagnosis]) -> Self {
         let hasher = RandomState::default();
         Self {
             redactor: Redactor::new(config.privacy),
@@ -105,7 +111,7 @@ impl Engine {
             sources: SourceTable::default(),
             peers: PeerTable::new(&config, hasher),
             media: MediaTable::new(&config),
-            alerts: AlertBook::new(&config),
+            alerts: AlertBook::new(&config, diagnoses),
             capture: CaptureFacts::default(),
             counters: Counters::default(),
             outputs: VecDeque::new(),
