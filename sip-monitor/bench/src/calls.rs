@@ -9,20 +9,22 @@ use sip_monitor_engine::packet::{Body, Direction, Jitter, Packet, StreamCounters
 
 /// Messages of a call.
 pub const MESSAGES: u32 = 7;
-/// Between two messages of the setup.
-const STEP_NS: i64 = 10_000_000;
 /// Pairs of ports that one media address has for the calls.
 const PORTS: u32 = 20_000;
 const BEGIN_NS: i64 = 1_700_000_000_000_000_000;
 
-/// Time of a tick, how long a call is up, and how often its streams are reported.
+/// The time of calls.
 #[derive(Clone, Copy)]
 pub struct Pace {
-    /// One call begins each so many nanoseconds; divides 10 ms or is a multiple of it.
+    /// One call begins each so many nanoseconds.
     pub tick_ns: i64,
+    /// Between two messages of its setup, and of its end.
+    pub step_ns: i64,
     /// From the INVITE to the BYE.
     pub lasts_ns: i64,
-    /// Between two reports about a stream; the last one comes with the BYE.
+    /// Reports about each of its two streams, from the ACK on.
+    pub reports: u32,
+    /// Between two of them.
     pub report_ns: i64,
 }
 
@@ -101,25 +103,20 @@ impl Calls {
         let now = i64::from(tick) * self.pace.tick_ns;
         let mut setup = std::mem::take(&mut self.setup);
         for (step, template) in setup.iter_mut().enumerate() {
-            if let Some(call) = self.call_after(tick, step as i64 * STEP_NS) {
+            if let Some(call) = self.call_after(tick, step as i64 * self.pace.step_ns) {
                 self.send(now, template, call, take);
             }
         }
-        let up_ns = setup.len() as i64 * STEP_NS;
+        let up_ns = setup.len() as i64 * self.pace.step_ns;
         self.setup = setup;
-        let mut report_ns = up_ns;
-        while report_ns < self.pace.lasts_ns {
-            if let Some(call) = self.call_after(tick, report_ns) {
-                self.report(now, call, report_ns - up_ns, take);
+        for age_ns in (0..i64::from(self.pace.reports)).map(|report| report * self.pace.report_ns) {
+            if let Some(call) = self.call_after(tick, up_ns + age_ns) {
+                self.report(now, call, age_ns, take);
             }
-            report_ns += self.pace.report_ns;
-        }
-        if let Some(call) = self.call_after(tick, self.pace.lasts_ns) {
-            self.report(now, call, self.pace.lasts_ns - up_ns, take);
         }
         let mut teardown = std::mem::take(&mut self.teardown);
         for (step, template) in teardown.iter_mut().enumerate() {
-            if let Some(call) = self.call_after(tick, self.pace.lasts_ns + step as i64 * STEP_NS) {
+            if let Some(call) = self.call_after(tick, self.pace.lasts_ns + step as i64 * self.pace.step_ns) {
                 self.send(now, template, call, take);
             }
         }

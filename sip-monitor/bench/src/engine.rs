@@ -14,12 +14,16 @@ use crate::allocator;
 use crate::calls::{Calls, MESSAGES, Pace};
 use crate::registrations::register;
 
-/// Calls of 8 s, a hundred a second: four reports of streams each.
-const SHORT: Pace = Pace { tick_ns: 10_000_000, lasts_ns: 8_000_000_000, report_ns: 8_000_000_000 };
-/// Calls of 80 s, twelve a second: a thousand are up.
-const FEW: Pace = Pace { tick_ns: 80_000_000, lasts_ns: 80_000_000_000, report_ns: 8_000_000_000 };
-/// The same calls, a hundred times as many.
+/// Calls of 8 s, a hundred a second, with four reports of streams each.
+const SHORT: Pace =
+    Pace { tick_ns: 10_000_000, step_ns: 10_000_000, lasts_ns: 8_000_000_000, reports: 2, report_ns: 1_000_000_000 };
+/// Calls of 80 s, twelve a second, with a hundred reports each: a thousand are up.
+const FEW: Pace =
+    Pace { tick_ns: 80_000_000, lasts_ns: 80_000_000_000, reports: 50, report_ns: 1_600_000_000, ..SHORT };
+/// The same calls, a hundred times as many a second.
 const MANY: Pace = Pace { tick_ns: 800_000, ..FEW };
+/// Calls that nobody hangs up, all within a few seconds.
+const ENDLESS: Pace = Pace { tick_ns: 50_000, step_ns: 0, lasts_ns: 1_000_000_000_000, reports: 1, report_ns: 0 };
 
 const CALLS: u32 = 30_000;
 const ROUNDS: usize = 3;
@@ -95,7 +99,8 @@ fn concurrency() {
     };
     let (few, many) = (cost(FEW), cost(MANY));
     println!(
-        "engine: {few:>6.2} us a call with {} up, {many:>6.2} us with {}: {:.2} x (22 reports a call)",
+        "engine: {few:>6.2} us a call of {} reports with {} up, {many:>6.2} us with {}: {:.2} x",
+        2 * FEW.reports,
         FEW.concurrent(),
         MANY.concurrent(),
         many / few
@@ -105,9 +110,7 @@ fn concurrency() {
 fn call_memory() {
     let grown = HEADS.map(|count| {
         grows(count, |engine, first, last| {
-            // As long as nobody hangs up, all calls that began are up.
-            let mut calls = Calls::new(Pace { lasts_ns: 1_000_000_000_000, report_ns: 1_000_000_000_000, ..MANY });
-            measure(&mut calls, first..last, |now, packet| engine.handle_packet(now, packet));
+            measure(&mut Calls::new(ENDLESS), first..last, |now, packet| engine.handle_packet(now, packet));
         })
     });
     print_memory("call that is up", grown);

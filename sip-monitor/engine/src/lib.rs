@@ -235,7 +235,8 @@ impl Engine {
 
     /// Runs every timer up to `now`, each at its own time, so that what it tells does not depend on when it was asked.
     fn advance(&mut self, now: Timestamp) -> Timestamp {
-        while let Some(at) = self.poll_timeout().filter(|at| *at <= now) {
+        let mut next = self.poll_timeout();
+        while let Some(at) = next.filter(|at| *at <= now) {
             self.now = self.now.max(at);
             while let Some((armed, key)) = self.timers.pop(self.now) {
                 self.wake_call(armed, key);
@@ -255,7 +256,8 @@ impl Engine {
                 self.alerts.handle_timeout(self.now, &mut self.outputs);
             }
             // Who asks to be woken at a time that has just been handled would be asked for ever.
-            if self.poll_timeout().is_some_and(|next| next <= at) {
+            next = self.poll_timeout();
+            if next.is_some_and(|next| next <= at) {
                 debug_assert!(false, "a timer stays due after it was handled");
                 break;
             }

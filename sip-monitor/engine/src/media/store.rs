@@ -237,3 +237,101 @@ fn merit(stream: &Stream) -> u8 {
         (true, Some(_)) => OF_A_CALL,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::media::tests::counters;
+
+    const ENDS: [&str; 4] = ["198.51.100.10:4000", "198.51.100.10:4002", "203.0.113.7:5000", "[2001:db8::1]:5000"];
+
+    /// What may happen to a store: a stream comes, gets a call, loses it, goes.
+    #[derive(Clone, Debug)]
+    enum Step {
+        Insert(usize, usize, u32),
+        Own(u32, u32),
+        Release(u32),
+        Remove(u32),
+    }
+
+    fn step() -> impl Strategy<Value = Step> {
+        prop_oneof![
+            (0..ENDS.len(), 0..ENDS.len(), 0..6u32).prop_map(|(src, dst, ssrc)| Step::Insert(src, dst, ssrc)),
+            (0..12u32, 0..3u32).prop_map(|(id, call)| Step::Own(id, call)),
+            (0..3u32).prop_map(Step::Release),
+            (0..12u32).prop_map(Step::Remove),
+        ]
+    }
+
+    fn call(slot: u32) -> CallKey {
+        CallKey { slot, generation: 1 }
+    }
+
+    fn take(store: &mut StreamStore, step: &Step) {
+        match *step {
+            Step::Insert(src, dst, ssrc) => {
+                let mut counters = counters(ENDS[src], ENDS[dst], 0, 1_000, 50);
+                counters.key.ssrc = ssrc;
+                if store.find(&counters.key).is_none() {
+                    store.insert(Stream::new(counters));
+                }
+            }
+            Step::Own(id, slot) if store.get(id).is_some_and(|stream| stream.owner.is_none()) => {
+                let (call_id, codecs) = (Arc::from("call"), Arc::from([]));
+                store.set_owner(id, Owner { call: call(slot), call_id, from: None, codecs, released: false });
+            }
+            Step::Own(..) => {}
+            Step::Release(slot) => store.release(call(slot)),
+            Step::Remove(id) => _ = store.remove(id),
+        }
+    }
+
+    /// The numbers of the streams that fit, by looking at each.
+    fn scan(store: &StreamStore, fits: impl Fn(&Stream) -> bool) -> Vec<StreamId> {
+        store.ids().filter(|id| store.get(*id).is_some_and(&fits)).collect()
+    }
+
+    fn numbers<'a>(store: &StreamStore, found: impl Iterator<Item = &'a Stream>) -> Vec<StreamId> {
+        found.filter_map(|stream| store.find(&stream.counters.key)).collect()
+    }
+
+    proptest! {
+        #[test]
+        fn every_index_finds_what_a_look_at_each_stream_finds(steps in prop::collection::vec(step(), 0..60)) {
+            let mut store = StreamStore::new(10);
+            for step in &steps {
+                take(&mut store, step);
+            }
+            prop_assert_eq!(store.len(), store.ids().count());
+            for end in ENDS.map(|end| end.parse::<SocketAddr>().unwrap()) {
+                let to = scan(&store, |s| s.counters.key.dst == end);
+                let from = scan(&store, |s| s.counters.key.src == end);
+                prop_assert_eq!(numbers(&store, store.streams_to(end)), to.clone());
+                prop_assert_eq!(numbers(&store, store.streams_from(end)), from.clone());
+                prop_assert_eq!(store.ids_around(end).collect::<Vec<_>>(), [to, from].concat());
+                let host = end.ip();
+                let sorted = |mut ids: Vec<StreamId>| { ids.sort_unstable(); ids };
+                let to_host = scan(&store, |s| s.counters.key.dst.ip() == host);
+                let from_host = scan(&store, |s| s.counters.key.src.ip() == host);
+                prop_assert_eq!(sorted(numbers(&store, store.streams_to_host(host))), to_host);
+                prop_assert_eq!(sorted(numbers(&store, store.streams_from_host(host))), from_host);
+                for other in ENDS.map(|end| end.parse::<SocketAddr>().unwrap().ip()) {
+                    let between = scan(&store, |s| {
+                        s.owner.is_none() && (s.counters.key.src.ip(), s.counters.key.dst.ip()) == (host, other)
+                    });
+                    prop_assert_eq!(numbers(&store, store.unowned_between(host, other)), between);
+                }
+            }
+            for slot in 0..3 {
+                let of_call = scan(&store, |s| s.call() == Some(call(slot)));
+                prop_assert_eq!(store.ids_of(call(slot)).collect::<Vec<_>>(), of_call);
+            }
+            let loose: Vec<StreamId> = store.loose().map(|(id, _)| id).collect();
+            prop_assert_eq!(loose, scan(&store, |s| s.call().is_none()));
+        }
+    }
+}

@@ -6,6 +6,8 @@ use core::time::Duration;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use foldhash::fast::RandomState;
+use hashbrown::HashSet;
 use smallvec::SmallVec;
 
 use crate::call::CallKey;
@@ -41,7 +43,7 @@ const JUDGE_EVERY: Duration = Duration::from_millis(200);
 /// Streams and the endpoints that SDP announced.
 #[derive(Debug)]
 pub struct MediaTable {
-    local: Vec<IpAddr>,
+    local: HashSet<IpAddr, RandomState>,
     sight: MediaSight,
     pub(super) streams: StreamStore,
     pub(super) holders: Holders,
@@ -64,7 +66,7 @@ impl MediaTable {
     #[must_use]
     pub fn new(config: &EngineConfig) -> Self {
         Self {
-            local: config.local.clone(),
+            local: config.local.iter().copied().collect(),
             sight: config.media_sight,
             streams: StreamStore::new(config.limits.streams),
             holders: Holders::default(),
@@ -78,7 +80,7 @@ impl MediaTable {
 
     /// Puts other settings in force: local addresses, what the capture shows, whether records are kept.
     pub fn set_config(&mut self, config: &EngineConfig) {
-        self.local.clone_from(&config.local);
+        self.local = config.local.iter().copied().collect();
         self.sight = config.media_sight;
         self.keep_records = config.emit.streams;
         self.quality = config.thresholds.quality;
