@@ -6,17 +6,24 @@ use crate::diagnosis::{
 };
 
 /// A diagnosis and its question.
-type Question<F> = (&'static Diagnosis, F);
+type Question<Q> = (&'static Diagnosis, Q);
+
+type AskCall = fn(&CallFacts<'_>) -> Option<Finding>;
+type AskPeer = fn(&PeerFacts<'_>) -> Option<Finding>;
+type AskRegistration = fn(&RegistrationFacts<'_>) -> Option<Finding>;
+type AskSource = fn(&SourceFacts<'_>) -> Option<Finding>;
+type AskWire = fn(&WireFacts<'_>) -> Option<Finding>;
+type AskHost = fn(&HostFacts<'_>) -> Option<Finding>;
 
 /// The diagnoses by what they are asked about, each list in the order of the catalogue.
 #[derive(Debug, Default)]
 pub struct Catalogue {
-    pub calls: Vec<Question<fn(&CallFacts<'_>) -> Option<Finding>>>,
-    pub peers: Vec<Question<fn(&PeerFacts<'_>) -> Option<Finding>>>,
-    pub registrations: Vec<Question<fn(&RegistrationFacts<'_>) -> Option<Finding>>>,
-    pub sources: Vec<Question<fn(&SourceFacts<'_>) -> Option<Finding>>>,
-    pub wires: Vec<Question<fn(&WireFacts<'_>) -> Option<Finding>>>,
-    pub hosts: Vec<Question<fn(&HostFacts<'_>) -> Option<Finding>>>,
+    pub calls: Vec<Question<AskCall>>,
+    pub peers: Vec<Question<AskPeer>>,
+    pub registrations: Vec<Question<AskRegistration>>,
+    pub sources: Vec<Question<AskSource>>,
+    pub wires: Vec<Question<AskWire>>,
+    pub hosts: Vec<Question<AskHost>>,
 }
 
 impl Catalogue {
