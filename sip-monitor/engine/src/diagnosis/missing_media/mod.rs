@@ -36,11 +36,7 @@ pub enum Extent {
 /// The finding about a call whose audio is missing to that extent.
 pub fn find(facts: &CallFacts<'_>, extent: Extent) -> Option<Finding> {
     let now = facts.call.media.ended_at().map_or(facts.now, |ended| ended.min(facts.now));
-    let media = &facts.call.media;
-    if media.plainly_flows(facts.media, facts.config, now) {
-        return None;
-    }
-    media.flows(facts.media, facts.config, now).iter().find_map(|audio| {
+    facts.unsteady_audio().iter().find_map(|audio| {
         let mut case = Case::of(audio, extent)?;
         let waits = case
             .missing_flows()
