@@ -5,6 +5,7 @@
 mod accuracy;
 mod alerts;
 mod calls_good;
+mod drops;
 mod load;
 mod media_good;
 mod programs;
