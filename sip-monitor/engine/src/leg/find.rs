@@ -38,7 +38,12 @@ impl<'a> Legs<'a> {
     /// The calls that belong to a call, the surest first.
     #[must_use]
     pub fn of(&self, call: CallKey, limit: usize) -> Vec<LegRecord> {
-        let mut records: Vec<LegRecord> = self.links(call).iter().filter_map(|link| self.record(call, link)).collect();
+        self.records(call, &self.links(call), limit)
+    }
+
+    /// The links of a call, and its legs that are over, as records.
+    pub(super) fn records(&self, call: CallKey, links: &[Link], limit: usize) -> Vec<LegRecord> {
+        let mut records: Vec<LegRecord> = links.iter().filter_map(|link| self.record(call, link)).collect();
         for former in self.table.former(call) {
             let is_known = |known: &LegRecord| known.call_id == former.call_id && known.relation == former.relation;
             if !records.iter().any(is_known) {

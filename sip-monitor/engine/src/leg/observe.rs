@@ -70,12 +70,10 @@ impl Engine {
     /// The legs of a call that is about to be freed, the last time that it can be asked. Its legs keep its name.
     pub(crate) fn take_legs(&mut self, key: CallKey) -> Vec<LegRecord> {
         let legs = self.legs();
-        let names: Vec<(CallKey, LegRecord)> = legs
-            .links(key)
-            .iter()
-            .filter_map(|link| Some((link.other, legs.record(link.other, &Link { other: key, ..*link })?)))
-            .collect();
-        let records = legs.of(key, LEGS_IN_RECORD);
+        let links = legs.links(key);
+        let name = |link: &Link| Some((link.other, legs.record(link.other, &Link { other: key, ..*link })?));
+        let names: Vec<(CallKey, LegRecord)> = links.iter().filter_map(name).collect();
+        let records = legs.records(key, &links, LEGS_IN_RECORD);
         for (other, record) in names {
             self.legs.outlive(other, record);
         }

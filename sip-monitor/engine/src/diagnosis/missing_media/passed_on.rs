@@ -48,7 +48,8 @@ pub(super) fn is_told_on_another_leg(facts: &CallFacts<'_>, case: &Case<'_>, now
         let is_earlier = !leg.adopted && order(leg) < order(facts.call);
         let is_up = leg.ended_at.is_none_or(|at| at + JUST_OVER >= now);
         let has_same = |audio: &AudioFlows| {
-            ends(audio) == ends(case.audio) && Case::of(audio, case.extent).is_some_and(|c| c.missing.to == case.missing.to)
+            ends(audio) == ends(case.audio)
+                && Case::of(audio, case.extent).is_some_and(|c| c.missing.to == case.missing.to)
         };
         is_earlier && is_up && leg.media.flows(facts.media, facts.config, now).iter().any(has_same)
     };
