@@ -13,6 +13,9 @@ pub struct EngineConfig {
     pub local: Vec<IpAddr>,
     /// What the capture can be expected to show of media.
     pub media_sight: MediaSight,
+    /// This host's kernel tells which packets it drops and why: that it dropped none of a flow is then a fact. Live with the
+    /// program at `kfree_skb` attached; a file never holds it.
+    pub drops_watched: bool,
     /// RFC 3261's timers.
     pub timers: SipTimers,
     /// When conditions fire.
@@ -25,6 +28,8 @@ pub struct EngineConfig {
     pub emit: Emit,
     /// How the legs of a call are found.
     pub legs: LegSettings,
+    /// How often records of peers are written; only at the end where that is nothing.
+    pub peers_every: Option<Duration>,
     /// What is done to phone numbers and user parts in what leaves the engine.
     pub privacy: Privacy,
     /// Stands in `host` of every alert; left out where empty.
@@ -38,12 +43,14 @@ impl Default for EngineConfig {
         Self {
             local: Vec::new(),
             media_sight: MediaSight::default(),
+            drops_watched: false,
             timers: SipTimers::default(),
             thresholds: Thresholds::default(),
             limits: Limits::default(),
             trunks: Vec::new(),
             emit: Emit::default(),
             legs: LegSettings::default(),
+            peers_every: None,
             privacy: Privacy::Mask,
             host: String::new(),
             links: Vec::new(),
@@ -219,10 +226,14 @@ impl Default for LegSettings {
 pub struct Emit {
     /// One [`crate::record::CallRecord`] a call.
     pub calls: bool,
+    /// One [`crate::record::EventRecord`] a change of a call's state, when it happens.
+    pub events: bool,
     /// One [`crate::record::StreamRecord`] a stream.
     pub streams: bool,
     /// One [`crate::record::RegistrationRecord`] a registration.
     pub registrations: bool,
+    /// One [`crate::record::PeerRecord`] a peer, at the end and every [`EngineConfig::peers_every`].
+    pub peers: bool,
     /// One [`crate::record::MessageRecord`] a message.
     pub messages: bool,
 }

@@ -8,6 +8,7 @@ mod trunk;
 pub mod units;
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
@@ -226,6 +227,8 @@ pub struct Output {
     pub format: OutputFormat,
     /// What is printed.
     pub emit: Vec<Emit>,
+    /// How often lines of peers are written; at the end only where it is 0.
+    pub peers_interval: Span,
     /// File that alerts are appended to as JSON lines; none where empty.
     pub alerts_file: Option<PathBuf>,
     /// Lines that may wait for a slow reader; more are dropped and counted.
@@ -234,7 +237,13 @@ pub struct Output {
 
 impl Default for Output {
     fn default() -> Self {
-        Self { format: OutputFormat::Auto, emit: vec![Emit::Alerts], alerts_file: None, queue: 10_000 }
+        Self {
+            format: OutputFormat::Auto,
+            emit: vec![Emit::Alerts],
+            peers_interval: Span(Duration::from_secs(60)),
+            alerts_file: None,
+            queue: 10_000,
+        }
     }
 }
 
@@ -308,10 +317,14 @@ pub enum Emit {
     Alerts,
     /// One line a call.
     Calls,
+    /// One line each time a call changes its state.
+    Events,
     /// One line an RTP stream.
     Streams,
     /// One line a registration.
     Registrations,
+    /// One line a peer.
+    Peers,
     /// One line a SIP message.
     Messages,
 }
@@ -358,6 +371,7 @@ impl Config {
             trunks: self.trunk.iter().map(Trunk::to_engine).collect(),
             privacy: self.privacy.into(),
             emit: emit_flags(&self.output.emit),
+            peers_every: Some(self.output.peers_interval.0).filter(|every| !every.is_zero()),
             ..engine::EngineConfig::default()
         }
     }
@@ -368,8 +382,10 @@ impl Config {
 pub fn emit_flags(kinds: &[Emit]) -> engine::Emit {
     engine::Emit {
         calls: kinds.contains(&Emit::Calls),
+        events: kinds.contains(&Emit::Events),
         streams: kinds.contains(&Emit::Streams),
         registrations: kinds.contains(&Emit::Registrations),
+        peers: kinds.contains(&Emit::Peers),
         messages: kinds.contains(&Emit::Messages),
     }
 }

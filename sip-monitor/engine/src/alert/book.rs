@@ -17,7 +17,7 @@ use super::verdict::{Condition, Findings, Strength, TakenOver, Verdict, weigh};
 use crate::call::CallKey;
 use crate::config::EngineConfig;
 use crate::diagnosis::{
-    Asks, CallFacts, CaptureFacts, Confidence, Diagnosis, Finding, HostFacts, PeerFacts, RegistrationFacts,
+    Asks, CallFacts, CaptureFacts, Confidence, Diagnosis, DropsFacts, Finding, HostFacts, PeerFacts, RegistrationFacts,
     SourceFacts, Subject, Value, WireFacts, catalogue,
 };
 use crate::peer::PeerKey;
@@ -85,7 +85,12 @@ impl AlertBook {
     pub fn judge_call(&mut self, key: CallKey, facts: &CallFacts<'_>, out: &mut VecDeque<Output>) {
         let findings = findings(|asks| match asks {
             Asks::Call(ask) => ask(facts),
-            Asks::Peer(_) | Asks::Registration(_) | Asks::Source(_) | Asks::Wire(_) | Asks::Host(_) => None,
+            Asks::Peer(_)
+            | Asks::Registration(_)
+            | Asks::Source(_)
+            | Asks::Wire(_)
+            | Asks::Drops(_)
+            | Asks::Host(_) => None,
         });
         let case = Case {
             subject: Subject::Call(key),
@@ -101,7 +106,12 @@ impl AlertBook {
     pub fn judge_peer(&mut self, key: PeerKey, facts: &PeerFacts<'_>, out: &mut VecDeque<Output>) {
         let findings = findings(|asks| match asks {
             Asks::Peer(ask) => ask(facts),
-            Asks::Call(_) | Asks::Registration(_) | Asks::Source(_) | Asks::Wire(_) | Asks::Host(_) => None,
+            Asks::Call(_)
+            | Asks::Registration(_)
+            | Asks::Source(_)
+            | Asks::Wire(_)
+            | Asks::Drops(_)
+            | Asks::Host(_) => None,
         });
         let case = Case {
             subject: Subject::Peer(key),
@@ -117,7 +127,7 @@ impl AlertBook {
     pub fn judge_registration(&mut self, key: u64, facts: &RegistrationFacts<'_>, out: &mut VecDeque<Output>) {
         let findings = findings(|asks| match asks {
             Asks::Registration(ask) => ask(facts),
-            Asks::Call(_) | Asks::Peer(_) | Asks::Source(_) | Asks::Wire(_) | Asks::Host(_) => None,
+            Asks::Call(_) | Asks::Peer(_) | Asks::Source(_) | Asks::Wire(_) | Asks::Drops(_) | Asks::Host(_) => None,
         });
         let case =
             Case { subject: Subject::Registration(key), now: facts.now, call: None, peers: facts.peers, legs: None };
@@ -128,7 +138,9 @@ impl AlertBook {
     pub fn judge_source(&mut self, facts: &SourceFacts<'_>, out: &mut VecDeque<Output>) {
         let findings = findings(|asks| match asks {
             Asks::Source(ask) => ask(facts),
-            Asks::Call(_) | Asks::Peer(_) | Asks::Registration(_) | Asks::Wire(_) | Asks::Host(_) => None,
+            Asks::Call(_) | Asks::Peer(_) | Asks::Registration(_) | Asks::Wire(_) | Asks::Drops(_) | Asks::Host(_) => {
+                None
+            }
         });
         let case = Case {
             subject: Subject::Source(facts.source.addr),
@@ -144,10 +156,33 @@ impl AlertBook {
     pub fn judge_wire(&mut self, facts: &WireFacts<'_>, out: &mut VecDeque<Output>) {
         let findings = findings(|asks| match asks {
             Asks::Wire(ask) => ask(facts),
-            Asks::Call(_) | Asks::Peer(_) | Asks::Registration(_) | Asks::Source(_) | Asks::Host(_) => None,
+            Asks::Call(_)
+            | Asks::Peer(_)
+            | Asks::Registration(_)
+            | Asks::Source(_)
+            | Asks::Drops(_)
+            | Asks::Host(_) => None,
         });
         let case =
             Case { subject: Subject::Wire(facts.wire.key), now: facts.now, call: None, peers: facts.peers, legs: None };
+        self.settle(case, facts.capture, findings, out);
+    }
+
+    /// Asks every diagnosis about what this host's kernel drops at one place.
+    pub fn judge_drops(&mut self, facts: &DropsFacts<'_>, out: &mut VecDeque<Output>) {
+        let findings = findings(|asks| match asks {
+            Asks::Drops(ask) => ask(facts),
+            Asks::Call(_) | Asks::Peer(_) | Asks::Registration(_) | Asks::Source(_) | Asks::Wire(_) | Asks::Host(_) => {
+                None
+            }
+        });
+        let case = Case {
+            subject: Subject::Drops(facts.drops.key),
+            now: facts.now,
+            call: None,
+            peers: facts.peers,
+            legs: None,
+        };
         self.settle(case, facts.capture, findings, out);
     }
 
@@ -155,7 +190,12 @@ impl AlertBook {
     pub fn judge_host(&mut self, facts: &HostFacts<'_>, out: &mut VecDeque<Output>) {
         let findings = findings(|asks| match asks {
             Asks::Host(ask) => ask(facts),
-            Asks::Call(_) | Asks::Peer(_) | Asks::Registration(_) | Asks::Source(_) | Asks::Wire(_) => None,
+            Asks::Call(_)
+            | Asks::Peer(_)
+            | Asks::Registration(_)
+            | Asks::Source(_)
+            | Asks::Wire(_)
+            | Asks::Drops(_) => None,
         });
         let case = Case { subject: Subject::Host, now: facts.now, call: None, peers: facts.peers, legs: None };
         self.settle(case, facts.capture, findings, out);
@@ -165,6 +205,12 @@ impl AlertBook {
     #[must_use]
     pub fn holds(&self, subject: Subject) -> bool {
         self.held.contains_key(&subject)
+    }
+
+    /// Whether one of these codes is in force about the subject.
+    #[must_use]
+    pub fn holds_any(&self, subject: Subject, codes: &[&str]) -> bool {
+        self.held.get(&subject).is_some_and(|list| list.iter().any(|held| codes.contains(&held.condition.code)))
     }
 
     /// A subject is no longer kept: its conditions can no longer end, so its alerts stay open until their window passes.

@@ -3,6 +3,7 @@
 
 #![allow(dead_code, reason = "each test target uses its part")]
 
+mod drops;
 mod expect;
 mod field;
 mod host;
@@ -11,6 +12,7 @@ mod line;
 mod markdown;
 mod message;
 mod play;
+mod recorded;
 mod rtcp;
 mod rtp;
 mod script;
@@ -24,6 +26,7 @@ pub use {
     legs::judge_legs,
     markdown::{Kind, Scenario, scenarios},
     play::outputs,
+    recorded::{record_lines, recorded},
     script::datagrams,
 };
 
