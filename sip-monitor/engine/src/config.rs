@@ -25,6 +25,8 @@ pub struct EngineConfig {
     pub emit: Emit,
     /// How often records of peers are written; only at the end where that is nothing.
     pub peers_every: Option<Duration>,
+    /// How the legs of a call are found.
+    pub legs: LegSettings,
     /// What is done to phone numbers and user parts in what leaves the engine.
     pub privacy: Privacy,
     /// Stands in `host` of every alert; left out where empty.
@@ -44,6 +46,7 @@ impl Default for EngineConfig {
             trunks: Vec::new(),
             emit: Emit::default(),
             peers_every: None,
+            legs: LegSettings::default(),
             privacy: Privacy::Mask,
             host: String::new(),
             links: Vec::new(),
@@ -190,6 +193,27 @@ impl Default for Limits {
             stream_bytes: 64 << 20,
             text_bytes: 1_024,
         }
+    }
+}
+
+/// How calls with different Call-IDs are found to be legs of one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LegSettings {
+    /// Headers of an INVITE that are the same on all legs, or that hold the Call-ID of another leg: `Name`, or
+    /// `Name;parameter` where only a parameter of it is.
+    pub headers: Vec<String>,
+    /// How soon after a call came in a call with its numbers must leave to be taken for its leg: 5 s; 0 is never.
+    pub numbers_within: Duration,
+}
+
+impl Default for LegSettings {
+    /// Headers that are made for this: X-CID as HOMER's agents read it, X-Call-ID as people name it themselves, the ICID of
+    /// RFC 7315 5.6, and those that a vendor's nodes pass on from leg to leg: Cisco's CUBE and CUCM, AudioCodes' SBCs,
+    /// Genesys' SIP Server.
+    fn default() -> Self {
+        let headers =
+            ["X-CID", "X-Call-ID", "P-Charging-Vector;icid-value", "Cisco-Guid", "AC-Session-ID", "X-Genesys-CallUUID"];
+        Self { headers: headers.map(str::to_owned).into(), numbers_within: Duration::from_secs(5) }
     }
 }
 

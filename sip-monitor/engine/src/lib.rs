@@ -12,6 +12,7 @@ pub mod counters;
 pub mod diagnosis;
 pub mod dialog;
 pub mod event;
+pub mod leg;
 pub mod media;
 pub mod packet;
 pub mod peer;
@@ -45,11 +46,13 @@ pub use config::EngineConfig;
 use counters::Counters;
 use diagnosis::{CallFacts, CaptureFacts, HostFacts, PeerFacts, Subject, WireFacts};
 use event::{Event, Events};
+use leg::{LegTable, Legs};
 use media::MediaTable;
 pub use packet::Packet;
 use packet::{Body, CaptureLoss, IcmpError};
 use peer::{FlowIndex, PeerTable, Reports, Touched};
 use privacy::Redactor;
+use record::CallRecord;
 pub use record::Output;
 use registration::RegistrationTable;
 use source::SourceTable;
@@ -79,6 +82,7 @@ pub struct Engine {
     connections: ConnectionTable,
     wires: WireTable,
     media: MediaTable,
+    legs: LegTable,
     alerts: AlertBook,
     capture: CaptureFacts,
     counters: Counters,
@@ -105,6 +109,7 @@ impl Engine {
             challenges: ChallengeIndex::default(),
             registrations: RegistrationTable::new(config.limits.registrations),
             sources: SourceTable::default(),
+            legs: LegTable::new(&config.legs, hasher.clone()),
             peers: PeerTable::new(&config, hasher),
             reports: Reports::new(&config),
             media: MediaTable::new(&config),
@@ -130,6 +135,7 @@ impl Engine {
         self.media.set_config(&self.config);
         self.peers.set_config(&self.config);
         self.reports.set_config(&self.config);
+        self.legs.set_settings(&self.config.legs);
         self.wires.set_keep(self.config.thresholds.alert_window);
         self.alerts.set_config(&self.config);
     }
@@ -156,6 +162,12 @@ impl Engine {
     #[must_use]
     pub fn peers(&self) -> &PeerTable {
         &self.peers
+    }
+
+    /// What is kept to find the legs of calls.
+    #[must_use]
+    pub fn leg_table(&self) -> &LegTable {
+        &self.legs
     }
 
     /// Streams known now.
@@ -190,6 +202,7 @@ impl Engine {
             Body::Stream(stream) => {
                 self.counters.stream_reports += 1;
                 let key = self.media.handle_stream(now, stream);
+                self.note_streams();
                 self.note_media(key);
             }
             Body::CaptureLoss(loss) => self.handle_capture_loss(now, loss),
@@ -327,6 +340,7 @@ impl Engine {
             media: &self.media,
             answered: &self.answered,
             peers: &self.peers,
+            legs: Legs { table: &self.legs, calls: &self.calls, media: &self.media, peers: &self.peers },
             capture: &self.capture,
         };
         self.alerts.judge_call(key, &facts, &mut self.outputs);
@@ -415,11 +429,13 @@ impl Engine {
     fn free_call(&mut self, key: CallKey) {
         self.media.hear_rest(key);
         self.count_heard();
+        let legs = self.take_legs(key);
         let Some(call) = self.calls.remove(key) else { return };
         let call: &Call = &call;
         if self.config.emit.calls && call.is_call() {
             let context = RecordContext { redactor: &self.redactor, peers: &self.peers, media: &self.media };
-            self.outputs.push_back(Output::Call(Box::new(call.record(&context))));
+            let record = CallRecord { legs, ..call.record(&context) };
+            self.outputs.push_back(Output::Call(Box::new(record)));
         }
         self.peers.forget(call);
         self.alerts.forget(Subject::Call(key));

@@ -210,6 +210,9 @@ impl Engine {
             self.note_referral(seen, key);
         }
         self.tell_changes(key, &changes, Some(seen));
+        if !repeated {
+            self.note_legs(key, seen);
+        }
         self.after(key, &events);
         if !repeated {
             self.note_outcome(key, seen);
@@ -228,7 +231,11 @@ impl Engine {
     /// Joins a transfer that this host was asked for to the call that it makes.
     fn note_referral(&mut self, seen: &Seen<'_, '_>, key: CallKey) {
         let limit = self.config.limits.text_bytes;
+        let made = key;
         let Referred::Followed(key, cseq) = self.referrals.handle_request(seen, key, limit) else { return };
+        if key != made {
+            self.note_referred(key, made);
+        }
         let refers = self.calls.get_mut(key).map(|call| &mut call.refers);
         if let Some(refer) = refers.and_then(|refers| refers.iter_mut().rfind(|refer| refer.cseq == cseq)) {
             refer.followed = true;

@@ -33,6 +33,8 @@ pub struct Config {
     pub timers: Timers,
     /// When conditions fire.
     pub thresholds: Thresholds,
+    /// How legs are found.
+    pub legs: Legs,
     /// How much is kept.
     pub limits: Limits,
     /// Peers with a name and thresholds of their own.
@@ -153,6 +155,23 @@ impl Default for Thresholds {
             transfer_notify: Span(transfer_notify),
             alert_window: Span(alert_window),
         }
+    }
+}
+
+/// How calls with different Call-IDs are found to be legs of one.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Legs {
+    /// Headers that are the same on all legs, or that hold the Call-ID of another leg.
+    pub headers: Vec<String>,
+    /// How soon after a call came in a call with its numbers must leave to be taken for its leg.
+    pub numbers_within: Span,
+}
+
+impl Default for Legs {
+    fn default() -> Self {
+        let engine::LegSettings { headers, numbers_within } = engine::LegSettings::default();
+        Self { headers, numbers_within: Span(numbers_within) }
     }
 }
 
@@ -344,6 +363,10 @@ impl Config {
                 connections: self.limits.connections,
                 stream_bytes: usize::try_from(self.limits.stream.0).unwrap_or(usize::MAX),
                 text_bytes: usize::try_from(self.limits.text.0).unwrap_or(usize::MAX),
+            },
+            legs: engine::LegSettings {
+                headers: self.legs.headers.clone(),
+                numbers_within: self.legs.numbers_within.0,
             },
             trunks: self.trunk.iter().map(Trunk::to_engine).collect(),
             privacy: self.privacy.into(),

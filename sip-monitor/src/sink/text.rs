@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use sip_monitor_engine::Output;
 use sip_monitor_engine::alert::{Alert, Status};
 use sip_monitor_engine::diagnosis::{Confidence, Fault, Severity, Value};
+use sip_monitor_engine::leg::{LegBy, LegRecord, LegRelation};
 use sip_monitor_engine::record::{
     CallRecord, CallState, EventRecord, MessageRecord, PeerRecord, RegistrationRecord, Side, StreamRecord,
 };
@@ -98,6 +99,33 @@ pub fn subject(alert: &Alert) -> String {
     parts.join(", ")
 }
 
+/// The other calls that belong to its call, one after the other.
+#[must_use]
+pub fn legs(alert: &Alert) -> String {
+    let leg = |leg: &LegRecord| {
+        let what = match leg.relation {
+            LegRelation::Leg => "",
+            LegRelation::Transfer => "transfer ",
+        };
+        let by = match leg.by {
+            LegBy::SessionId => "Session-ID",
+            LegBy::Header => "header",
+            LegBy::Replaces => "Replaces",
+            LegBy::Refer => "REFER",
+            LegBy::Media => "media",
+            LegBy::Numbers => "numbers and time",
+        };
+        let sure = match leg.confidence {
+            Confidence::Certain => "",
+            Confidence::Likely => ", likely",
+            Confidence::Possible => ", possible",
+        };
+        let peer = leg.peer.as_ref().map(|peer| format!(" with {peer}")).unwrap_or_default();
+        format!("{what}{}{peer} (by {by}{sure})", leg.call_id)
+    };
+    alert.legs.iter().map(leg).collect::<Vec<_>>().join(", ")
+}
+
 fn alert_lines(alert: &Alert, width: usize) -> String {
     let word = match alert.status {
         Status::Firing => severity(alert.severity),
@@ -114,6 +142,10 @@ fn alert_lines(alert: &Alert, width: usize) -> String {
     let subject = subject(alert);
     if !subject.is_empty() {
         out.push_str(&paragraph("on: ", &subject, width));
+    }
+    let legs = legs(alert);
+    if !legs.is_empty() {
+        out.push_str(&paragraph("legs: ", &legs, width));
     }
     out.trim_end().to_owned()
 }

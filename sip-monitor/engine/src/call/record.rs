@@ -81,6 +81,7 @@ impl Call {
             adopted: self.adopted,
             media: self.media.records(),
             media_flows: context.media.flows_of(self.key),
+            legs: Vec::new(),
         }
     }
 

@@ -10,7 +10,7 @@ use smallvec::SmallVec;
 
 use crate::call::CallKey;
 use crate::config::{EngineConfig, MediaSight, QualityThresholds};
-use crate::media::holders::{Holders, Place};
+use crate::media::holders::{Holders, MAX_HOLDERS, Place};
 use crate::media::payload::{AFTER_END, Turn};
 use crate::media::store::{StreamId, StreamStore};
 use crate::media::stream::{Owner, Stream};
@@ -47,6 +47,8 @@ pub struct MediaTable {
     records: VecDeque<StreamRecord>,
     /// Intervals that ended and are not counted for their peers yet.
     pub(super) heard: Vec<HeardInterval>,
+    /// Streams that were joined to a call and not asked for yet.
+    joined: VecDeque<(CallKey, Side, u32)>,
     keep_records: bool,
     next_sweep: Option<Timestamp>,
     /// When the monitor itself last missed media.
@@ -71,6 +73,7 @@ impl MediaTable {
             holders: Holders::default(),
             records: VecDeque::new(),
             heard: Vec::new(),
+            joined: VecDeque::new(),
             keep_records: config.emit.streams,
             next_sweep: None,
             missed_at: None,
@@ -245,6 +248,7 @@ impl MediaTable {
             codecs: Arc::clone(&holder.codecs),
             released: false,
         };
+        self.joined.extend(owner.from.map(|from| (owner.call, from, key.ssrc)));
         self.streams.set_owner(id, owner);
     }
 
@@ -354,6 +358,23 @@ impl MediaTable {
     #[must_use]
     pub fn is_held_by_others(&self, endpoint: SocketAddr, call: CallKey) -> bool {
         self.holders.at(endpoint).any(|h| h.call != call)
+    }
+
+    /// The calls that take RTP at an endpoint of this call on the same side of it, itself among them, endpoint by endpoint.
+    /// Nothing of an endpoint that as many share as are kept: there are more.
+    pub fn calls_beside(&self, call: CallKey) -> impl Iterator<Item = SmallVec<[CallKey; MAX_HOLDERS]>> + '_ {
+        self.holders.endpoints_of(call).iter().filter_map(move |endpoint| {
+            let side = self.holders.at(*endpoint).find(|h| h.call == call && !h.rtcp_only)?.side?;
+            let all = self.holders.at(*endpoint);
+            let same: SmallVec<[CallKey; MAX_HOLDERS]> =
+                all.clone().filter(|h| h.side == Some(side) && !h.rtcp_only).map(|h| h.call).collect();
+            (same.len() > 1 && all.count() < MAX_HOLDERS).then_some(same)
+        })
+    }
+
+    /// A stream that was joined to a call: the call, the side that sends it, and its SSRC.
+    pub(crate) fn poll_joined(&mut self) -> Option<(CallKey, Side, u32)> {
+        self.joined.pop_front()
     }
 
     /// Whether the address is one of this host's.

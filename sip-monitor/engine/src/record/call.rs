@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::CauseRecord;
+use crate::leg::LegRecord;
 use crate::time::Timestamp;
 
 /// The nine states of a call.
@@ -118,6 +119,9 @@ pub struct CallRecord {
     /// What flowed, a direction and a hop each.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub media_flows: Vec<FlowRecord>,
+    /// Calls that belong to it, as far as known when the record was written; the first 16.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub legs: Vec<LegRecord>,
 }
 
 /// A side of a call.

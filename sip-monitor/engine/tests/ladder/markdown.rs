@@ -34,6 +34,8 @@ pub struct Scenario {
     pub events: Lines,
     /// Lines of records expected.
     pub records: Lines,
+    /// Which calls are legs of each other, where that is said.
+    pub legs: Option<Lines>,
     /// Ladders that `use NAME` stands for.
     pub parts: BTreeMap<String, Lines>,
     /// Message bodies that `body=NAME` stands for.
@@ -80,6 +82,7 @@ pub fn parse(name: &str, text: &str) -> Result<Vec<Scenario>> {
         alerts: Vec::new(),
         events: Vec::new(),
         records: Vec::new(),
+        legs: None,
         parts: BTreeMap::new(),
         bodies: BTreeMap::new(),
     };
@@ -126,6 +129,7 @@ impl Scenario {
             ("alerts", "") => self.alerts.extend(meant.cloned()),
             ("events", "") => self.events.extend(meant.cloned()),
             ("records", "") => self.records.extend(meant.cloned()),
+            ("legs", "") => self.legs.get_or_insert_default().extend(meant.cloned()),
             ("hosts", "") => {
                 for (_, line) in meant {
                     self.hosts.declare(line)?;
@@ -144,7 +148,7 @@ impl Scenario {
             }
             _ => {
                 return Err(format!(
-                    "no block is called `{info}`: ladder, alerts, events, records, hosts, config, body NAME"
+                    "no block is called `{info}`: ladder, alerts, events, records, legs, hosts, config, body NAME"
                 ));
             }
         }

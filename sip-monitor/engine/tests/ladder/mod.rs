@@ -6,6 +6,7 @@
 mod expect;
 mod field;
 mod host;
+mod legs;
 mod line;
 mod markdown;
 mod message;
@@ -21,6 +22,7 @@ mod tcp;
 #[allow(unused_imports, reason = "each test target uses its part")]
 pub use {
     expect::judge,
+    legs::judge_legs,
     markdown::{Kind, Scenario, scenarios},
     play::outputs,
     recorded::{record_lines, recorded},

@@ -328,6 +328,8 @@ pub fn config(scenario: &Scenario) -> Result<EngineConfig> {
             "alert_window" => config.thresholds.alert_window = seconds()?,
             "trunk" => config.trunks.push(trunk(value)?),
             "calls" => config.limits.calls = number()? as usize,
+            "leg_headers" => config.legs.headers = value.split_whitespace().map(str::to_owned).collect(),
+            "leg_numbers_within" => config.legs.numbers_within = seconds()?,
             _ => return Err(format!("no setting {key:?}")),
         }
     }

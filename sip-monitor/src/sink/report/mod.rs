@@ -257,6 +257,10 @@ fn problem(alert: &Alert, width: usize) -> String {
     if !subject.is_empty() {
         out.push_str(&text::paragraph("on:   ", &format!("{} at {}", subject, text::clock(alert.ts)), width));
     }
+    let legs = text::legs(alert);
+    if !legs.is_empty() {
+        out.push_str(&text::paragraph("legs: ", &legs, width));
+    }
     out
 }
 
