@@ -3,7 +3,9 @@
 
 mod alerts;
 mod load;
+mod media_faults;
 mod media_good;
+mod media_scene;
 mod programs;
 mod sipp;
 mod world;

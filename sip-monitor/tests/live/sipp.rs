@@ -1,6 +1,6 @@
 //! SIPp with the scenarios of `tests/sipp`, started in a namespace, bounded in time, killed by its pid.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -27,13 +27,27 @@ pub struct Sipp<'a> {
     outgoing: bool,
     audio: Audio,
     calls: usize,
+    scenario: Option<&'static str>,
+    media_ip: Option<IpAddr>,
+    remote: Option<SocketAddr>,
     args: Vec<String>,
 }
 
 impl<'a> Sipp<'a> {
     /// Answers at address `number` of the host.
     pub fn callee(world: &'a World, number: usize) -> Self {
-        Self { world, number, is_caller: false, outgoing: false, audio: Audio::Streamed, calls: 1, args: vec![] }
+        Self {
+            world,
+            number,
+            is_caller: false,
+            outgoing: false,
+            audio: Audio::Streamed,
+            calls: 1,
+            scenario: None,
+            media_ip: None,
+            remote: None,
+            args: vec![],
+        }
     }
 
     /// Calls from address `number` of the other side; the Call-IDs begin with `name`.
@@ -53,6 +67,21 @@ impl<'a> Sipp<'a> {
 
     pub fn calls(self, calls: usize) -> Self {
         Self { calls, ..self }
+    }
+
+    /// Another scenario of `tests/sipp` than the ones of its audio.
+    pub fn scenario(self, file: &'static str) -> Self {
+        Self { scenario: Some(file), ..self }
+    }
+
+    /// Another address for its media than for its signalling.
+    pub fn media_ip(self, ip: IpAddr) -> Self {
+        Self { media_ip: Some(ip), ..self }
+    }
+
+    /// The caller calls this address instead of the one of its number.
+    pub fn remote(self, address: SocketAddr) -> Self {
+        Self { remote: Some(address), ..self }
     }
 
     /// Switches of the scenario.
@@ -81,17 +110,20 @@ impl<'a> Sipp<'a> {
         let (host, peer) = (self.world.host(self.number), self.world.peer(self.number));
         let on_host = self.is_caller == self.outgoing;
         let (own, other) = if on_host { (host, peer) } else { (peer, host) };
-        let scenario = match (self.is_caller, self.audio) {
-            (true, Audio::Streamed) => "uac.xml",
-            (true, Audio::Recorded) => "uac_pcap.xml",
-            (false, Audio::Streamed) => "uas.xml",
-            (false, Audio::Recorded) => "uas_pcap.xml",
+        let other = self.remote.unwrap_or(other);
+        let scenario = match (self.scenario, self.is_caller, self.audio) {
+            (Some(file), ..) => file,
+            (None, true, Audio::Streamed) => "uac.xml",
+            (None, true, Audio::Recorded) => "uac_pcap.xml",
+            (None, false, Audio::Streamed) => "uas.xml",
+            (None, false, Audio::Recorded) => "uas_pcap.xml",
         };
         let log = self.world.folder.join(format!("{}-{scenario}.log", self.number));
         let (calls, ip) = (self.calls.to_string(), bracketed(own));
+        let media_ip = self.media_ip.map_or_else(|| ip.clone(), |address| address.to_string());
         let mut command: Command = self.world.namespace_of(own).command("sipp");
         command.arg("-sf").arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/sipp").join(scenario));
-        command.args(["-i", &ip, "-mi", &ip, "-p", &own.port().to_string(), "-mp", "6000", "-m", &calls, "-l", &calls]);
+        command.args(["-i", &ip, "-mi", &media_ip, "-p", &own.port().to_string(), "-mp", "6000", "-m", &calls, "-l", &calls]);
         // A repeated message that the scenario does not wait for is not the end of a call.
         command.args([
             "-r",
@@ -135,6 +167,11 @@ pub struct Running {
 }
 
 impl Running {
+    /// Its process id, which is in its Call-IDs.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Waits until all its calls went as the scenario says.
     pub fn wait(mut self, patience: Duration) -> Result<()> {
         let end = Instant::now() + patience;

@@ -94,7 +94,8 @@ impl<'a> Baresip<'a> {
         self
     }
 
-    /// The one port its media takes; RTCP takes the next one. So it can have one call at a time.
+    /// The one port its media takes, on all addresses of its namespace; RTCP takes the next one. So it can have one call at a
+    /// time.
     pub fn rtp_port(mut self, port: u16) -> Self {
         self.rtp_ports = (port, port + 2);
         self
@@ -108,7 +109,8 @@ impl<'a> Baresip<'a> {
 
     /// Starts it and waits until it can be called.
     pub fn start(self) -> Result<Phone> {
-        let folder = self.folder.join(format!("baresip-{}-{}", self.user, self.sip.port()));
+        let at = self.sip.to_string().replace([':', '[', ']'], "-");
+        let folder = self.folder.join(format!("baresip-{}-{at}", self.user));
         std::fs::create_dir_all(&folder)?;
         self.write_files(&folder)?;
         let mut command = self.namespace.command("baresip");
@@ -131,13 +133,18 @@ impl<'a> Baresip<'a> {
         if self.has_sound {
             std::fs::write(&sound, recording())?;
         }
-        let source = if self.has_sound { format!("aufile,{}", sound.display()) } else { "none,nil".to_owned() };
+        // Where no module has a player, none is missed; a bridge with nothing at its other end gives no sound and no error.
+        let sound_device = if self.has_sound {
+            format!("module aufile.so\naudio_source aufile,{}\naudio_player none,nil", sound.display())
+        } else {
+            "module aubridge.so\naudio_source aubridge,nobody\naudio_player aubridge,nowhere".to_owned()
+        };
         let (ip, sip, control, (low, high)) = (self.sip.ip(), self.sip, self.control(), self.rtp_ports);
         let config = format!(
             "poll_method epoll\nsip_listen {sip}\nnet_interface {ip}\ncall_max_calls 20\n\
-             audio_player none,nil\naudio_source {source}\naudio_alert none,nil\naudio_buffer 20-160\n\
+             audio_alert none,nil\naudio_buffer 20-160\n\
              rtp_tos 184\nrtp_ports {low}-{high}\njitter_buffer_delay 5-10\nstatmode_default off\n\
-             module_path {}\nmodule g711.so\nmodule aufile.so\nmodule_tmp account.so\nmodule_app menu.so\n\
+             module_path {}\nmodule g711.so\n{sound_device}\nmodule_tmp account.so\nmodule_app menu.so\n\
              module_app ctrl_tcp.so\nctrl_tcp_listen {control}\n{}",
             modules()?.display(),
             self.config,

@@ -40,7 +40,7 @@ pub const DIAGNOSIS: Diagnosis = Diagnosis {
     title: "No audio in either direction of an answered call",
     causes: CAUSES,
     refs: &["RFC 3264 5", "RFC 3264 8.4", "RFC 4961"],
-    takes_over: &[],
+    takes_over: &["one-way-audio"],
     asks: Asks::Call(judge),
 };
 

@@ -5,6 +5,7 @@ mod cause;
 mod early;
 mod silence;
 
+use core::cmp::Reverse;
 use core::time::Duration;
 
 pub use cause::CAUSES;
@@ -38,11 +39,15 @@ pub fn find(facts: &CallFacts<'_>, extent: Extent) -> Option<Finding> {
     if media.plainly_flows(facts.media, facts.config, now) {
         return None;
     }
-    media.flows(facts.media, facts.config, now).iter().find_map(|audio| {
+    let hops = media.flows(facts.media, facts.config, now);
+    let cases = hops.iter().filter_map(|audio| {
         let case = Case::of(audio, extent)?;
         let severity = case.severity(facts, now)?;
-        Some(case.finding(facts, now, severity))
-    })
+        Some((case, severity))
+    });
+    // Where this host relays, what one hop lacks is what another one did not give: that one tells why.
+    let (case, severity) = cases.min_by_key(|(case, severity)| (Reverse(*severity), case.rank()))?;
+    Some(case.finding(facts, now, severity))
 }
 
 /// What is missing on one hop.
@@ -72,6 +77,12 @@ impl<'a> Case<'a> {
         };
         let case = Self { audio, missing, other, extent };
         (case.is_seen() && (extent == Extent::Both || case.other_flows())).then_some(case)
+    }
+
+    /// Of several hops the one that tells more stands first.
+    fn rank(&self) -> (bool, u8, bool) {
+        let is_proven = self.missing_flows().any(Flow::has_positive_evidence);
+        (!is_proven, rank(self.missing), self.missing_flows().any(|flow| flow.is_starved))
     }
 
     /// Whether what is missing would have been seen. ICMP that refuses it is seen as it is.
