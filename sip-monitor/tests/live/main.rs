@@ -3,6 +3,9 @@
 
 mod alerts;
 mod load;
+mod media_accuracy;
+mod media_blind;
+mod media_call;
 mod media_faults;
 mod media_good;
 mod media_scene;

@@ -2,22 +2,22 @@
 //! at once, and exactly the right cause with the fault on the right side.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
+use jiff::Timestamp;
 use serde_json::Value;
 
 use crate::alerts::{Alerts, time_of};
-use crate::media_scene::{SIPP_RTP, Scene, UP, call, shrink_receive_buffer};
-use crate::programs::baresip::Phone;
-use crate::programs::relay::User;
-use crate::programs::rtpengine::{Rtpengine, rtp_ports};
-use crate::sipp::{self, Sipp};
+use crate::media_call::Played;
+use crate::media_scene::{Scene, shrink_receive_buffer};
+use crate::programs::rtpengine::rtp_ports;
 use crate::world::{Turn, turn};
 
 /// How a fault is made. In the words of the host that is monitored: a telephone of it, or its relay between two peers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Make {
+pub enum Make {
     /// The host's nftables drop what comes for its telephone.
     InputRule,
     /// The same before routing.
@@ -69,9 +69,9 @@ enum Make {
 }
 
 /// A fault and what must be said about it.
-struct Fault {
-    name: &'static str,
-    make: Make,
+pub struct Fault {
+    pub name: &'static str,
+    pub make: Make,
     /// Code and cause.
     expected: (&'static str, &'static str),
     /// Where the fault is.
@@ -136,60 +136,20 @@ fn each_way_to_lose_audio_is_told_from_the_others_under_tc() -> Result<()> {
     all_at_once("tc")
 }
 
-impl Make {
-    fn is_relayed(self) -> bool {
-        matches!(
-            self,
-            Self::RelayCallerRule
-                | Self::RelayCalleeRule
-                | Self::RelayOutputRule
-                | Self::RelayInputRule
-                | Self::RelayCalleeSilent
-                | Self::RelayAllSilent
-                | Self::RelayForgets
-                | Self::RelayFrozen
-        )
-    }
-
-    /// Whether the peer must be a telephone with RTCP.
-    fn needs_rtcp(self) -> bool {
-        matches!(self, Self::PeerDrops | Self::LongWay)
-    }
-}
-
-/// One call, with the fault or without.
-struct Played {
-    fault: &'static Fault,
-    broken: bool,
-    /// Number of its addresses, and of those of the callee behind the relay or of the peer's media.
-    n: usize,
-    other: usize,
-    /// The part of its Call-ID before the `@`.
-    key: String,
-    phone: Option<Phone>,
-    peer: Option<Phone>,
-    relay: Option<Rtpengine>,
-    callee: Option<sipp::Running>,
-    caller: Option<sipp::Running>,
-}
-
 fn all_at_once(ingress: &str) -> Result<()> {
     let Some(_turn) = turn(Turn::Shared) else { return Ok(()) };
     let mut scene = Scene::build(ingress, 1 + 4 * FAULTS.len())?;
     let mut calls = Vec::new();
     for broken in [true, false] {
         for fault in &FAULTS {
-            let (n, other) = (scene.number(), scene.number());
-            let key = format!("{}-{}", fault.name, if broken { "broken" } else { "good" });
-            let (phone, peer, relay, callee, caller) = (None, None, None, None, None);
-            calls.push(Played { fault, broken, n, other, key, phone, peer, relay, callee, caller });
+            calls.push(Played::new(&mut scene, fault, broken));
         }
     }
     for call in &mut calls {
         call.prepare(&scene).with_context(|| call.key.clone())?;
     }
     let users = calls.iter().filter_map(|call| call.user(&scene)).collect::<Vec<_>>();
-    let _proxy = scene.relay(&users)?;
+    let _proxy = scene.relay(&users, "")?;
     let daemon = scene.daemon(ingress)?;
     for call in &mut calls {
         call.begin(&scene).with_context(|| call.key.clone())?;
@@ -241,154 +201,39 @@ fn play(calls: &mut [Played], scene: &Scene) -> Result<()> {
     Ok(())
 }
 
-impl Played {
-    /// Puts the fault in place and starts who answers.
-    fn prepare(&mut self, scene: &Scene) -> Result<()> {
-        let make = self.fault.make;
-        if make == Make::StrictReversePath {
-            scene.talk_from(self.n, scene.world.peer(self.other).ip())?;
-        }
-        if !make.is_relayed() && make != Make::LongWay {
-            scene.talk_from(self.n, scene.world.peer(self.n).ip())?;
-        }
-        if self.broken {
-            self.make_fault(scene)?;
-        }
-        if make.is_relayed() {
-            self.relay = Some(scene.rtpengine(self.n)?);
-            let callee = Sipp::callee(&scene.world, self.other).outgoing(true).scenario("media_uas.xml");
-            let is_silent = self.broken && matches!(make, Make::RelayCalleeSilent | Make::RelayAllSilent);
-            let callee = callee.set(if is_silent { &["silent"] } else { &[] });
-            self.callee = Some(callee.key("audio_port", &SIPP_RTP.to_string()).start()?);
-            return Ok(());
-        }
-        let mut phone = scene.phone(self.n);
-        if self.broken && matches!(make, Make::NoMicrophone | Make::AllSilent) {
-            phone = phone.without_sound();
-        }
-        self.phone = Some(phone.start()?);
-        if make.needs_rtcp() {
-            let phone = match make {
-                Make::LongWay => scene.far_phone(u8::from(!self.broken), self.n)?,
-                _ => scene.peer_phone(self.n),
-            };
-            self.peer = Some(phone.start()?);
-        }
-        Ok(())
-    }
+/// One alert line about a call.
+struct Told {
+    status: String,
+    what: (String, String),
+    side: String,
+    is_info: bool,
+    /// After the answer.
+    ms: i128,
+}
 
-    fn make_fault(&self, scene: &Scene) -> Result<()> {
-        let (world, table) = (&scene.world, self.table());
-        let (host, outside) = (&world.pair.monitored, &world.pair.outside);
-        let (here, peer, callee) = (world.host(self.n).ip(), world.peer(self.n).ip(), world.peer(self.other).ip());
-        let port = Scene::rtp_port(self.n);
-        let for_phone = format!("ip daddr {here} udp dport {port} drop");
-        match self.fault.make {
-            Make::InputRule | Make::RuleForAWhile => scene.rule(host, &table, "input", &for_phone),
-            Make::PreroutingRule => scene.rule(host, &table, "prerouting", &for_phone),
-            Make::OutputRule => {
-                scene.rule(host, &table, "output", &format!("ip saddr {here} udp sport {port} drop"))
-            }
-            Make::StrictReversePath => scene.reach_by_second_way(self.n, callee),
-            Make::RewrittenPort => {
-                let rule = format!("ip daddr {here} udp dport {port} udp dport set {}", port + 2_000);
-                scene.rule(outside, &table, "output", &rule)
-            }
-            Make::PeerRejects => {
-                let rule = format!("ip daddr {peer} udp dport {SIPP_RTP} reject with icmp type admin-prohibited");
-                scene.rule(outside, &table, "input", &rule)
-            }
-            Make::PeerDrops => {
-                let rule = format!("ip daddr {peer} udp dport {port} quota over 20000 bytes drop");
-                scene.rule(outside, &table, "input", &rule)
-            }
-            Make::LongWay => scene.lengthen_way(0, self.n),
-            Make::RelayCallerRule => scene.rule(host, &table, "input", &format!("ip saddr {peer} ip daddr {here} drop")),
-            Make::RelayCalleeRule => {
-                scene.rule(host, &table, "input", &format!("ip saddr {callee} ip daddr {here} drop"))
-            }
-            Make::RelayOutputRule => {
-                scene.rule(host, &table, "output", &format!("ip saddr {here} ip daddr {callee} drop"))
-            }
-            Make::RelayInputRule => scene.rule(host, &table, "input", &format!("ip daddr {here} drop")),
-            Make::FrozenPhone
-            | Make::PrivateAddress
-            | Make::PeerListensNowhere
-            | Make::NoMicrophone
-            | Make::PeerSilent
-            | Make::AllSilent
-            | Make::PeerStops
-            | Make::RelayCalleeSilent
-            | Make::RelayAllSilent
-            | Make::RelayForgets
-            | Make::RelayFrozen => Ok(()),
+impl Told {
+    fn of(line: &Value, answered_at: Timestamp) -> Self {
+        let text = |key: &str| line[key].as_str().unwrap_or("-").to_owned();
+        Self {
+            status: text("status"),
+            what: (text("code"), text("cause")),
+            side: text("fault"),
+            is_info: line["severity"] == "info",
+            ms: time_of(line, "ts").map_or(0, |at| at.duration_since(answered_at).as_millis()),
         }
     }
 
-    /// Name of its table in nftables.
-    fn table(&self) -> String {
-        self.key.replace('-', "_")
+    /// Whether it is of the diagnoses under test, or more than an information.
+    fn matters(&self) -> bool {
+        !self.is_info || matches!(self.what.0.as_str(), "blocked-rtp" | "one-way-audio")
     }
+}
 
-    /// The user that the proxy must know.
-    fn user(&self, scene: &Scene) -> Option<User> {
-        let rtpengine = self.relay.as_ref()?.socket_name();
-        Some(User { name: format!("user{}", self.n), at: scene.world.peer(self.other), rtpengine })
-    }
-
-    fn begin(&mut self, scene: &Scene) -> Result<()> {
-        let make = self.fault.make;
-        if let Some(peer) = &mut self.peer {
-            let log = || self.phone.as_ref().map(|phone| phone.program.log()).unwrap_or_default();
-            self.key = call(peer, &format!("sip:pbx@{}", scene.world.host(self.n))).with_context(log)?;
-            return Ok(());
-        }
-        let mut caller = Sipp::caller(&scene.world, self.n, &self.key).scenario("media_uac.xml");
-        let (mut audio_ip, mut audio_port) = (scene.world.peer(self.n).ip().to_string(), SIPP_RTP);
-        let mut seconds = 17;
-        if make == Make::StrictReversePath {
-            let ip = scene.world.peer(self.other).ip();
-            (caller, audio_ip) = (caller.media_ip(ip), ip.to_string());
-        }
-        if self.broken {
-            match make {
-                Make::PrivateAddress => audio_ip = "192.168.1.20".to_owned(),
-                Make::PeerListensNowhere => (caller, audio_port) = (caller.set(&["silent"]), 7_000),
-                Make::PeerSilent | Make::AllSilent | Make::RelayAllSilent => caller = caller.set(&["silent"]),
-                Make::PeerStops => (caller, seconds) = (caller.set(&["stops"]), 13),
-                _ => {}
-            }
-        }
-        let user = if make.is_relayed() { format!("user{}", self.n) } else { "pbx".to_owned() };
-        if make.is_relayed() {
-            caller = caller.remote(scene.world.host(0));
-        }
-        let keys = [("user", user), ("audio_ip", audio_ip), ("audio_port", audio_port.to_string())];
-        self.caller = Some(caller.keys(&keys).talk_ms(seconds * 1_000).start()?);
-        Ok(())
-    }
-
-    /// Hangs up and waits until all is done.
-    fn end(&mut self) -> Result<()> {
-        if let Some(peer) = &mut self.peer {
-            peer.hang_up()?;
-        }
-        if let Some(caller) = self.caller.take() {
-            caller.wait(UP)?;
-        }
-        if let Some(callee) = self.callee.take() {
-            callee.wait(UP)?;
-        }
-        Ok(())
-    }
-
-    fn relay(&self) -> Result<&Rtpengine> {
-        self.relay.as_ref().context("its relay")
-    }
-
-    fn call_id(&self) -> String {
-        let process = self.caller.as_ref().map_or(0, sipp::Running::id);
-        format!("{}@1-{process}", self.key)
+impl fmt::Display for Told {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (code, cause) = &self.what;
+        let info = if self.is_info { " (info)" } else { "" };
+        write!(f, "{} {code}/{cause}{info}, fault {}, {:.2} s", self.status, self.side, self.ms as f64 / 1e3)
     }
 }
 
@@ -396,41 +241,38 @@ impl Played {
 fn report(ingress: &str, calls: &[Played], alerts: &Alerts) -> Result<()> {
     let mut wrong = Vec::new();
     for call in calls {
+        let title = format!("{ingress} {} {}", call.fault.name, if call.broken { "broken" } else { "good" });
         let Some(answered_at) = alerts.answered_at(&call.key) else {
-            wrong.push(format!("{}: no record of an answered call", call.key));
+            wrong.push(format!("{title}: no record of an answered call"));
             continue;
         };
-        let mut lines = alerts.lines_about(&call.key);
-        lines.retain(|line| line["severity"] != "info");
-        let told = |line: &Value| {
-            let text = |key: &str| line[key].as_str().unwrap_or("-").to_owned();
-            let ms = time_of(line, "ts").map_or(0, |at| at.duration_since(answered_at).as_millis());
-            (text("status"), text("code"), text("cause"), text("fault"), ms)
-        };
-        let told: Vec<_> = lines.iter().map(|line| told(line)).collect();
-        for (status, code, cause, fault, ms) in &told {
-            println!("{ingress} {}: {status} {code}/{cause} fault {fault} after {}.{:03} s", call.key, ms / 1000, ms % 1000);
-        }
-        if !call.broken {
-            wrong.extend((!told.is_empty()).then(|| format!("{} is a good call: {told:?}", call.key)));
-            continue;
-        }
-        let fault = call.fault;
-        let (code, cause) = fault.expected;
-        let is_right = told.iter().all(|(_, a, b, side, _)| (a.as_str(), b.as_str(), side.as_str()) == (code, cause, fault.side));
-        let first = told.first().map(|(.., ms)| *ms);
-        let in_time = first.is_some_and(|ms| ms <= fault.within_ms + SLACK_MS);
-        let resolved = told.iter().any(|(status, ..)| status == "resolved");
-        let ends = !matches!(fault.make, Make::RuleForAWhile | Make::FrozenPhone) || resolved;
-        if !(is_right && in_time && ends) {
-            wrong.push(format!("{}: expected {code}/{cause}, fault {}, got {told:?}", call.key, fault.side));
+        let lines = alerts.lines_about(&call.key);
+        let told: Vec<Told> = lines.iter().map(|line| Told::of(line, answered_at)).filter(Told::matters).collect();
+        let text: Vec<String> = told.iter().map(Told::to_string).collect();
+        println!("{title}: {}", text.join("; "));
+        let is_right = if call.broken { call.fault.is_told_by(&told) } else { told.is_empty() };
+        if !is_right {
+            wrong.push(format!("{title}: {}", text.join("; ")));
         }
     }
     let mut infos: BTreeMap<String, u32> = BTreeMap::new();
     for line in alerts.of_severity("info") {
         *infos.entry(format!("{}/{}", line["code"], line["cause"])).or_default() += 1;
     }
-    println!("{ingress} infos: {infos:?}");
+    println!("{ingress} informations: {infos:?}");
     ensure!(wrong.is_empty(), "{}\n{alerts}", wrong.join("\n"));
     Ok(())
+}
+
+impl Fault {
+    /// Whether that is exactly its cause, on the right side, in time, and its end where it ends.
+    fn is_told_by(&self, told: &[Told]) -> bool {
+        let (code, cause) = self.expected;
+        let is_it = |t: &Told| (t.what.0.as_str(), t.what.1.as_str(), t.side.as_str()) == (code, cause, self.side);
+        let first = told.iter().find(|t| !t.is_info && t.status != "resolved");
+        let in_time = first.is_some_and(|t| t.ms <= self.within_ms + SLACK_MS);
+        let ends = matches!(self.make, Make::RuleForAWhile | Make::FrozenPhone | Make::RelayFrozen);
+        let has_ended = told.last().is_some_and(|t| t.status == "resolved");
+        in_time && told.iter().all(is_it) && ends == has_ended
+    }
 }

@@ -1,34 +1,79 @@
-//! Calls with nothing wrong, made by real telephones: talk, hold, mute and the rest of what people do. Nobody is alarmed.
+//! Calls with nothing wrong, made by real telephones, in which media is silent, moves or begins early as it should: nobody is
+//! alarmed.
 
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
 
 use crate::alerts::Alerts;
-use crate::programs::baresip::Baresip;
-use crate::world::{Family, Turn, World, turn};
+use crate::media_scene::{SIPP_RTP, Scene, UP, call};
+use crate::sipp::Sipp;
+use crate::world::{Turn, turn};
+
+/// Longer than what counts as media that stopped.
+const LONG: Duration = Duration::from_secs(13);
 
 #[test]
-fn holding_and_muting_raise_nothing() -> Result<()> {
+fn hold_music_mute_transfer_early_media_and_ice_alarm_nobody_under_xdp() -> Result<()> {
+    what_people_do("xdp")
+}
+
+#[test]
+fn hold_music_mute_transfer_early_media_and_ice_alarm_nobody_under_tc() -> Result<()> {
+    what_people_do("tc")
+}
+
+fn what_people_do(ingress: &str) -> Result<()> {
     let Some(_turn) = turn(Turn::Shared) else { return Ok(()) };
-    let world = World::build("hold", Family::V4, 1)?;
-    let daemon = world.daemon("tc", "alerts,calls,streams")?;
-    let _callee = Baresip::new(&world.pair.monitored, &world.folder, "host", world.host(0)).start()?;
-    let mut caller = Baresip::new(&world.pair.outside, &world.folder, "peer", world.peer(0)).start()?;
-    caller.dial(&format!("sip:host@{}", world.host(0)))?;
-    caller.wait_established()?;
-    std::thread::sleep(Duration::from_secs(2));
-    caller.mute()?;
-    std::thread::sleep(Duration::from_secs(1));
-    caller.mute()?;
-    caller.hold()?;
-    std::thread::sleep(Duration::from_secs(4));
-    caller.resume()?;
-    std::thread::sleep(Duration::from_secs(2));
-    caller.hang_up()?;
+    let mut scene = Scene::build(&format!("good-{ingress}"), 10)?;
+    let [hold, mute, transfer, target, music, early, ice] = std::array::from_fn(|_| scene.number());
+    for n in [hold, mute, transfer, music, early, ice] {
+        scene.talk_from(n, scene.world.peer(n).ip())?;
+    }
+    let uri = |n: usize| format!("sip:pbx@{}", scene.world.host(n));
+    let (mut holding, mut muting) = (scene.peer_phone(hold).start()?, scene.peer_phone(mute).start()?);
+    let mut transferring = scene.phone(transfer).start()?;
+    let mut transferred = scene.peer_phone(transfer).two_rtp_ports(Scene::rtp_port(transfer)).start()?;
+    let (target, target_at) = scene.second_phone(transfer, target);
+    let mut target = target.start()?;
+    let mut connecting = scene.peer_phone(ice).config("module ice.so").account(";medianat=ice").start()?;
+    let _ice = scene.phone(ice).config("module ice.so").account(";medianat=ice").start()?;
+    let _answering = [scene.phone(hold).start()?, scene.phone(mute).start()?, scene.phone(music).start()?];
+    let mut dialling = scene.phone(early).start()?;
+    let ringing = Sipp::callee(&scene.world, early).outgoing(true).scenario("media_uas.xml").set(&["early"]);
+    let ringing = ringing.key("audio_port", &SIPP_RTP.to_string()).start()?;
+    let daemon = scene.daemon(ingress)?;
+
+    let peer = scene.world.peer(music).ip().to_string();
+    let keys = [("user", "pbx".to_owned()), ("audio_ip", peer), ("audio_port", SIPP_RTP.to_string())];
+    let player = Sipp::caller(&scene.world, music, "music").scenario("media_moh.xml").keys(&keys);
+    let player = player.talk_ms(u32::try_from(LONG.as_millis())?).start()?;
+    call(&mut holding, &uri(hold))?;
+    call(&mut muting, &uri(mute))?;
+    call(&mut transferred, &uri(transfer))?;
+    call(&mut connecting, &uri(ice))?;
+    dialling.dial(&format!("sip:trunk@{}", scene.world.peer(early)))?;
+
+    std::thread::sleep(Duration::from_secs(3));
+    holding.hold()?;
+    muting.mute()?;
+    transferring.transfer(&format!("sip:pbx@{target_at}"))?;
+    target.wait_established()?;
+    std::thread::sleep(Duration::from_secs(6));
+    muting.mute()?;
+    std::thread::sleep(LONG - Duration::from_secs(6));
+    holding.resume()?;
+    std::thread::sleep(Duration::from_secs(3));
+    for phone in [&mut holding, &mut muting, &mut transferred, &mut connecting, &mut dialling] {
+        phone.hang_up()?;
+    }
+    player.wait(UP)?;
+    ringing.wait(UP)?;
     std::thread::sleep(Duration::from_millis(500));
     let alerts = Alerts::of(daemon.stop()?.0);
-    ensure!(alerts.is_quiet(), "{alerts}");
-    ensure!(alerts.records("call").len() == 1);
+    ensure!(alerts.of_severity("warning").is_empty() && alerts.of_severity("critical").is_empty(), "{alerts}");
+    let calls = alerts.records("call");
+    let ended = calls.iter().filter(|call| call["final_code"] == 200 && call["ended_at"].is_string());
+    ensure!(ended.count() == 7, "{calls:?}");
     Ok(())
 }

@@ -3,6 +3,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd};
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
@@ -51,10 +52,18 @@ impl Scene {
         self.used - 1
     }
 
+    /// The daemon, watching both interfaces.
     pub fn daemon(&self, ingress: &str) -> Result<Daemon> {
-        let program = std::path::Path::new(env!("CARGO_BIN_EXE_sip-monitor"));
+        self.daemon_configured(ingress, "")
+    }
+
+    /// The same with that text as its configuration.
+    pub fn daemon_configured(&self, ingress: &str, text: &str) -> Result<Daemon> {
+        let config = self.world.folder.join("sip-monitor.toml");
+        std::fs::write(&config, text)?;
+        let program = Path::new(env!("CARGO_BIN_EXE_sip-monitor"));
         let args = ["-i", SECOND, "--ingress", ingress, "--emit", "alerts,calls,streams", "--privacy", "plain"];
-        Daemon::start(&self.world.pair.monitored, program, INTERFACE, &args)
+        Daemon::start_configured(&self.world.pair.monitored, program, INTERFACE, &config, &args)
     }
 
     /// The port where telephone `n` takes its media: baresip opens it on all addresses of its namespace.
@@ -64,12 +73,21 @@ impl Scene {
 
     /// A telephone of the host at address `n`, called `pbx`.
     pub fn phone(&self, n: usize) -> Baresip<'_> {
-        Baresip::new(&self.world.pair.monitored, &self.world.folder, "pbx", self.world.host(n)).rtp_port(Self::rtp_port(n))
+        Baresip::new(&self.world.pair.monitored, &self.world.folder, "pbx", self.world.host(n))
+            .rtp_port(Self::rtp_port(n))
+    }
+
+    /// A second telephone of the host at that address, with the media port of number `other`; and its SIP address.
+    pub fn second_phone(&self, n: usize, other: usize) -> (Baresip<'_>, SocketAddr) {
+        let at = SocketAddr::new(self.world.host(n).ip(), 5070);
+        let phone = Baresip::new(&self.world.pair.monitored, &self.world.folder, "pbx", at);
+        (phone.rtp_port(Self::rtp_port(other)), at)
     }
 
     /// A telephone of a peer at address `n`.
     pub fn peer_phone(&self, n: usize) -> Baresip<'_> {
-        Baresip::new(&self.world.pair.outside, &self.world.folder, "peer", self.world.peer(n)).rtp_port(Self::rtp_port(n))
+        Baresip::new(&self.world.pair.outside, &self.world.folder, "peer", self.world.peer(n))
+            .rtp_port(Self::rtp_port(n))
     }
 
     /// A telephone some routers away, to talk to address `n` of the host.
@@ -91,15 +109,21 @@ impl Scene {
         Rtpengine::start(&self.world.pair.monitored, &self.world.folder, media, 30_000..=30_099, control)
     }
 
-    /// The proxy at address 0 of the host.
-    pub fn relay(&self, users: &[User]) -> Result<Program> {
-        relay::start(&self.world.pair.monitored, &self.world.folder, self.world.host(0), users)
+    /// The proxy at address 0 of the host; `flags` go to rtpengine with each offer and answer.
+    pub fn relay(&self, users: &[User], flags: &str) -> Result<Program> {
+        relay::start(&self.world.pair.monitored, &self.world.folder, self.world.host(0), users, flags)
     }
 
     /// Puts a chain of nftables in force, named `name`, and removes it again.
     pub fn rule(&self, end: &Namespace, name: &str, hook: &str, rule: &str) -> Result<()> {
         let text = format!("table ip {name} {{\nchain rules {{\ntype filter hook {hook} priority 0;\n{rule}\n}}\n}}");
         nft(end, &text)
+    }
+
+    /// Puts a rule in force on what leaves by an interface.
+    pub fn egress_rule(&self, end: &Namespace, interface: &str, name: &str, rule: &str) -> Result<()> {
+        let chain = format!("type filter hook egress device {interface} priority 0;\n{rule}");
+        nft(end, &format!("table netdev {name} {{\nchain rules {{\n{chain}\n}}\n}}"))
     }
 
     pub fn remove_rule(&self, end: &Namespace, name: &str) -> Result<()> {
@@ -247,6 +271,14 @@ fn nft(namespace: &Namespace, text: &str) -> Result<()> {
     let output = namespace.command("nft").arg(text).output().context("starting nft")?;
     ensure!(output.status.success(), "nft {text}: {}", String::from_utf8_lossy(&output.stderr));
     Ok(())
+}
+
+/// What the only counter of a table in a chain at an interface has counted.
+pub fn nft_counter(namespace: &Namespace, table: &str) -> Result<u64> {
+    let output = namespace.command("nft").args(["list", "table", "netdev", table]).output().context("starting nft")?;
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let count = text.split_once("counter packets ").and_then(|(_, rest)| rest.split(' ').next()?.parse().ok());
+    count.with_context(|| format!("no counter in {text}{}", String::from_utf8_lossy(&output.stderr)))
 }
 
 /// How long programs may take to come up after they were told to call.

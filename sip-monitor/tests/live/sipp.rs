@@ -123,7 +123,20 @@ impl<'a> Sipp<'a> {
         let media_ip = self.media_ip.map_or_else(|| ip.clone(), |address| address.to_string());
         let mut command: Command = self.world.namespace_of(own).command("sipp");
         command.arg("-sf").arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/sipp").join(scenario));
-        command.args(["-i", &ip, "-mi", &media_ip, "-p", &own.port().to_string(), "-mp", "6000", "-m", &calls, "-l", &calls]);
+        command.args([
+            "-i",
+            &ip,
+            "-mi",
+            &media_ip,
+            "-p",
+            &own.port().to_string(),
+            "-mp",
+            "6000",
+            "-m",
+            &calls,
+            "-l",
+            &calls,
+        ]);
         // A repeated message that the scenario does not wait for is not the end of a call.
         command.args([
             "-r",

@@ -101,6 +101,12 @@ impl<'a> Baresip<'a> {
         self
     }
 
+    /// It can have two calls at a time, as a transfer needs: their media takes this port and the next but one, in any order.
+    pub fn two_rtp_ports(mut self, port: u16) -> Self {
+        self.rtp_ports = (port, port + 4);
+        self
+    }
+
     /// It has no microphone: it sends no RTP.
     pub fn without_sound(mut self) -> Self {
         self.has_sound = false;

@@ -23,10 +23,16 @@ pub struct User {
     pub rtpengine: String,
 }
 
-/// Starts it at `listens` and waits until it answers.
-pub fn start(namespace: &Namespace, folder: &Path, listens: SocketAddr, users: &[User]) -> Result<Program> {
+/// Starts it at `listens` and waits until it answers. `flags` go to rtpengine with each offer and answer.
+pub fn start(
+    namespace: &Namespace,
+    folder: &Path,
+    listens: SocketAddr,
+    users: &[User],
+    flags: &str,
+) -> Result<Program> {
     let config = folder.join("relay.cfg");
-    std::fs::write(&config, configuration(users))?;
+    std::fs::write(&config, configuration(users, flags))?;
     let mut command = namespace.command("kamailio");
     command.args(["-DD", "-E", "-m", "32", "-f"]).arg(&config).arg("-Y").arg(folder).arg("-w").arg(folder);
     command.args(["-l", &format!("udp:{listens}")]);
@@ -48,7 +54,7 @@ pub fn start(namespace: &Namespace, folder: &Path, listens: SocketAddr, users: &
     Ok(program)
 }
 
-fn configuration(users: &[User]) -> String {
+fn configuration(users: &[User], flags: &str) -> String {
     let mut engines: Vec<&str> = users.iter().map(|user| user.rtpengine.as_str()).collect();
     engines.sort_unstable();
     engines.dedup();
@@ -96,7 +102,7 @@ request_route {{
     if (!is_method("INVITE")) exit;
     record_route();
     route(SETS);
-    rtpengine_manage("replace-origin replace-session-connection ICE=remove");
+    rtpengine_manage("replace-origin replace-session-connection ICE=remove {flags}");
     t_on_reply("ANSWER");
 {routes}
     t_relay();
@@ -104,7 +110,7 @@ request_route {{
 
 onreply_route[ANSWER] {{
     route(SETS);
-    if (has_body("application/sdp")) rtpengine_manage("replace-origin replace-session-connection ICE=remove");
+    if (has_body("application/sdp")) rtpengine_manage("replace-origin replace-session-connection ICE=remove {flags}");
 }}
 
 route[SETS] {{

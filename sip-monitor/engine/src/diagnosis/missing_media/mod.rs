@@ -79,10 +79,10 @@ impl<'a> Case<'a> {
         (case.is_seen() && (extent == Extent::Both || case.other_flows())).then_some(case)
     }
 
-    /// Of several hops the one that tells more stands first.
-    fn rank(&self) -> (bool, u8, bool) {
+    /// Of several hops the one that tells more stands first, then the one that was answered first.
+    fn rank(&self) -> (bool, u8, bool, Timestamp) {
         let is_proven = self.missing_flows().any(Flow::has_positive_evidence);
-        (!is_proven, rank(self.missing), self.missing_flows().any(|flow| flow.is_starved))
+        (!is_proven, rank(self.missing), self.missing_flows().any(|flow| flow.is_starved), self.missing.due_since)
     }
 
     /// Whether what is missing would have been seen. ICMP that refuses it is seen as it is.

@@ -171,13 +171,23 @@ impl Flow {
         self.to.other()
     }
 
-    /// A process that does not read what comes any more and has sent nothing since hangs: what it sent has stopped, however
-    /// short that was.
+    /// A process that does not read what comes any more, or has closed its port, and has sent nothing since hangs or is gone:
+    /// what it sent has stopped, however short that was.
     fn stop_with(&mut self, opposite: &Self, now: Timestamp) {
-        let unread = |r: &Refusal| r.dropped.is_some_and(|drop| drop.reason == DropReason::SocketReceiveBuffer);
-        let hangs = opposite.state == FlowState::Refused && opposite.refusal.as_ref().is_some_and(unread);
+        let lost_its_reader = |r: &Refusal| match r.dropped.map(|drop| drop.reason) {
+            Some(DropReason::SocketReceiveBuffer | DropReason::NoSocket) => true,
+            Some(
+                DropReason::Netfilter
+                | DropReason::ReversePathFilter
+                | DropReason::Neighbour
+                | DropReason::Checksum
+                | DropReason::Other,
+            )
+            | None => false,
+        };
+        let is_gone = opposite.state == FlowState::Refused && opposite.refusal.as_ref().is_some_and(lost_its_reader);
         let flowed = matches!(self.state, FlowState::Flowing | FlowState::Starting);
-        if let Some(at) = self.last_at.filter(|at| hangs && flowed && now.since(*at) >= SETTLE) {
+        if let Some(at) = self.last_at.filter(|at| is_gone && flowed && now.since(*at) >= SETTLE) {
             self.state = FlowState::Stopped(at);
         }
     }

@@ -8,7 +8,7 @@ use smallvec::SmallVec;
 use crate::media::flow::due::View;
 use crate::media::flow::{Flow, FlowState, SETTLE, Travel};
 use crate::media::{MediaTable, Refusal, RtcpSource, Stream, per_second};
-use crate::packet::Direction;
+use crate::packet::{Direction, DropReason};
 use crate::rtp::ReportBlock;
 use crate::time::Timestamp;
 
@@ -76,7 +76,7 @@ impl Seen {
         for refusal in table.refusals(view.key) {
             // Of a call that is over: a port that is closed then drops what still comes.
             let in_time = refusal.dropped.is_none() || refusal.first_at + REFUSED_FOR <= view.now;
-            if in_time && receiver.has(refusal.dst) && sender.has_host(refusal.src.ip()) {
+            if in_time && !is_read_again(view, refusal) && receiver.has(refusal.dst) && sender.has_host(refusal.src.ip()) {
                 seen.refuse(refusal);
             }
         }
@@ -200,6 +200,13 @@ impl Path {
             Some((seen_at, _)) => seen_at.since(drops.first_at) <= DROPS_BEGIN,
         }
     }
+}
+
+/// Whether the process that let its receive buffer overflow is back: it sends from that port again.
+fn is_read_again(view: &View<'_>, refusal: &Refusal) -> bool {
+    let overflowed = refusal.dropped.is_some_and(|drop| drop.reason == DropReason::SocketReceiveBuffer);
+    let sends = |s: &Stream| s.counters.in_sequence && s.counters.last_at > refusal.last_at;
+    overflowed && view.table.streams_from(refusal.dst).any(sends)
 }
 
 /// Whether all that is sent goes to a private address from which nothing ever came.

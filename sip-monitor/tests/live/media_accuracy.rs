@@ -1,0 +1,91 @@
+//! rtpengine as a second opinion: the same calls, counted by it and by us, with losses that nftables make and count on the way
+//! before this host.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+use serde_json::Value;
+
+use crate::alerts::Alerts;
+use crate::media_scene::{SIPP_RTP, Scene, UP, nft_counter};
+use crate::programs::relay::User;
+use crate::programs::rtpengine::rtp_ports;
+use crate::sipp::Sipp;
+use crate::world::{Turn, turn};
+
+/// Of each call's media from the caller every so manyeth packet is lost; 0: none.
+const LOST_EVERY: [u64; 4] = [0, 100, 20, 7];
+
+#[test]
+fn rtpengine_counts_the_same_packets_and_the_same_loss() -> Result<()> {
+    let Some(_turn) = turn(Turn::Shared) else { return Ok(()) };
+    let mut scene = Scene::build("accuracy", 2 + 2 * LOST_EVERY.len())?;
+    let relay_at = scene.number();
+    let engine = scene.rtpengine(relay_at)?;
+    let numbers: Vec<(usize, usize)> = LOST_EVERY.iter().map(|_| (scene.number(), scene.number())).collect();
+    let user = |n: usize| format!("user{n}");
+    let users: Vec<User> = numbers
+        .iter()
+        .map(|&(n, callee)| User { name: user(n), at: scene.world.peer(callee), rtpengine: engine.socket_name() })
+        .collect();
+    let _proxy = scene.relay(&users, "generate-RTCP")?;
+    for (&(n, _), every) in numbers.iter().zip(LOST_EVERY).filter(|(_, every)| *every > 0) {
+        let caller = scene.world.peer(n).ip();
+        // At the outgoing interface: no sender is told.
+        let rule =
+            format!("ip saddr {caller} udp sport {SIPP_RTP} numgen inc mod {every} == {} counter drop", every - 1);
+        scene.egress_rule(&scene.world.pair.outside, "trunk0", &format!("lost_{n}"), &rule)?;
+    }
+    let daemon = scene.daemon("tc")?;
+    let mut callees = Vec::new();
+    for &(_, callee) in &numbers {
+        let sipp = Sipp::callee(&scene.world, callee).outgoing(true).scenario("media_uas.xml").set(&["stops"]);
+        callees.push(sipp.key("audio_port", &SIPP_RTP.to_string()).start()?);
+    }
+    let mut callers = Vec::new();
+    for &(n, _) in &numbers {
+        let peer = scene.world.peer(n).ip().to_string();
+        let keys = [("user", user(n)), ("audio_ip", peer), ("audio_port", SIPP_RTP.to_string())];
+        let sipp = Sipp::caller(&scene.world, n, &user(n)).scenario("media_uac.xml").set(&["stops"]).keys(&keys);
+        callers.push(sipp.remote(scene.world.host(0)).talk_ms(4_000).start()?);
+    }
+    // Both sides talk for 4 s and hang up 4 s later.
+    std::thread::sleep(Duration::from_millis(6_000));
+    let mut counted = Vec::new();
+    for (&(n, _), caller) in numbers.iter().zip(&callers) {
+        let answer = engine.query(&format!("{}@1-{}", user(n), caller.id()))?;
+        println!("{answer}");
+        counted.push(rtp_ports(&answer)?);
+    }
+    for sipp in callers.into_iter().chain(callees) {
+        sipp.wait(UP)?;
+    }
+    std::thread::sleep(Duration::from_millis(500));
+    let alerts = Alerts::of(daemon.stop()?.0);
+    let streams = alerts.records("stream");
+    for s in &streams {
+        println!("{s}");
+    }
+    let host = scene.world.host(relay_at).ip();
+    for ((&(n, _), every), ports) in numbers.iter().zip(LOST_EVERY).zip(counted) {
+        ensure!(ports.len() == 2, "{ports:?}");
+        for port in ports {
+            let (src, dst) = (port.endpoint.to_string(), format!("{host}:{}", port.local));
+            let stream = streams.iter().find(|s| s["src"] == src.as_str() && s["dst"] == dst.as_str());
+            let stream = stream.with_context(|| format!("no record of {src} -> {dst}"))?;
+            let number = |key: &str| stream[key].as_u64().with_context(|| format!("no {key} in {stream}"));
+            ensure!(number("packets")? == port.packets, "rtpengine counted {port:?}: {stream}");
+            let is_caller = port.endpoint == std::net::SocketAddr::new(scene.world.peer(n).ip(), SIPP_RTP);
+            let dropped =
+                if is_caller && every > 0 { nft_counter(&scene.world.pair.outside, &format!("lost_{n}"))? } else { 0 };
+            // The last one of all is missed by nobody.
+            let at_the_end = u64::from(dropped > 0 && (port.packets + dropped) % every == 0);
+            ensure!(
+                number("lost")? == dropped - at_the_end,
+                "nftables dropped {dropped}, {at_the_end} at the end: {stream}"
+            );
+            ensure!(port.packets > 150 && (every == 0 || !is_caller || dropped > 0), "{port:?}, {dropped} dropped");
+        }
+    }
+    Ok(())
+}
