@@ -149,7 +149,7 @@ fn all_at_once(ingress: &str) -> Result<()> {
         call.prepare(&scene).with_context(|| call.key.clone())?;
     }
     let users = calls.iter().filter_map(|call| call.user(&scene)).collect::<Vec<_>>();
-    let _proxy = scene.relay(&users, "")?;
+    let _proxy = scene.relay(&users)?;
     let daemon = scene.daemon(ingress)?;
     for call in &mut calls {
         call.begin(&scene).with_context(|| call.key.clone())?;

@@ -109,9 +109,9 @@ impl Scene {
         Rtpengine::start(&self.world.pair.monitored, &self.world.folder, media, 30_000..=30_099, control)
     }
 
-    /// The proxy at address 0 of the host; `flags` go to rtpengine with each offer and answer.
-    pub fn relay(&self, users: &[User], flags: &str) -> Result<Program> {
-        relay::start(&self.world.pair.monitored, &self.world.folder, self.world.host(0), users, flags)
+    /// The proxy at address 0 of the host.
+    pub fn relay(&self, users: &[User]) -> Result<Program> {
+        relay::start(&self.world.pair.monitored, &self.world.folder, self.world.host(0), users)
     }
 
     /// Puts a chain of nftables in force, named `name`, and removes it again.

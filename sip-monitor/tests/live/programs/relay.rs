@@ -23,16 +23,10 @@ pub struct User {
     pub rtpengine: String,
 }
 
-/// Starts it at `listens` and waits until it answers. `flags` go to rtpengine with each offer and answer.
-pub fn start(
-    namespace: &Namespace,
-    folder: &Path,
-    listens: SocketAddr,
-    users: &[User],
-    flags: &str,
-) -> Result<Program> {
+/// Starts it at `listens` and waits until it answers.
+pub fn start(namespace: &Namespace, folder: &Path, listens: SocketAddr, users: &[User]) -> Result<Program> {
     let config = folder.join("relay.cfg");
-    std::fs::write(&config, configuration(users, flags))?;
+    std::fs::write(&config, configuration(users))?;
     let mut command = namespace.command("kamailio");
     command.args(["-DD", "-E", "-m", "32", "-f"]).arg(&config).arg("-Y").arg(folder).arg("-w").arg(folder);
     command.args(["-l", &format!("udp:{listens}")]);
@@ -54,7 +48,7 @@ pub fn start(
     Ok(program)
 }
 
-fn configuration(users: &[User], flags: &str) -> String {
+fn configuration(users: &[User]) -> String {
     let mut engines: Vec<&str> = users.iter().map(|user| user.rtpengine.as_str()).collect();
     engines.sort_unstable();
     engines.dedup();
@@ -102,7 +96,7 @@ request_route {{
     if (!is_method("INVITE")) exit;
     record_route();
     route(SETS);
-    rtpengine_manage("replace-origin replace-session-connection ICE=remove {flags}");
+    rtpengine_manage("replace-origin replace-session-connection ICE=remove");
     t_on_reply("ANSWER");
 {routes}
     t_relay();
@@ -110,7 +104,7 @@ request_route {{
 
 onreply_route[ANSWER] {{
     route(SETS);
-    if (has_body("application/sdp")) rtpengine_manage("replace-origin replace-session-connection ICE=remove {flags}");
+    if (has_body("application/sdp")) rtpengine_manage("replace-origin replace-session-connection ICE=remove");
 }}
 
 route[SETS] {{

@@ -1,6 +1,7 @@
 //! rtpengine as the media relay of the monitored host, in userspace, asked over its ng protocol: a cookie and a bencoded
 //! dictionary in one datagram.
 
+use std::cell::Cell;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::ops::RangeInclusive;
 use std::path::Path;
@@ -22,6 +23,8 @@ pub struct Rtpengine {
     pub program: Program,
     socket: UdpSocket,
     control: SocketAddr,
+    /// Cookie of the last request: an answer is given again to one that comes again.
+    requests: Cell<u32>,
 }
 
 impl Rtpengine {
@@ -47,8 +50,8 @@ impl Rtpengine {
         let socket = namespace.inside(|| Ok(UdpSocket::bind("127.0.0.1:0")?))?;
         socket.set_read_timeout(Some(Duration::from_millis(200)))?;
         let program = Program::start(command, &name, &folder.join(format!("{name}.log")))?;
-        let mut engine = Self { program, socket, control };
-        let Self { program, socket, control } = &mut engine;
+        let mut engine = Self { program, socket, control, requests: Cell::new(0) };
+        let Self { program, socket, control, .. } = &mut engine;
         program.wait_until(PATIENCE, || exchange(socket, *control, &[("command", "ping")], 0).ok())?;
         engine.socket.set_read_timeout(Some(ANSWER))?;
         Ok(engine)
@@ -61,16 +64,17 @@ impl Rtpengine {
 
     /// All it knows of a call.
     pub fn query(&self, call_id: &str) -> Result<Value> {
-        self.request(&[("command", "query"), ("call-id", call_id)], 1)
+        self.request(&[("command", "query"), ("call-id", call_id)])
     }
 
     /// Has it forget a call: its ports are closed.
     pub fn delete(&self, call_id: &str) -> Result<()> {
-        self.request(&[("command", "delete"), ("call-id", call_id)], 2).map(drop)
+        self.request(&[("command", "delete"), ("call-id", call_id)]).map(drop)
     }
 
-    fn request(&self, request: &[(&str, &str)], number: u32) -> Result<Value> {
-        let answer = exchange(&self.socket, self.control, request, number)?;
+    fn request(&self, request: &[(&str, &str)]) -> Result<Value> {
+        self.requests.set(self.requests.get() + 1);
+        let answer = exchange(&self.socket, self.control, request, self.requests.get())?;
         ensure!(answer["result"] == "ok", "rtpengine: {request:?} was answered with {answer}");
         Ok(answer)
     }

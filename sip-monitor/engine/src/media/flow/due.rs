@@ -217,7 +217,8 @@ impl DueAudio<'_> {
             self.flow(to, &View { table, config, key, now, since, receiver, sender, travel, ice })
         };
         let peer = if table.is_local(self.leg.hop.1.ip()) { self.leg.hop.0 } else { self.leg.hop.1 };
-        let (mut to_caller, mut to_callee) = (flow(Side::Caller, &caller, &callee), flow(Side::Callee, &callee, &caller));
+        let (mut to_caller, mut to_callee) =
+            (flow(Side::Caller, &caller, &callee), flow(Side::Callee, &callee, &caller));
         to_caller.stop_with(&to_callee, now);
         to_callee.stop_with(&to_caller, now);
         AudioFlows { to_caller, to_callee, peer }

@@ -76,7 +76,11 @@ impl Seen {
         for refusal in table.refusals(view.key) {
             // Of a call that is over: a port that is closed then drops what still comes.
             let in_time = refusal.dropped.is_none() || refusal.first_at + REFUSED_FOR <= view.now;
-            if in_time && !is_read_again(view, refusal) && receiver.has(refusal.dst) && sender.has_host(refusal.src.ip()) {
+            if in_time
+                && !is_read_again(view, refusal)
+                && receiver.has(refusal.dst)
+                && sender.has_host(refusal.src.ip())
+            {
                 seen.refuse(refusal);
             }
         }
