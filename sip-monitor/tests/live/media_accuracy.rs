@@ -6,18 +6,18 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, ensure};
 
 use crate::alerts::Alerts;
-use crate::media_scene::{SIPP_RTP, Scene, UP, nft_counter};
+use crate::media_scene::{PROGRAMS, SIPP_RTP, Scene, UP, nft_counter};
 use crate::programs::relay::User;
 use crate::programs::rtpengine::rtp_ports;
 use crate::sipp::Sipp;
-use crate::world::{Turn, turn};
+use crate::world::{Turn, turn_with};
 
 /// Of each call's media from the caller every so manyeth packet is lost; 0: none.
 const LOST_EVERY: [u64; 4] = [0, 100, 20, 7];
 
 #[test]
 fn rtpengine_counts_the_same_packets_and_the_same_loss() -> Result<()> {
-    let Some(_turn) = turn(Turn::Shared) else { return Ok(()) };
+    let Some(_turn) = turn_with(Turn::Shared, &PROGRAMS) else { return Ok(()) };
     let mut scene = Scene::build("accuracy", 2 + 2 * LOST_EVERY.len())?;
     let relay_at = scene.number();
     let engine = scene.rtpengine(relay_at)?;
@@ -38,15 +38,16 @@ fn rtpengine_counts_the_same_packets_and_the_same_loss() -> Result<()> {
     let daemon = scene.daemon("tc")?;
     let mut callees = Vec::new();
     for &(_, callee) in &numbers {
-        let sipp = Sipp::callee(&scene.world, callee).outgoing(true).scenario("media_uas.xml").set(&["stops"]);
+        let sipp = Sipp::answers(&scene.world, "media_uas.xml", scene.world.peer(callee)).set(&["stops"]);
         callees.push(sipp.key("audio_port", &SIPP_RTP.to_string()).start()?);
     }
     let mut callers = Vec::new();
     for &(n, _) in &numbers {
         let peer = scene.world.peer(n).ip().to_string();
         let keys = [("user", user(n)), ("audio_ip", peer), ("audio_port", SIPP_RTP.to_string())];
-        let sipp = Sipp::caller(&scene.world, n, &user(n)).scenario("media_uac.xml").set(&["stops"]).keys(&keys);
-        callers.push(sipp.remote(scene.world.host(0)).talk_ms(4_000).start()?);
+        let (from, to) = (scene.world.peer(n), scene.world.host(0));
+        let sipp = Sipp::calls_to(&scene.world, "media_uac.xml", from, to, &user(n)).set(&["stops"]).keys(&keys);
+        callers.push(sipp.talk_ms(4_000).start()?);
     }
     // Both sides talk for 4 s and hang up 4 s later.
     std::thread::sleep(Duration::from_millis(6_000));

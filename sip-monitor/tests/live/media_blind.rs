@@ -8,7 +8,7 @@ use anyhow::{Context as _, Result, ensure};
 use crate::alerts::Alerts;
 use crate::media_scene::{SIPP_RTP, Scene, UP};
 use crate::sipp::Sipp;
-use crate::world::{Turn, turn};
+use crate::world::{Turn, turn_with};
 
 /// Calls at a time; each has two streams, and each stream is reported once a second in some 300 bytes.
 const CALLS: usize = 60;
@@ -17,7 +17,7 @@ const SMALL_RING: &str = "[capture]\nmedia_ring = \"64KiB\"\n";
 
 #[test]
 fn what_the_monitor_itself_missed_is_blamed_on_nobody() -> Result<()> {
-    let Some(_turn) = turn(Turn::Shared) else { return Ok(()) };
+    let Some(_turn) = turn_with(Turn::Shared, &["sipp", "baresip"]) else { return Ok(()) };
     let mut scene = Scene::build("blind", 3)?;
     let (many, silent) = (scene.number(), scene.number());
     scene.talk_from(silent, scene.world.peer(silent).ip())?;
@@ -31,7 +31,8 @@ fn what_the_monitor_itself_missed_is_blamed_on_nobody() -> Result<()> {
     };
     let callee = Sipp::callee(&scene.world, many).calls(CALLS).keys(&keys(many)).key("peer", "unused").start()?;
     let callers = Sipp::caller(&scene.world, many, "talks").calls(CALLS).keys(&keys(many)).talk_ms(10_000).start()?;
-    let caller = Sipp::caller(&scene.world, silent, "silent").scenario("media_uac.xml").set(&["silent"]);
+    let (from, to) = (scene.world.peer(silent), scene.world.host(silent));
+    let caller = Sipp::calls_to(&scene.world, "media_uac.xml", from, to, "silent").set(&["silent"]);
     let caller = caller.keys(&keys(silent)).talk_ms(10_000).start()?;
     // 25 new calls a second.
     std::thread::sleep(Duration::from_secs(3));

@@ -47,7 +47,7 @@ impl Played {
         }
         if make.is_relayed() {
             self.relay = Some(scene.rtpengine(self.n)?);
-            let callee = Sipp::callee(&scene.world, self.other).outgoing(true).scenario("media_uas.xml");
+            let callee = Sipp::answers(&scene.world, "media_uas.xml", scene.world.peer(self.other));
             let is_silent = self.broken && matches!(make, Make::RelayCalleeSilent | Make::RelayAllSilent);
             let callee = callee.set(if is_silent { &["silent"] } else { &[] });
             self.callee = Some(callee.key("audio_port", &SIPP_RTP.to_string()).start()?);
@@ -134,12 +134,13 @@ impl Played {
             self.key = call(peer, &format!("sip:pbx@{}", scene.world.host(self.n))).with_context(log)?;
             return Ok(());
         }
-        let mut caller = Sipp::caller(&scene.world, self.n, &self.key).scenario("media_uac.xml");
+        let (from, to) = (scene.world.peer(self.n), scene.world.host(if make.is_relayed() { 0 } else { self.n }));
+        let mut caller = Sipp::calls_to(&scene.world, "media_uac.xml", from, to, &self.key);
         let (mut audio_ip, mut audio_port) = (scene.world.peer(self.n).ip().to_string(), SIPP_RTP);
         let mut seconds = 17;
         if make == Make::StrictReversePath {
-            let ip = scene.world.peer(self.other).ip();
-            (caller, audio_ip) = (caller.media_ip(ip), ip.to_string());
+            audio_ip = scene.world.peer(self.other).ip().to_string();
+            caller = caller.args(&["-mi", &audio_ip]);
         }
         if self.broken {
             match make {
@@ -151,9 +152,6 @@ impl Played {
             }
         }
         let user = if make.is_relayed() { format!("user{}", self.n) } else { "pbx".to_owned() };
-        if make.is_relayed() {
-            caller = caller.remote(scene.world.host(0));
-        }
         let keys = [("user", user), ("audio_ip", audio_ip), ("audio_port", audio_port.to_string())];
         self.caller = Some(caller.keys(&keys).talk_ms(seconds * 1_000).start()?);
         Ok(())

@@ -11,9 +11,9 @@ use serde_json::Value;
 
 use crate::alerts::{Alerts, time_of};
 use crate::media_call::Played;
-use crate::media_scene::{Scene, shrink_receive_buffer};
+use crate::media_scene::{PROGRAMS, Scene, shrink_receive_buffer};
 use crate::programs::rtpengine::rtp_ports;
-use crate::world::{Turn, turn};
+use crate::world::{Turn, turn_with};
 
 /// How a fault is made. In the words of the host that is monitored: a telephone of it, or its relay between two peers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -137,7 +137,7 @@ fn each_way_to_lose_audio_is_told_from_the_others_under_tc() -> Result<()> {
 }
 
 fn all_at_once(ingress: &str) -> Result<()> {
-    let Some(_turn) = turn(Turn::Shared) else { return Ok(()) };
+    let Some(_turn) = turn_with(Turn::Shared, &PROGRAMS) else { return Ok(()) };
     let mut scene = Scene::build(ingress, 1 + 4 * FAULTS.len())?;
     let mut calls = Vec::new();
     for broken in [true, false] {
@@ -157,10 +157,7 @@ fn all_at_once(ingress: &str) -> Result<()> {
     play(&mut calls, &scene)?;
     let ended: Vec<Result<()>> = calls.iter_mut().map(|call| call.end().with_context(|| call.key.clone())).collect();
     std::thread::sleep(Duration::from_millis(500));
-    let (lines, log) = daemon.stop()?;
-    let alerts = Alerts::of(lines);
-    alerts.dump(&format!("/tmp/l4/lines-{ingress}.jsonl"));
-    std::fs::write(format!("/tmp/l4/log-{ingress}"), log)?;
+    let alerts = Alerts::of(daemon.stop()?.0);
     report(ingress, &calls, &alerts)?;
     ended.into_iter().collect()
 }

@@ -8,7 +8,7 @@ use anyhow::{Result, ensure};
 use crate::alerts::Alerts;
 use crate::media_scene::{SIPP_RTP, Scene, UP, call};
 use crate::sipp::Sipp;
-use crate::world::{Turn, turn};
+use crate::world::{Turn, turn_with};
 
 /// Longer than what counts as media that stopped.
 const LONG: Duration = Duration::from_secs(13);
@@ -24,7 +24,7 @@ fn hold_music_mute_transfer_early_media_and_ice_alarm_nobody_under_tc() -> Resul
 }
 
 fn what_people_do(ingress: &str) -> Result<()> {
-    let Some(_turn) = turn(Turn::Shared) else { return Ok(()) };
+    let Some(_turn) = turn_with(Turn::Shared, &["sipp", "baresip"]) else { return Ok(()) };
     let mut scene = Scene::build(&format!("good-{ingress}"), 10)?;
     let [hold, mute, transfer, target, music, early, ice] = std::array::from_fn(|_| scene.number());
     for n in [hold, mute, transfer, music, early, ice] {
@@ -40,13 +40,14 @@ fn what_people_do(ingress: &str) -> Result<()> {
     let _ice = scene.phone(ice).config("module ice.so").account(";medianat=ice").start()?;
     let _answering = [scene.phone(hold).start()?, scene.phone(mute).start()?, scene.phone(music).start()?];
     let mut dialling = scene.phone(early).start()?;
-    let ringing = Sipp::callee(&scene.world, early).outgoing(true).scenario("media_uas.xml").set(&["early"]);
+    let ringing = Sipp::answers(&scene.world, "media_uas.xml", scene.world.peer(early)).set(&["early"]);
     let ringing = ringing.key("audio_port", &SIPP_RTP.to_string()).start()?;
     let daemon = scene.daemon(ingress)?;
 
     let peer = scene.world.peer(music).ip().to_string();
     let keys = [("user", "pbx".to_owned()), ("audio_ip", peer), ("audio_port", SIPP_RTP.to_string())];
-    let player = Sipp::caller(&scene.world, music, "music").scenario("media_moh.xml").keys(&keys);
+    let (from, to) = (scene.world.peer(music), scene.world.host(music));
+    let player = Sipp::calls_to(&scene.world, "media_moh.xml", from, to, "music").keys(&keys);
     let player = player.talk_ms(u32::try_from(LONG.as_millis())?).start()?;
     call(&mut holding, &uri(hold))?;
     call(&mut muting, &uri(mute))?;

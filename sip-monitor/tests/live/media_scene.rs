@@ -16,6 +16,8 @@ use crate::programs::relay::{self, User};
 use crate::programs::rtpengine::Rtpengine;
 use crate::world::{Family, INTERFACE, World};
 
+/// What must be installed for a scene with a relay.
+pub const PROGRAMS: [&str; 4] = ["sipp", "baresip", "kamailio", "rtpengine"];
 /// The host's second interface, another way to some peers.
 pub const SECOND: &str = "pbx1";
 /// Where SIPp takes its media.

@@ -41,7 +41,7 @@ impl Call {
             if seen.kind == MethodKind::Invite && code < 300 && makes_dialog {
                 self.take_invite_response(ctx, seen, code, path, None, dialog, requester, true);
             }
-            if seen.kind == MethodKind::Invite && code >= 200 {
+            if seen.kind == MethodKind::Invite && code >= 200 && (code < 300 || self.answered_at.is_none()) {
                 self.final_code = Some(code);
             }
             return;
@@ -364,7 +364,10 @@ impl Call {
             }
             return;
         }
-        self.final_code = Some(code);
+        // Of a forked call that was answered the other branches end with 487.
+        if self.answered_at.is_none() {
+            self.final_code = Some(code);
+        }
         // Behind a proxy one branch may be refused while another rings: what the caller is told decides.
         let nearest =
             self.transactions.iter().find(|t| t.method == MethodKind::Invite && !t.in_dialog && t.cseq == cseq);
