@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result, ensure};
 
 use crate::alerts::Alerts;
 use crate::media_scene::{SIPP_RTP, Scene, UP};
-use crate::sipp::Sipp;
+use crate::sipp::{Audio, Sipp};
 use crate::world::{Turn, turn_with};
 
 /// Calls at a time; each has two streams, and each stream is reported once a second in some 300 bytes.
@@ -29,15 +29,18 @@ fn what_the_monitor_itself_missed_is_blamed_on_nobody() -> Result<()> {
         let audio = [("audio_ip", peer), ("audio_port", SIPP_RTP.to_string())].into_iter();
         audio.chain([("user", "pbx".to_owned()), ("contact", contact)]).collect::<Vec<_>>()
     };
-    let callee = Sipp::callee(&scene.world, many).calls(CALLS).keys(&keys(many)).key("peer", "unused").start()?;
-    let callers = Sipp::caller(&scene.world, many, "talks").calls(CALLS).keys(&keys(many)).talk_ms(10_000).start()?;
+    // Recordings, each from a port of its own; the ports are open, and what comes there is taken.
+    let _ears = scene.world.open_ears(SIPP_RTP, u16::try_from(CALLS)? + 5)?;
+    let recorded = |sipp: Sipp<'_>| sipp.audio(Audio::Recorded).calls(CALLS).keys(&keys(many)).talk_ms(7_500).start();
+    let callee = recorded(Sipp::callee(&scene.world, many))?;
+    let callers = recorded(Sipp::caller(&scene.world, many, "talks"))?;
     let (from, to) = (scene.world.peer(silent), scene.world.host(silent));
     let caller = Sipp::calls_to(&scene.world, "media_uac.xml", from, to, "silent").set(&["silent"]);
     let caller = caller.keys(&keys(silent)).talk_ms(10_000).start()?;
     // 25 new calls a second.
     std::thread::sleep(Duration::from_secs(3));
     signal(daemon.pid(), libc::SIGSTOP)?;
-    std::thread::sleep(Duration::from_millis(2_500));
+    std::thread::sleep(Duration::from_millis(4_500));
     signal(daemon.pid(), libc::SIGCONT)?;
     for sipp in [caller, callers, callee] {
         sipp.wait(UP)?;

@@ -7,6 +7,7 @@ use anyhow::{Result, ensure};
 
 use crate::alerts::Alerts;
 use crate::media_scene::{SIPP_RTP, Scene, UP, call};
+use crate::programs::baresip::Answer;
 use crate::sipp::Sipp;
 use crate::world::{Turn, turn_with};
 
@@ -25,9 +26,9 @@ fn hold_music_mute_transfer_early_media_and_ice_alarm_nobody_under_tc() -> Resul
 
 fn what_people_do(ingress: &str) -> Result<()> {
     let Some(_turn) = turn_with(Turn::Shared, &["sipp", "baresip"]) else { return Ok(()) };
-    let mut scene = Scene::build(&format!("good-{ingress}"), 10)?;
-    let [hold, mute, transfer, target, music, early, ice] = std::array::from_fn(|_| scene.number());
-    for n in [hold, mute, transfer, music, early, ice] {
+    let mut scene = Scene::build(&format!("good-{ingress}"), 12)?;
+    let [hold, mute, transfer, target, music, early, ice, promised, ringing] = std::array::from_fn(|_| scene.number());
+    for n in [hold, mute, transfer, music, early, ice, promised, ringing] {
         scene.talk_from(n, scene.world.peer(n).ip())?;
     }
     let uri = |n: usize| format!("sip:pbx@{}", scene.world.host(n));
@@ -40,8 +41,12 @@ fn what_people_do(ingress: &str) -> Result<()> {
     let _ice = scene.phone(ice).config("module ice.so").account(";medianat=ice").start()?;
     let _answering = [scene.phone(hold).start()?, scene.phone(mute).start()?, scene.phone(music).start()?];
     let mut dialling = scene.phone(early).start()?;
-    let ringing = Sipp::answers(&scene.world, "media_uas.xml", scene.world.peer(early)).set(&["early"]);
-    let ringing = ringing.key("audio_port", &SIPP_RTP.to_string()).start()?;
+    // The host itself gives early media, or only rings.
+    let mut promising = scene.phone(promised).answers(Answer::Early).start()?;
+    let mut alerting = scene.phone(ringing).answers(Answer::Manual).start()?;
+    let (mut hearing, mut waiting) = (scene.peer_phone(promised).start()?, scene.peer_phone(ringing).start()?);
+    let trunk = Sipp::answers(&scene.world, "media_uas.xml", scene.world.peer(early)).set(&["early"]);
+    let trunk = trunk.key("audio_port", &SIPP_RTP.to_string()).start()?;
     let daemon = scene.daemon(ingress)?;
 
     let peer = scene.world.peer(music).ip().to_string();
@@ -54,27 +59,35 @@ fn what_people_do(ingress: &str) -> Result<()> {
     call(&mut transferred, &uri(transfer))?;
     call(&mut connecting, &uri(ice))?;
     dialling.dial(&format!("sip:trunk@{}", scene.world.peer(early)))?;
+    hearing.dial(&uri(promised))?;
+    waiting.dial(&uri(ringing))?;
+    alerting.wait_incoming()?;
 
     std::thread::sleep(Duration::from_secs(3));
     holding.hold()?;
     muting.mute()?;
     transferring.transfer(&format!("sip:pbx@{target_at}"))?;
     target.wait_established()?;
-    std::thread::sleep(Duration::from_secs(6));
+    std::thread::sleep(Duration::from_secs(3));
+    promising.accept()?;
+    alerting.accept()?;
+    std::thread::sleep(Duration::from_secs(3));
     muting.mute()?;
     std::thread::sleep(LONG - Duration::from_secs(6));
     holding.resume()?;
     std::thread::sleep(Duration::from_secs(3));
-    for phone in [&mut holding, &mut muting, &mut transferred, &mut connecting, &mut dialling] {
+    let callers = [&mut holding, &mut muting, &mut transferred, &mut connecting, &mut dialling];
+    for phone in callers.into_iter().chain([&mut hearing, &mut waiting]) {
         phone.hang_up()?;
+        phone.wait_closed()?;
     }
     player.wait(UP)?;
-    ringing.wait(UP)?;
+    trunk.wait(UP)?;
     std::thread::sleep(Duration::from_millis(500));
     let alerts = Alerts::of(daemon.stop()?.0);
     ensure!(alerts.of_severity("warning").is_empty() && alerts.of_severity("critical").is_empty(), "{alerts}");
     let calls = alerts.records("call");
     let ended = calls.iter().filter(|call| call["final_code"] == 200 && call["ended_at"].is_string());
-    ensure!(ended.count() == 7, "{calls:?}");
+    ensure!(ended.count() == 9, "{calls:?}");
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! baresip as a telephone: registers, calls, answers, holds, mutes, transfers, and talks with real RTP and RTCP. It is told what
+//! baresip as a telephone: calls, answers, holds, mutes, transfers, and talks with real RTP and RTCP. It is told what
 //! to do over its `ctrl_tcp` module: netstrings (`LENGTH:JSON,`) with commands one way, answers and events the other.
 
 use std::collections::VecDeque;
@@ -37,7 +37,6 @@ pub struct Baresip<'a> {
     namespace: &'a Namespace,
     folder: &'a Path,
     user: String,
-    domain: Option<String>,
     sip: SocketAddr,
     rtp_ports: (u16, u16),
     answer: Answer,
@@ -54,7 +53,6 @@ impl<'a> Baresip<'a> {
             namespace,
             folder,
             user: user.to_owned(),
-            domain: None,
             sip,
             rtp_ports: (10_000, 10_100),
             answer: Answer::Auto,
@@ -62,18 +60,6 @@ impl<'a> Baresip<'a> {
             account: ";audio_codecs=pcmu".to_owned(),
             config: String::new(),
         }
-    }
-
-    /// The domain of its address of record; its own address without.
-    pub fn domain(mut self, domain: &str) -> Self {
-        self.domain = Some(domain.to_owned());
-        self
-    }
-
-    /// Registers with its domain, sending all requests by `proxy` (such as `sip:198.51.100.11;transport=tcp`).
-    pub fn registers(mut self, proxy: &str, password: &str, interval_s: u32) -> Self {
-        self.account += &format!(";auth_user={};auth_pass={password};outbound=\"{proxy}\"", self.user);
-        self.account(&format!(";regint={interval_s}"))
     }
 
     /// More parameters of its account, each beginning with a semicolon.
@@ -161,9 +147,7 @@ impl<'a> Baresip<'a> {
             Answer::Early => "early",
             Answer::Manual => "manual",
         };
-        let domain = self.domain.clone().unwrap_or_else(|| self.sip.to_string());
-        let regint = if self.account.contains(";regint=") { "" } else { ";regint=0" };
-        let account = format!("<sip:{}@{domain}>{regint};answermode={answer}{}\n", self.user, self.account);
+        let account = format!("<sip:{}@{sip}>;regint=0;answermode={answer}{}\n", self.user, self.account);
         std::fs::write(folder.join("accounts"), account)?;
         // Without it baresip writes an example with contacts of its own.
         std::fs::write(folder.join("contacts"), "")?;
@@ -226,10 +210,6 @@ impl Phone {
         self.wait_for_call("CALL_CLOSED")
     }
 
-    pub fn wait_registered(&mut self) -> Result<()> {
-        self.wait_for(&["REGISTER_OK"]).map(drop)
-    }
-
     fn wait_for_call(&mut self, what: &str) -> Result<String> {
         let event = self.wait_for(&[what])?;
         event["id"].as_str().map(str::to_owned).with_context(|| format!("no Call-ID in {event}"))
@@ -272,7 +252,7 @@ impl Phone {
         Ok(())
     }
 
-    /// The next event of one of these types, of those that were not asked for yet.
+    /// The first event of one of these types, of those that were not asked for yet.
     pub fn wait_for(&mut self, types: &[&str]) -> Result<Value> {
         let is_wanted = |line: &Value| line["event"] == true && types.iter().any(|wanted| line["type"] == *wanted);
         let event = self.control.next(is_wanted);
@@ -293,9 +273,8 @@ impl Control {
         let end = Instant::now() + PATIENCE;
         loop {
             if let Some(index) = self.events.iter().position(&is_wanted) {
-                // What came before it is passed: who waits for an event does not look for what was earlier.
-                self.events.drain(..index);
-                return self.events.pop_front().context("the event just found");
+                // What came before it stays: an event may come before the answer to the command that caused it.
+                return self.events.remove(index).context("the event just found");
             }
             ensure!(Instant::now() < end, "nothing within {} s", PATIENCE.as_secs());
             self.read()?;
