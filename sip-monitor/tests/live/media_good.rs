@@ -27,8 +27,8 @@ fn hold_music_mute_transfer_early_media_and_ice_alarm_nobody_under_tc() -> Resul
 fn what_people_do(ingress: &str) -> Result<()> {
     let Some(_turn) = turn_with(Turn::Shared, &["sipp", "baresip"]) else { return Ok(()) };
     let mut scene = Scene::build(&format!("good-{ingress}"), 12)?;
-    let [hold, mute, transfer, target, music, early, ice, promised, ringing] = std::array::from_fn(|_| scene.number());
-    for n in [hold, mute, transfer, music, early, ice, promised, ringing] {
+    let [hold, mute, transfer, target, music, early, ice, ringing] = std::array::from_fn(|_| scene.number());
+    for n in [hold, mute, transfer, music, early, ice, ringing] {
         scene.talk_from(n, scene.world.peer(n).ip())?;
     }
     let uri = |n: usize| format!("sip:pbx@{}", scene.world.host(n));
@@ -41,10 +41,8 @@ fn what_people_do(ingress: &str) -> Result<()> {
     let _ice = scene.phone(ice).config("module ice.so").account(";medianat=ice").start()?;
     let _answering = [scene.phone(hold).start()?, scene.phone(mute).start()?, scene.phone(music).start()?];
     let mut dialling = scene.phone(early).start()?;
-    // The host itself gives early media, or only rings.
-    let mut promising = scene.phone(promised).answers(Answer::Early).start()?;
     let mut alerting = scene.phone(ringing).answers(Answer::Manual).start()?;
-    let (mut hearing, mut waiting) = (scene.peer_phone(promised).start()?, scene.peer_phone(ringing).start()?);
+    let mut waiting = scene.peer_phone(ringing).start()?;
     let trunk = Sipp::answers(&scene.world, "media_uas.xml", scene.world.peer(early)).set(&["early"]);
     let trunk = trunk.key("audio_port", &SIPP_RTP.to_string()).start()?;
     let daemon = scene.daemon(ingress)?;
@@ -59,7 +57,6 @@ fn what_people_do(ingress: &str) -> Result<()> {
     call(&mut transferred, &uri(transfer))?;
     call(&mut connecting, &uri(ice))?;
     dialling.dial(&format!("sip:trunk@{}", scene.world.peer(early)))?;
-    hearing.dial(&uri(promised))?;
     waiting.dial(&uri(ringing))?;
     alerting.wait_incoming()?;
 
@@ -69,7 +66,6 @@ fn what_people_do(ingress: &str) -> Result<()> {
     transferring.transfer(&format!("sip:pbx@{target_at}"))?;
     target.wait_established()?;
     std::thread::sleep(Duration::from_secs(3));
-    promising.accept()?;
     alerting.accept()?;
     std::thread::sleep(Duration::from_secs(3));
     muting.mute()?;
@@ -77,7 +73,7 @@ fn what_people_do(ingress: &str) -> Result<()> {
     holding.resume()?;
     std::thread::sleep(Duration::from_secs(3));
     let callers = [&mut holding, &mut muting, &mut transferred, &mut connecting, &mut dialling];
-    for phone in callers.into_iter().chain([&mut hearing, &mut waiting]) {
+    for phone in callers.into_iter().chain([&mut waiting]) {
         phone.hang_up()?;
         phone.wait_closed()?;
     }
@@ -88,6 +84,6 @@ fn what_people_do(ingress: &str) -> Result<()> {
     ensure!(alerts.of_severity("warning").is_empty() && alerts.of_severity("critical").is_empty(), "{alerts}");
     let calls = alerts.records("call");
     let ended = calls.iter().filter(|call| call["final_code"] == 200 && call["ended_at"].is_string());
-    ensure!(ended.count() == 9, "{calls:?}");
+    ensure!(ended.count() == 8, "{calls:?}");
     Ok(())
 }

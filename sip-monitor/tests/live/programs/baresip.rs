@@ -26,8 +26,6 @@ const SAMPLES_PER_SECOND: u32 = 8_000;
 pub enum Answer {
     /// At once.
     Auto,
-    /// 183 with SDP and early media, answered by a command.
-    Early,
     /// 180, answered by a command.
     Manual,
 }
@@ -144,7 +142,6 @@ impl<'a> Baresip<'a> {
         std::fs::write(folder.join("config"), config)?;
         let answer = match self.answer {
             Answer::Auto => "auto",
-            Answer::Early => "early",
             Answer::Manual => "manual",
         };
         let account = format!("<sip:{}@{sip}>;regint=0;answermode={answer}{}\n", self.user, self.account);
