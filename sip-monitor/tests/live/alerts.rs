@@ -83,6 +83,11 @@ impl Alerts {
         self.alerts().map(|(_, line)| line).filter(|line| call_of(line) == name).collect()
     }
 
+    /// Alert lines about anything else than these calls.
+    pub fn lines_about_none_of(&self, names: &[&str]) -> Vec<&Value> {
+        self.alerts().map(|(_, line)| line).filter(|line| !names.contains(&call_of(line))).collect()
+    }
+
     /// Alert lines of that severity.
     pub fn of_severity(&self, severity: &str) -> Vec<&Value> {
         self.alerts().map(|(_, line)| line).filter(|line| line["severity"] == severity).collect()

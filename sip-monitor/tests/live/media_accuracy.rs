@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, ensure};
 
 use crate::alerts::Alerts;
-use crate::media_scene::{PROGRAMS, SIPP_RTP, Scene, UP, nft_counter};
+use crate::media_scene::{PROGRAMS, SIPP_RTP, Scene, UP, call, nft_counter};
 use crate::programs::relay::User;
 use crate::programs::rtpengine::rtp_ports;
 use crate::sipp::Sipp;
@@ -83,6 +83,49 @@ fn rtpengine_counts_the_same_packets_and_the_same_loss() -> Result<()> {
             println!("{src}: {} packets, {} lost, {dropped} dropped", port.packets, number("lost")?);
             ensure!(port.packets > 150 && (every == 0 || !is_caller || dropped > 0), "{port:?}, {dropped} dropped");
         }
+    }
+    Ok(())
+}
+
+#[test]
+fn rtpengine_and_the_receivers_rtcp_tell_the_same_loss() -> Result<()> {
+    let Some(_turn) = turn_with(Turn::Shared, &PROGRAMS) else { return Ok(()) };
+    let mut scene = Scene::build("rtcp", 3)?;
+    let (relay_at, callee) = (scene.number(), scene.number());
+    let engine = scene.rtpengine(relay_at)?;
+    let user = User { name: "peer".to_owned(), at: scene.world.peer(callee), rtpengine: engine.socket_name() };
+    let _proxy = scene.relay(&[user])?;
+    scene.talk_from(relay_at, scene.world.peer(callee).ip())?;
+    let (mut caller, _callee) = (scene.far_phone(0, relay_at)?.start()?, scene.peer_phone(callee).start()?);
+    let outside = &scene.world.pair.outside;
+    let rule = format!("udp sport {} numgen inc mod 10 == 5 counter drop", Scene::rtp_port(0));
+    scene.egress_rule(outside, "trunk0", "lost", &rule)?;
+    let daemon = scene.daemon("tc")?;
+    let call_id = call(&mut caller, &format!("sip:peer@{}", scene.world.host(0)))?;
+    // Reports come every 5 s, and rtpengine keeps them once it knows the round trip: those at 15 s know of all that was lost
+    // until 7 s.
+    std::thread::sleep(Duration::from_millis(7_000));
+    scene.end_egress_rule(outside, "lost")?;
+    let dropped = nft_counter(outside, "lost")?;
+    std::thread::sleep(Duration::from_millis(9_500));
+    let told = engine.query(&call_id)?;
+    caller.hang_up()?;
+    caller.wait_closed()?;
+    std::thread::sleep(Duration::from_millis(500));
+    let alerts = Alerts::of(daemon.stop()?.0);
+    ensure!(dropped > 20, "{dropped} dropped");
+    let told = told["SSRC"].as_object().context("no SSRC in rtpengine's answer")?;
+    let mut lost: Vec<Option<u64>> = told.values().map(|of| of["cumulative loss"].as_u64()).collect();
+    lost.sort_unstable();
+    ensure!(lost == [Some(0), Some(dropped)], "{dropped} were dropped, rtpengine says {told:?}");
+    let streams = alerts.records("stream");
+    ensure!(streams.len() == 4, "{streams:?}");
+    for stream in streams {
+        let is_lossy = stream["from_side"] == "caller";
+        let lost = if is_lossy { dropped } else { 0 };
+        ensure!(stream["lost"] == lost, "{dropped} were dropped: {stream}");
+        // What leaves is lost in the numbers of the sequence already, and so its receiver says.
+        ensure!(stream["direction"] == "in" || stream["remote_lost"] == lost, "{dropped} were dropped: {stream}");
     }
     Ok(())
 }

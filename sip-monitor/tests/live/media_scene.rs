@@ -128,6 +128,11 @@ impl Scene {
         nft(end, &format!("table netdev {name} {{\nchain rules {{\n{chain}\n}}\n}}"))
     }
 
+    /// Has that rule do nothing any more; what it counted stays.
+    pub fn end_egress_rule(&self, end: &Namespace, name: &str) -> Result<()> {
+        nft(end, &format!("insert rule netdev {name} rules accept"))
+    }
+
     pub fn remove_rule(&self, end: &Namespace, name: &str) -> Result<()> {
         nft(end, &format!("delete table ip {name}"))
     }
