@@ -10,6 +10,7 @@ mod media_blind;
 mod media_call;
 mod media_faults;
 mod media_good;
+mod media_recording;
 mod media_scene;
 mod programs;
 mod sipp;

@@ -4,8 +4,10 @@
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
+use serde_json::Value;
 
-use crate::alerts::Alerts;
+use crate::alerts::{Alerts, time_of};
+use crate::media_recording;
 use crate::media_scene::{SIPP_RTP, Scene, UP, call};
 use crate::programs::baresip::Answer;
 use crate::sipp::Sipp;
@@ -15,19 +17,20 @@ use crate::world::{Turn, turn_with};
 const LONG: Duration = Duration::from_secs(13);
 
 #[test]
-fn hold_music_mute_transfer_early_media_and_ice_alarm_nobody_under_xdp() -> Result<()> {
+fn hold_music_mute_transfer_fax_pauses_early_media_and_ice_alarm_nobody_under_xdp() -> Result<()> {
     what_people_do("xdp")
 }
 
 #[test]
-fn hold_music_mute_transfer_early_media_and_ice_alarm_nobody_under_tc() -> Result<()> {
+fn hold_music_mute_transfer_fax_pauses_early_media_and_ice_alarm_nobody_under_tc() -> Result<()> {
     what_people_do("tc")
 }
 
 fn what_people_do(ingress: &str) -> Result<()> {
     let Some(_turn) = turn_with(Turn::Shared, &["sipp", "baresip"]) else { return Ok(()) };
-    let mut scene = Scene::build(&format!("good-{ingress}"), 12)?;
-    let [hold, mute, transfer, target, music, early, ice, ringing] = std::array::from_fn(|_| scene.number());
+    let mut scene = Scene::build(&format!("good-{ingress}"), 14)?;
+    let [hold, mute, transfer, target, music, early, ice, ringing, fax, pausing] =
+        std::array::from_fn(|_| scene.number());
     for n in [hold, mute, transfer, music, early, ice, ringing] {
         scene.talk_from(n, scene.world.peer(n).ip())?;
     }
@@ -45,13 +48,28 @@ fn what_people_do(ingress: &str) -> Result<()> {
     let mut waiting = scene.peer_phone(ringing).start()?;
     let trunk = Sipp::answers(&scene.world, "media_uas.xml", scene.world.peer(early)).set(&["early"]);
     let trunk = trunk.key("audio_port", &SIPP_RTP.to_string()).start()?;
+    media_recording::write(&scene.world.folder)?;
+    let _ears = scene.world.open_ears(SIPP_RTP, 3)?;
+    let faxes = Sipp::answers(&scene.world, "media_fax_uas.xml", scene.world.host(fax));
+    let faxes = faxes.key("audio_port", &SIPP_RTP.to_string()).start()?;
+    let talks = Sipp::answers(&scene.world, "media_pauses_uas.xml", scene.world.host(pausing));
+    let talks = talks.key("contact", &scene.world.host(pausing).to_string()).start()?;
     let daemon = scene.daemon(ingress)?;
 
-    let peer = scene.world.peer(music).ip().to_string();
-    let keys = [("user", "pbx".to_owned()), ("audio_ip", peer), ("audio_port", SIPP_RTP.to_string())];
-    let (from, to) = (scene.world.peer(music), scene.world.host(music));
-    let player = Sipp::calls_to(&scene.world, "media_moh.xml", from, to, "music").keys(&keys);
-    let player = player.talk_ms(u32::try_from(LONG.as_millis())?).start()?;
+    let mut players = Vec::new();
+    for (n, name, scenario) in [
+        (music, "music", "media_moh.xml"),
+        (fax, "fax", "media_fax_uac.xml"),
+        (pausing, "pauses", "media_pauses_uac.xml"),
+    ] {
+        let (from, to) = (scene.world.peer(n), scene.world.host(n));
+        let audio = [("audio_ip", from.ip().to_string()), ("audio_port", SIPP_RTP.to_string())];
+        let sipp = Sipp::calls_to(&scene.world, scenario, from, to, name).keys(&audio);
+        let sipp = sipp.key("user", "pbx").key("contact", &to.to_string());
+        // A recording is played for 16 s; the others talk before and after this time.
+        let ms = if n == pausing { 15_800 } else { u32::try_from(LONG.as_millis())? };
+        players.push(sipp.talk_ms(ms).start()?);
+    }
     call(&mut holding, &uri(hold))?;
     call(&mut muting, &uri(mute))?;
     call(&mut transferred, &uri(transfer))?;
@@ -77,13 +95,28 @@ fn what_people_do(ingress: &str) -> Result<()> {
         phone.hang_up()?;
         phone.wait_closed()?;
     }
-    player.wait(UP)?;
-    trunk.wait(UP)?;
+    for sipp in players.into_iter().chain([trunk, faxes, talks]) {
+        sipp.wait(UP)?;
+    }
     std::thread::sleep(Duration::from_millis(500));
     let alerts = Alerts::of(daemon.stop()?.0);
     ensure!(alerts.of_severity("warning").is_empty() && alerts.of_severity("critical").is_empty(), "{alerts}");
     let calls = alerts.records("call");
     let ended = calls.iter().filter(|call| call["final_code"] == 200 && call["ended_at"].is_string());
-    ensure!(ended.count() == 8, "{calls:?}");
+    ensure!(ended.count() == 10, "{calls:?}");
+    // The silence was there: a pause behind comfort noise, and no RTP beside the fax.
+    let streams = alerts.records("stream");
+    let of = |name: &str| {
+        let is_it = |id: &str| id.split('@').next() == Some(name);
+        streams.iter().filter(|s| s["call_id"].as_str().is_some_and(is_it)).copied().collect::<Vec<_>>()
+    };
+    let paused = of("pauses").iter().any(|s| {
+        let types = s["payload_types"].as_array().map_or(0, Vec::len);
+        types == 2 && s["gap_max_ms"].as_f64() > Some(LONG.as_secs_f64() * 750.0)
+    });
+    ensure!(paused, "{:?}", of("pauses"));
+    let talked_s = |s: &Value| Some(time_of(s, "last_at")?.duration_since(time_of(s, "first_at")?).as_secs());
+    let faxed = of("fax");
+    ensure!(faxed.len() == 2 && faxed.iter().all(|s| talked_s(s).is_some_and(|n| n <= 5)), "{faxed:?}");
     Ok(())
 }
