@@ -181,6 +181,8 @@ impl Flow {
                 | DropReason::ReversePathFilter
                 | DropReason::Neighbour
                 | DropReason::Checksum
+                | DropReason::NoRoute
+                | DropReason::QueueFull
                 | DropReason::Other,
             )
             | None => false,
