@@ -423,6 +423,7 @@ impl Engine {
 
     fn handle_capture_loss(&mut self, now: Timestamp, loss: CaptureLoss) {
         if loss.total() == 0 {
+            self.capture.last_lost_at = self.capture.last_lost_at.map(|at| at.max(now));
             return;
         }
         let lost = &mut self.capture.lost;

@@ -280,7 +280,8 @@ pub struct Jitter {
     pub samples: u64,
 }
 
-/// What the monitor itself lost, by where. Counts since the last report.
+/// What the monitor itself lost, by where. Counts since the last report; told before what came after it. All zeros: what was
+/// told last may have been lost until now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub struct CaptureLoss {
     /// Signalling records that did not fit into their ring.

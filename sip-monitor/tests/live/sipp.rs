@@ -191,6 +191,11 @@ pub struct Running {
 }
 
 impl Running {
+    /// Its process id, which is in its Call-IDs.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Waits until all its calls went as the scenario says, and gives how many that were by its own statistics.
     pub fn wait(mut self, patience: Duration) -> Result<usize> {
         let end = Instant::now() + patience;
