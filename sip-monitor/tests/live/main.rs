@@ -5,6 +5,7 @@
 mod alerts;
 mod calls_good;
 mod load;
+mod media_good;
 mod programs;
 mod sipp;
 mod world;
