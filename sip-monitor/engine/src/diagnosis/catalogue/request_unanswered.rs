@@ -13,7 +13,7 @@
 //!
 //! **Remedy.** Named with both addresses. A peer that answers later resolves the alert.
 
-use crate::call::{Call, HopView};
+use crate::call::{Call, HopView, Shown};
 use crate::diagnosis::requests::{fault_of_receiver, icmp_against, icmp_text, peer_of, times};
 use crate::diagnosis::{
     Asks, CallFacts, Cause, Confidence, Diagnosis, Fault, Finding, Layer, RequestName, Severity, UNKNOWN, Value,
@@ -93,18 +93,19 @@ fn judge(facts: &CallFacts<'_>) -> Option<Finding> {
 
 /// A request without response, and its hop.
 struct Case<'a> {
+    facts: &'a CallFacts<'a>,
     call: &'a Call,
     request: &'a Transaction,
     view: HopView,
 }
 
 impl<'a> Case<'a> {
-    fn new(facts: &CallFacts<'a>, request: &'a Transaction) -> Option<Self> {
+    fn new(facts: &'a CallFacts<'a>, request: &'a Transaction) -> Option<Self> {
         if !request.is_unanswered(facts.config.thresholds.unanswered_retransmissions) || !is_ours(request) {
             return None;
         }
         let view = facts.call.path(request.path)?;
-        let case = Self { call: facts.call, request, view };
+        let case = Self { facts, call: facts.call, request, view };
         let is_udp = facts.call.hops.get(usize::from(request.path.hop)).is_some_and(|hop| hop.transport == "udp");
         let counts = request.sent.count() > 1 || !is_udp || (view.direction == Direction::Out && case.icmp().is_some());
         // Where its copy went on from here, that one tells.
@@ -168,16 +169,23 @@ impl<'a> Case<'a> {
         })
     }
 
-    /// This host relays the call, and this request of it stayed here.
+    /// This host relays the call, or calls that came before, and this request stayed here.
     fn not_relayed(&self) -> Option<Finding> {
         if self.view.direction != Direction::In || self.copies().any(|(_, view)| view.direction == Direction::Out) {
             return None;
         }
-        let onward = self.relays_to()?;
         let host = self.view.dst;
+        let onward = self.relays_to();
+        let is_relay = onward.is_some() || self.facts.answered.was_shown(host.ip(), Shown::Relay);
+        if !is_relay || self.request.method != MethodKind::Invite && onward.is_none() {
+            return None;
+        }
+        let to = onward.map(|onward| format!(" to {onward}")).unwrap_or_default();
+        let mut evidence = vec![("relay", host.into())];
+        evidence.extend(onward.map(|onward| ("next_hop", onward.into())));
         Some(Finding {
             summary: format!(
-                "{} from {} arrived at {host} {} and was not sent on to {onward}, nor answered",
+                "{} from {} arrived at {host} {} and was not sent on{to}, nor answered",
                 self.name(),
                 self.view.src,
                 times(self.request.sent.count())
@@ -188,7 +196,7 @@ impl<'a> Case<'a> {
                 self.view.src
             ),
             fault: Some(Fault::Local),
-            evidence: self.evidence(vec![("relay", host.into()), ("next_hop", onward.into())]),
+            evidence: self.evidence(evidence),
             ..self.finding("not-relayed", Confidence::Likely)
         })
     }
