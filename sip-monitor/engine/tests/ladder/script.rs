@@ -14,7 +14,7 @@ use super::field::Fields;
 use super::line::{Line, What};
 use super::markdown::Scenario;
 use super::sip::Calls;
-use super::{Result, rtcp, rtp, tcp};
+use super::{Result, drops, rtcp, rtp, tcp};
 
 /// Time 0 of every ladder: 2026-11-20T10:00:00Z.
 pub const BASE: Timestamp = Timestamp::from_unix_ns(1_795_168_800_000_000_000);
@@ -184,20 +184,19 @@ impl Compiler<'_> {
                 self.streams.entry(key).or_default().extend(packets);
                 Ok(())
             }
-            What::Drop { src, dst, reason: (reason, name), fields } => {
-                // Told as the kernel does: at the first packet, then once a second.
-                let step_ns = i64::from(fields.number("ptime")?.unwrap_or(20)) * 1_000_000;
+            What::Drop { src, dst, reason, fields } => {
                 let direction = self.scenario.hosts.direction(src, dst);
-                for told_ns in (at_ns..=until_ns).step_by(1_000_000_000) {
-                    let packets = (told_ns - at_ns) / step_ns;
-                    let payload = Payload::Drop(KernelDrop {
-                        reason,
-                        name,
-                        count: packets.unsigned_abs() + 1,
-                        first_at: at(at_ns),
-                        last_at: at(at_ns + packets * step_ns),
-                    });
-                    self.events.push(Event { at_ns: told_ns, direction, src, dst, ip_id: 0, ttl: 0, payload });
+                let step_ns = i64::from(fields.number("ptime")?.unwrap_or(20)) * 1_000_000;
+                // Packets of a stream up to a time, or so many repetitions of a message.
+                let times_ns: Vec<i64> = if until_ns > at_ns {
+                    (at_ns..=until_ns).step_by(usize::try_from(step_ns).unwrap_or(1)).collect()
+                } else {
+                    let is_invite = fields.option("invite").is_some();
+                    fields.offsets(is_invite).into_iter().map(|offset_ns| at_ns + offset_ns).collect()
+                };
+                for (at_ns, drop) in drops::reports(times_ns, reason, (src.port(), dst.port())) {
+                    let payload = Payload::Drop(drop);
+                    self.events.push(Event { at_ns, direction, src, dst, ip_id: 0, ttl: 0, payload });
                 }
                 Ok(())
             }
@@ -327,7 +326,12 @@ pub fn config(scenario: &Scenario) -> Result<EngineConfig> {
             "transfer_notify" => config.thresholds.transfer_notify = seconds()?,
             "alert_window" => config.thresholds.alert_window = seconds()?,
             "trunk" => config.trunks.push(trunk(value)?),
+            "drops_watched" => {
+                config.drops_watched = value.parse().map_err(|_| format!("{key} = {value}: true or false"))?
+            }
             "calls" => config.limits.calls = number()? as usize,
+            "leg_headers" => config.legs.headers = value.split_whitespace().map(str::to_owned).collect(),
+            "leg_numbers_within" => config.legs.numbers_within = seconds()?,
             _ => return Err(format!("no setting {key:?}")),
         }
     }
