@@ -221,7 +221,7 @@ impl PeerTable {
         if is_first_answer
             && direction != Direction::In
             && (1..=REPEATS_COUNTED).contains(&times)
-            && let Some(peer) = self.get_mut(key)
+            && let Some(peer) = self.get_mut(key).filter(|peer| !peer.pings.was_down(first_at))
         {
             let usual = peer.pings.round_trip.percentile(50).unwrap_or(Duration::from_millis(100));
             peer.repeats.repeated(seen.at, times, cause_of_repeats(first_at, last_at, seen.at, usual));
