@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
-use ladder::{Kind, Scenario};
+use ladder::{Kind, Scenario, shown};
 use sip_monitor_engine::diagnosis::{Diagnosis, UNKNOWN, catalogue};
 
 fn source_path(file: &str) -> PathBuf {
@@ -114,12 +114,6 @@ fn scenarios_name_only_codes_and_causes_that_exist() {
         }
     }
     assert!(wrong.is_empty(), "{wrong}");
-}
-
-/// Code and cause of each alert that a scenario expects.
-fn shown(scenario: &Scenario) -> Vec<(String, String)> {
-    let words = scenario.alerts.iter().map(|(_, line)| line.split_whitespace().skip(1).take(2).map(str::to_owned));
-    words.filter_map(|mut pair| Some((pair.next()?, pair.next()?))).collect()
 }
 
 #[test]

@@ -19,10 +19,11 @@ mod tcp;
 
 #[allow(unused_imports, reason = "each test target uses its part")]
 pub use {
-    expect::judge,
+    expect::{compare, expected, judge, shown},
     markdown::{Kind, Scenario, scenarios},
     play::outputs,
-    script::datagrams,
+    rtp::{Datagram, datagrams as rtp_datagrams},
+    script::{BASE, Script, compile, config, datagrams},
 };
 
 /// What is wrong with a scenario itself, with its place.

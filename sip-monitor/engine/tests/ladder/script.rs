@@ -88,6 +88,29 @@ pub struct Script {
     pub events: Vec<Event>,
     /// Where the capture ends, if the ladder says so.
     pub end_ns: Option<i64>,
+    /// The RTP packets behind the stream reports among the events, in order of time.
+    pub media: Vec<(StreamKey, Vec<rtp::RtpPacket>)>,
+}
+
+impl Script {
+    /// Why no capture file can hold it, where that is so.
+    pub fn beyond_a_capture(&self) -> Option<&'static str> {
+        self.events.iter().find_map(|event| match event.payload {
+            Payload::Drop(_) => Some("a kernel's drop reasons are in no capture file"),
+            Payload::Loss(_) => Some("what the monitor itself lost is in no capture file"),
+            Payload::Udp(_)
+            | Payload::Rtcp(_)
+            | Payload::Tcp(_)
+            | Payload::Incomplete(_)
+            | Payload::Icmp(_)
+            | Payload::Stream(_) => None,
+        })
+    }
+
+    /// Where the capture ends.
+    pub fn last_ns(&self) -> i64 {
+        self.end_ns.unwrap_or_else(|| self.events.iter().map(|e| e.at_ns).max().unwrap_or(0))
+    }
 }
 
 /// Reads the ladder of a scenario.
@@ -273,9 +296,12 @@ impl Compiler<'_> {
         if end_ns < self.events.iter().map(|e| e.at_ns).max().unwrap_or(0) {
             return Err("`end` stands before the last line".to_owned());
         }
-        for (key, mut packets) in std::mem::take(&mut self.streams) {
+        let mut media: Vec<_> = std::mem::take(&mut self.streams).into_iter().collect();
+        for (key, packets) in &mut media {
+            let key = *key;
             packets.sort_by_key(|p| p.at_ns);
-            for (at_ns, counters) in rtp::reports(key, BASE, &packets, end_ns) {
+            packets.retain(|p| p.at_ns <= end_ns);
+            for (at_ns, counters) in rtp::reports(key, BASE, packets, end_ns) {
                 let (direction, src, dst) = (key.direction, key.src, key.dst);
                 let payload = Payload::Stream(Box::new(counters));
                 self.events.push(Event { at_ns, direction, src, dst, ip_id: 0, ttl: counters.ttl_min, payload });
@@ -283,7 +309,7 @@ impl Compiler<'_> {
         }
         // Stable: what the ladder says first comes first.
         self.events.sort_by_key(|e| e.at_ns);
-        Ok(Script { events: self.events, end_ns: self.end_ns })
+        Ok(Script { events: self.events, end_ns: self.end_ns, media })
     }
 }
 
