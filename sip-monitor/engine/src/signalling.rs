@@ -5,7 +5,7 @@ use crate::call::{Call, CallKey, Context, IcmpSeen, Referred, SessionKind};
 use crate::event::{Event, Events};
 use crate::packet::{Direction, IcmpError, Incomplete, Missing, Packet, TcpSegment};
 use crate::peer::Novelty;
-use crate::record::{MessageRecord, Output};
+use crate::record::{MessageRecord, Output, SCHEMA};
 use crate::seen::Seen;
 use crate::sip::{Message, NotSip, StartLine};
 use crate::tcp::{Arrived, BrokenConnection};
@@ -288,7 +288,7 @@ fn message_record(
         StartLine::Response { .. } => None,
     };
     MessageRecord {
-        schema: 1,
+        schema: SCHEMA,
         ts: now,
         src: packet.src.to_string(),
         dst: packet.dst.to_string(),

@@ -3,6 +3,8 @@
 
 mod alerts;
 mod load;
+mod media_good;
+mod programs;
 mod sipp;
 mod world;
 

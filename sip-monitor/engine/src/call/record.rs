@@ -6,12 +6,11 @@ use std::collections::BTreeMap;
 use crate::call::{Call, SessionKind};
 use crate::dialog::Dialog;
 use crate::privacy::Redactor;
-use crate::record::{CallRecord, CallState, DialogRecord, RegistrationRecord, ResponseRecord, TransactionRecord};
+use crate::record::{
+    CallRecord, CallState, DialogRecord, RegistrationRecord, ResponseRecord, SCHEMA, TransactionRecord,
+};
 use crate::time::Timestamp;
 use crate::transaction::{MethodKind, Transaction};
-
-/// Version of the records' schema.
-const SCHEMA: u32 = 1;
 
 impl Call {
     /// Whether it is a call that people would call one: an INVITE was seen, or something that lives in a dialog of one.

@@ -8,7 +8,7 @@ use crate::config::QualityThresholds;
 use crate::media::{CodecName, PayloadHistory, Reception};
 use crate::packet::{CLOCK_RATES_HZ, Direction, Jitter, StreamCounters};
 use crate::quality::{History, Interval, Meter, codec_quality};
-use crate::record::{Side, StreamRecord};
+use crate::record::{SCHEMA, Side, StreamRecord};
 use crate::rtp::static_payload;
 use crate::time::Timestamp;
 
@@ -225,7 +225,7 @@ impl Stream {
         let rating = history.as_ref().and_then(History::rating);
         let remote = self.reception.as_deref();
         StreamRecord {
-            schema: 1,
+            schema: SCHEMA,
             call_id: self.owner.as_ref().map(|o| o.call_id.to_string()),
             from_side: self.owner.as_ref().and_then(|o| o.from),
             src: c.key.src.to_string(),
