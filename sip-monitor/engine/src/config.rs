@@ -13,6 +13,8 @@ pub struct EngineConfig {
     pub local: Vec<IpAddr>,
     /// What the capture can be expected to show of media.
     pub media_sight: MediaSight,
+    /// A capture file that holds one direction of signalling only: that nothing came back proves nothing.
+    pub half_seen: bool,
     /// RFC 3261's timers.
     pub timers: SipTimers,
     /// When conditions fire.
@@ -36,6 +38,7 @@ impl Default for EngineConfig {
         Self {
             local: Vec::new(),
             media_sight: MediaSight::default(),
+            half_seen: false,
             timers: SipTimers::default(),
             thresholds: Thresholds::default(),
             limits: Limits::default(),

@@ -105,7 +105,7 @@ impl Engine {
             peers: PeerTable::new(&config, hasher),
             media: MediaTable::new(&config),
             alerts: AlertBook::new(&config),
-            capture: CaptureFacts::default(),
+            capture: CaptureFacts { half_seen: config.half_seen, ..CaptureFacts::default() },
             counters: Counters::default(),
             outputs: VecDeque::new(),
             config,
@@ -169,6 +169,7 @@ impl Engine {
         let now = self.advance(now);
         match packet.body {
             Body::Udp(payload) => self.handle_datagram(now, packet, payload),
+            Body::Cut(payload) => self.handle_cut(now, packet, payload),
             Body::Tcp(segment) => self.handle_segment(now, packet, &segment),
             Body::Incomplete(incomplete) => self.handle_incomplete(now, packet, &incomplete),
             Body::Rtcp(payload) => {
@@ -379,6 +380,9 @@ impl Engine {
     }
 
     fn handle_capture_loss(&mut self, now: Timestamp, loss: CaptureLoss) {
+        if loss.cut > 0 {
+            self.capture.cut_at = Some(now);
+        }
         if loss.total() == 0 {
             return;
         }

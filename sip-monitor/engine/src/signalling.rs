@@ -27,6 +27,20 @@ impl Engine {
         }
     }
 
+    /// Takes the beginning of such a payload. Its body is taken for no body: half an SDP would say what nobody said. Where
+    /// not even its headers are there, it may have been any message, and that none came proves nothing any more.
+    pub(crate) fn handle_cut(&mut self, now: Timestamp, packet: &Packet<'_>, payload: &[u8]) {
+        let headers = memchr::memmem::find(payload, b"\r\n\r\n").and_then(|at| payload.get(..at + 4));
+        if headers.is_none() {
+            self.capture.cut_at = Some(now);
+        }
+        match Message::parse(headers.unwrap_or(payload)) {
+            Ok(message) => self.handle_message(now, packet, "udp", &message, true),
+            Err(NotSip::Empty | NotSip::KeepAlive) => self.counters.keep_alives += 1,
+            Err(NotSip::StartLine) => self.counters.not_sip += 1,
+        }
+    }
+
     /// Takes a TCP segment from or to a SIP port, and the messages that are whole with it.
     pub(crate) fn handle_segment(&mut self, now: Timestamp, packet: &Packet<'_>, segment: &TcpSegment<'_>) {
         self.counters.tcp_segments += 1;

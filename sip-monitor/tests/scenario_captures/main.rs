@@ -66,6 +66,8 @@ fn toml(scenario: &Scenario) -> String {
     let (mut tables, mut trunks) = ([String::new(), String::new(), String::new()], String::new());
     for (key, value) in &scenario.settings {
         let (table, value) = match key.as_str() {
+            // Seen in the capture itself.
+            "half_seen" => continue,
             "t1" | "t2" | "t4" => (0, format!("\"{value}s\"")),
             "calls" => (2, value.clone()),
             "no_ack_retransmissions" | "unanswered_retransmissions" => (1, value.clone()),

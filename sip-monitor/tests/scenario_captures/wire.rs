@@ -13,6 +13,8 @@ use crate::ladder::{BASE, Scenario, Script, rtp_datagrams};
 const MTU: usize = 1_500;
 /// As much of a datagram as its first fragment carries then.
 const FIRST_FRAGMENT_BYTES: usize = 1_480;
+/// So many bytes of a datagram that is cut were on the wire and are not in the file.
+const CUT_OFF_BYTES: usize = 400;
 /// A ladder tells an incomplete datagram when it is given up, so long after its first fragment.
 const GIVEN_UP_AFTER_NS: i64 = 5_000_000_000;
 
@@ -67,6 +69,11 @@ fn whole(packet: &Packet<'_>) -> Vec<Vec<u8>> {
     let (ip, src, dst) = (header(packet), packet.src, packet.dst);
     match packet.body {
         Body::Udp(bytes) | Body::Rtcp(bytes) => fragments(&ip.udp(src, dst, bytes), MTU),
+        Body::Cut(bytes) => {
+            let mut packet = ip.udp(src, dst, &[bytes, &[b'x'; CUT_OFF_BYTES]].concat());
+            packet.truncate(packet.len() - CUT_OFF_BYTES);
+            vec![packet]
+        }
         Body::Tcp(segment) => {
             let begin = TcpBegin { seq: segment.seq, ack: segment.ack, flags: segment.flags, window: segment.window };
             vec![ip.tcp(src, dst, begin, segment.payload)]

@@ -41,6 +41,7 @@ pub struct Event {
 #[derive(Clone, Debug)]
 enum Payload {
     Udp(Vec<u8>),
+    Cut(Vec<u8>),
     Rtcp(Vec<u8>),
     Tcp(tcp::Segment),
     Incomplete(tcp::Fragments),
@@ -64,6 +65,7 @@ impl Event {
             dscp: 0,
             body: match &self.payload {
                 Payload::Udp(bytes) => Body::Udp(bytes),
+                Payload::Cut(bytes) => Body::Cut(bytes),
                 Payload::Rtcp(bytes) => Body::Rtcp(bytes),
                 Payload::Tcp(segment) => Body::Tcp(segment.body()),
                 Payload::Incomplete(fragments) => Body::Incomplete(fragments.body(at(self.at_ns))),
@@ -99,6 +101,7 @@ impl Script {
             Payload::Drop(_) => Some("a kernel's drop reasons are in no capture file"),
             Payload::Loss(_) => Some("what the monitor itself lost is in no capture file"),
             Payload::Udp(_)
+            | Payload::Cut(_)
             | Payload::Rtcp(_)
             | Payload::Tcp(_)
             | Payload::Incomplete(_)
@@ -137,7 +140,8 @@ pub fn datagrams(scenario: &Scenario) -> Vec<Vec<u8>> {
     let script = compile(scenario).unwrap_or_else(|e| panic!("{}: {e}", scenario.place));
     let payloads = script.events.into_iter().filter_map(|event| match event.payload {
         Payload::Udp(bytes) => Some(bytes),
-        Payload::Rtcp(_)
+        Payload::Cut(_)
+        | Payload::Rtcp(_)
         | Payload::Tcp(_)
         | Payload::Incomplete(_)
         | Payload::Icmp(_)
@@ -176,8 +180,15 @@ impl Compiler<'_> {
         match what {
             What::Message { src, dst, start, fields } => {
                 let hosts = &self.scenario.hosts;
-                let bytes = self.calls.message(hosts, &self.scenario.bodies, src, dst, &start, &fields)?;
-                self.send(at_ns, src, dst, &fields, start == "INVITE", Payload::Udp(bytes))
+                let mut bytes = self.calls.message(hosts, &self.scenario.bodies, src, dst, &start, &fields)?;
+                let payload = match fields.number("cut")? {
+                    None => Payload::Udp(bytes),
+                    Some(kept) => {
+                        bytes.truncate(kept);
+                        Payload::Cut(bytes)
+                    }
+                };
+                self.send(at_ns, src, dst, &fields, start == "INVITE", payload)
             }
             What::Raw { src, dst, fields } => {
                 let text = fields.phrase.as_deref().unwrap_or_default();
@@ -354,6 +365,8 @@ pub fn config(scenario: &Scenario) -> Result<EngineConfig> {
             "alert_window" => config.thresholds.alert_window = seconds()?,
             "trunk" => config.trunks.push(trunk(value)?),
             "calls" => config.limits.calls = number()? as usize,
+            // A replay finds that out by itself.
+            "half_seen" => config.half_seen = value == "true",
             _ => return Err(format!("no setting {key:?}")),
         }
     }

@@ -60,7 +60,7 @@ impl Summary {
 /// How a replay is to be made.
 #[derive(Clone, Debug, Default)]
 pub struct Options {
-    /// Settings of the engine; `local`, `media_sight` and `links` are filled in here.
+    /// Settings of the engine; `local`, `media_sight`, `half_seen` and `links` are filled in here.
     pub engine: EngineConfig,
     /// Local addresses and networks; guessed where empty.
     pub local: Vec<local::Net>,
@@ -113,6 +113,7 @@ fn replay_one<E>(
     let config = EngineConfig {
         local: local.iter().copied().collect(),
         media_sight: survey.media_sight(!options.local.is_empty()),
+        half_seen: survey.half_seen(),
         links: timeline.link_names(),
         ..options.engine.clone()
     };
