@@ -4,6 +4,8 @@
 use core::net::IpAddr;
 use core::time::Duration;
 
+use siphasher::sip128::SipHasher24;
+
 use crate::peer::Trunk;
 
 /// Everything the engine can be told.
@@ -27,6 +29,8 @@ pub struct EngineConfig {
     pub emit: Emit,
     /// What is done to phone numbers and user parts in what leaves the engine.
     pub privacy: Privacy,
+    /// Key of the hashes of [`Privacy::Hash`].
+    pub privacy_key: PrivacyKey,
     /// Stands in `host` of every alert; left out where empty.
     pub host: String,
     /// Names of the interfaces, by [`crate::packet::Packet::link`].
@@ -45,9 +49,28 @@ impl Default for EngineConfig {
             trunks: Vec::new(),
             emit: Emit::default(),
             privacy: Privacy::Mask,
+            privacy_key: PrivacyKey::default(),
             host: String::new(),
             links: Vec::new(),
         }
+    }
+}
+
+/// What makes the hashes of numbers one installation's own. Never shown.
+#[derive(Clone, Copy, PartialEq, Eq, Default)]
+pub struct PrivacyKey(pub [u8; 16]);
+
+impl PrivacyKey {
+    /// From a secret of any length.
+    #[must_use]
+    pub fn from_secret(secret: &[u8]) -> Self {
+        Self(SipHasher24::new().hash(secret).as_bytes())
+    }
+}
+
+impl core::fmt::Debug for PrivacyKey {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str("PrivacyKey(..)")
     }
 }
 

@@ -89,7 +89,7 @@ impl Engine {
     pub fn new(config: EngineConfig) -> Self {
         let hasher = RandomState::default();
         Self {
-            redactor: Redactor::new(config.privacy),
+            redactor: Redactor::new(config.privacy, config.privacy_key),
             hasher: hasher.clone(),
             now: Timestamp::ZERO,
             wires: WireTable::new(config.thresholds.alert_window, hasher.clone()),
@@ -122,7 +122,7 @@ impl Engine {
     /// `timers` and `limits` stay as they were at the start.
     pub fn set_config(&mut self, config: EngineConfig) {
         self.config = EngineConfig { timers: self.config.timers, limits: self.config.limits, ..config };
-        self.redactor = Redactor::new(self.config.privacy);
+        self.redactor = Redactor::new(self.config.privacy, self.config.privacy_key);
         self.media.set_config(&self.config);
         self.peers.set_config(&self.config);
         self.wires.set_keep(self.config.thresholds.alert_window);

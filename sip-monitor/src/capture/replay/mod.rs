@@ -146,17 +146,18 @@ fn replay_one<E>(
 /// # Errors
 /// With the exit code of what went wrong.
 pub fn command(args: &ReplayArgs) -> Result<(), Failure> {
-    let config = match &args.config {
+    let mut config = match &args.config {
         Some(path) => config::from_file(path)?,
         None => Config::default(),
     };
+    if let Some(mode) = args.privacy {
+        config.privacy = mode;
+    }
     let kinds = args.kinds();
     let format = args.output.unwrap_or_else(|| crate::cli::format_for(config.output.format));
     let mut engine = config.to_engine();
     engine.emit = config::emit_flags(&kinds.iter().map(|k| k.to_config()).collect::<Vec<_>>());
-    if let Some(mode) = args.privacy {
-        engine.privacy = mode.into();
-    }
+    engine.privacy_key = config::privacy_key(&config)?;
     let options = Options {
         engine,
         local: args.local.iter().map(|l| l.parse()).collect::<Result<_, String>>().map_err(|e| {
