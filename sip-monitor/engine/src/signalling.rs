@@ -161,7 +161,9 @@ impl Engine {
 
     /// Returns whether the message was seen before.
     fn handle_seen(&mut self, seen: &Seen<'_, '_>, call_id: &[u8]) -> bool {
-        let key = match self.calls.find(call_id) {
+        let known = self.calls.find(call_id);
+        let was = known.and_then(|key| self.calls.get(key)).map(|call| call.state);
+        let key = match known {
             Some(key) => key,
             None => {
                 match self.calls.victim() {
@@ -222,6 +224,9 @@ impl Engine {
             self.note_outcome(key, seen);
         }
         self.note_sources(seen, repeated);
+        if was.is_none() || events.iter().any(|event| matches!(event, Event::State(_))) {
+            self.note_caller(key, was, seen.at);
+        }
         self.judge_peers(touched, Some(key));
         if let Some(noted) = rewritten {
             self.note_wire(noted);

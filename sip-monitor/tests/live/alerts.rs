@@ -37,9 +37,29 @@ impl Alerts {
         self.alerts().all(|(_, line)| line["severity"] == "info" || line["code"] == "invite-flood")
     }
 
+    /// Alerts that somebody has to look at.
+    pub fn above_info(&self) -> Vec<&Value> {
+        self.alerts().map(|(_, line)| line).filter(|line| line["severity"] != "info").collect()
+    }
+
+    /// How often each code and cause was told.
+    pub fn counts(&self) -> BTreeMap<Verdict, usize> {
+        let mut counts = BTreeMap::new();
+        for (_, alert) in self.alerts() {
+            *counts.entry(verdict_of(alert)).or_default() += 1;
+        }
+        counts
+    }
+
     /// Records of one type.
     pub fn records(&self, kind: &str) -> Vec<&Value> {
         self.lines.iter().map(|(_, line)| line).filter(|line| line["type"] == kind).collect()
+    }
+
+    /// Records of the calls whose Call-ID begins with `name`.
+    pub fn calls(&self, name: &str) -> Vec<&Value> {
+        let is_of = |record: &&Value| record["call_id"].as_str().and_then(|id| id.split('@').next()) == Some(name);
+        self.records("call").into_iter().filter(is_of).collect()
     }
 
     /// The verdicts about calls whose Call-ID begins with `name`. A later line of one alert replaces the earlier.
@@ -60,11 +80,15 @@ impl Alerts {
     fn verdicts(&self, wanted: impl Fn(&str) -> bool) -> BTreeSet<Verdict> {
         let mut by_id: BTreeMap<String, Verdict> = BTreeMap::new();
         for (_, alert) in self.alerts().filter(|(_, alert)| wanted(call_of(alert))) {
-            let text = |key: &str| alert[key].as_str().unwrap_or_default().to_owned();
-            by_id.insert(text("id"), (text("code"), text("cause")));
+            by_id.insert(alert["id"].to_string(), verdict_of(alert));
         }
         by_id.into_values().collect()
     }
+}
+
+fn verdict_of(alert: &Value) -> Verdict {
+    let text = |key: &str| alert[key].as_str().unwrap_or_default().to_owned();
+    (text("code"), text("cause"))
 }
 
 /// The part of the Call-ID before the `@`, as the tests give it.

@@ -1,7 +1,9 @@
 //! The daemon with its real programs on a veth pair, and real SIPp on both ends: IPv4 and IPv6, under XDP and under tc.
-//! Needs root and SIPp; where they are missing the tests are skipped loudly, and with `CI=true` they fail.
+//! In `calls_good` the monitored host is a Kamailio, with SIPp around it. Needs root and these programs; where they are missing the
+//! tests are skipped loudly, and with `CI=true` they fail.
 
 mod alerts;
+mod calls_good;
 mod load;
 mod media_good;
 mod programs;

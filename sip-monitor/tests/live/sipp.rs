@@ -27,13 +27,44 @@ pub struct Sipp<'a> {
     outgoing: bool,
     audio: Audio,
     calls: usize,
+    rate: u32,
+    /// Another scenario than those of the direct calls, and between whom.
+    plays: Option<Plays>,
     args: Vec<String>,
 }
 
+/// A scenario of `tests/sipp`, played at an address, to another one where it begins.
+#[derive(Clone, Copy)]
+struct Plays {
+    scenario: &'static str,
+    own: SocketAddr,
+    other: Option<SocketAddr>,
+}
+
 impl<'a> Sipp<'a> {
+    /// Plays `scenario` at an address of the world and waits to be called.
+    pub fn answers(world: &'a World, scenario: &'static str, own: SocketAddr) -> Self {
+        Self { plays: Some(Plays { scenario, own, other: None }), ..Self::callee(world, 0) }
+    }
+
+    /// Plays `scenario` from an address of the world to another one; the Call-IDs begin with `name`.
+    pub fn calls_to(world: &'a World, scenario: &'static str, own: SocketAddr, other: SocketAddr, name: &str) -> Self {
+        Self { plays: Some(Plays { scenario, own, other: Some(other) }), ..Self::caller(world, 0, name) }
+    }
+
     /// Answers at address `number` of the host.
     pub fn callee(world: &'a World, number: usize) -> Self {
-        Self { world, number, is_caller: false, outgoing: false, audio: Audio::Streamed, calls: 1, args: vec![] }
+        Self {
+            world,
+            number,
+            is_caller: false,
+            outgoing: false,
+            audio: Audio::Streamed,
+            calls: 1,
+            rate: 25,
+            plays: None,
+            args: vec![],
+        }
     }
 
     /// Calls from address `number` of the other side; the Call-IDs begin with `name`.
@@ -53,6 +84,22 @@ impl<'a> Sipp<'a> {
 
     pub fn calls(self, calls: usize) -> Self {
         Self { calls, ..self }
+    }
+
+    /// New calls a second.
+    pub fn rate(self, rate: u32) -> Self {
+        Self { rate, ..self }
+    }
+
+    /// SIP over one TCP connection to each peer.
+    pub fn tcp(self, tcp: bool) -> Self {
+        if tcp { self.args(&["-t", "t1"]) } else { self }
+    }
+
+    /// Further arguments of SIPp.
+    pub fn args(mut self, args: &[&str]) -> Self {
+        self.args.extend(args.iter().map(|arg| (*arg).to_owned()));
+        self
     }
 
     /// Switches of the scenario.
@@ -81,13 +128,17 @@ impl<'a> Sipp<'a> {
         let (host, peer) = (self.world.host(self.number), self.world.peer(self.number));
         let on_host = self.is_caller == self.outgoing;
         let (own, other) = if on_host { (host, peer) } else { (peer, host) };
-        let scenario = match (self.is_caller, self.audio) {
-            (true, Audio::Streamed) => "uac.xml",
-            (true, Audio::Recorded) => "uac_pcap.xml",
-            (false, Audio::Streamed) => "uas.xml",
-            (false, Audio::Recorded) => "uas_pcap.xml",
+        let (own, other) = self.plays.map_or((own, other), |plays| (plays.own, plays.other.unwrap_or(other)));
+        let scenario = match (self.plays, self.is_caller, self.audio) {
+            (Some(plays), _, _) => plays.scenario,
+            (None, true, Audio::Streamed) => "uac.xml",
+            (None, true, Audio::Recorded) => "uac_pcap.xml",
+            (None, false, Audio::Streamed) => "uas.xml",
+            (None, false, Audio::Recorded) => "uas_pcap.xml",
         };
-        let log = self.world.folder.join(format!("{}-{scenario}.log", self.number));
+        let name = format!("{}-{}-{scenario}", own.ip(), own.port());
+        let (log, statistics) =
+            (self.world.folder.join(format!("{name}.log")), self.world.folder.join(format!("{name}.csv")));
         let (calls, ip) = (self.calls.to_string(), bracketed(own));
         let mut command: Command = self.world.namespace_of(own).command("sipp");
         command.arg("-sf").arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/sipp").join(scenario));
@@ -95,7 +146,7 @@ impl<'a> Sipp<'a> {
         // A repeated message that the scenario does not wait for is not the end of a call.
         command.args([
             "-r",
-            "25",
+            &self.rate.to_string(),
             "-nostdin",
             "-trace_err",
             "-timeout",
@@ -103,7 +154,11 @@ impl<'a> Sipp<'a> {
             "-default_behaviors",
             "all,-abortunexp",
         ]);
-        command.args(["-error_file".as_ref(), log.as_os_str()]).args(&self.args).current_dir(&self.world.folder);
+        command.args(["-error_file".as_ref(), log.as_os_str()]);
+        command
+            .args(["-trace_stat".as_ref(), "-stf".as_ref(), statistics.as_os_str()])
+            .args(&self.args)
+            .current_dir(&self.world.folder);
         if self.is_caller {
             command.arg(format!("{}:{}", bracketed(other), other.port()));
         }
@@ -120,7 +175,7 @@ impl<'a> Sipp<'a> {
             // It has no word for "I listen now"; a caller that is early is saved by retransmission, but then it is no good call.
             std::thread::sleep(Duration::from_millis(300));
         }
-        Ok(Running { child, log })
+        Ok(Running { child, log, statistics })
     }
 }
 
@@ -132,16 +187,17 @@ fn bracketed(address: SocketAddr) -> String {
 pub struct Running {
     child: Child,
     log: PathBuf,
+    statistics: PathBuf,
 }
 
 impl Running {
-    /// Waits until all its calls went as the scenario says.
-    pub fn wait(mut self, patience: Duration) -> Result<()> {
+    /// Waits until all its calls went as the scenario says, and gives how many that were by its own statistics.
+    pub fn wait(mut self, patience: Duration) -> Result<usize> {
         let end = Instant::now() + patience;
         while Instant::now() < end {
             if let Some(status) = self.child.try_wait()? {
                 if status.success() {
-                    return Ok(());
+                    return successful(&self.statistics);
                 }
                 bail!("sipp ended with {status}: {}", std::fs::read_to_string(&self.log).unwrap_or_default());
             }
@@ -157,4 +213,12 @@ impl Drop for Running {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// Calls that went as the scenario says, from the last line of SIPp's statistics.
+fn successful(statistics: &Path) -> Result<usize> {
+    let text = std::fs::read_to_string(statistics).with_context(|| statistics.display().to_string())?;
+    let column = text.lines().next().and_then(|head| head.split(';').position(|name| name == "SuccessfulCall(C)"));
+    let last = text.lines().last().zip(column).and_then(|(line, column)| line.split(';').nth(column));
+    last.and_then(|count| count.parse().ok()).with_context(|| format!("no count of calls in {}", statistics.display()))
 }

@@ -36,20 +36,28 @@ pub enum Guard {
 /// # Panics
 /// With `CI=true`, where they must run.
 pub fn turn(turn: Turn) -> Option<Guard> {
+    turn_with(turn, &["sipp"])
+}
+
+/// The same for a test that plays with these programs.
+///
+/// # Panics
+/// With `CI=true`, where it must run.
+pub fn turn_with(turn: Turn, programs: &[&str]) -> Option<Guard> {
     // SAFETY: geteuid only returns a number.
     let root = unsafe { libc::geteuid() } == 0;
-    let sipp =
-        std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default()).any(|dir| dir.join("sipp").is_file());
-    let missing = match (root, sipp) {
-        (true, true) => {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let is_there = |program: &str| std::env::split_paths(&path).any(|dir| dir.join(program).is_file());
+    let missing = match (root, programs.iter().find(|program| !is_there(program))) {
+        (true, None) => {
             // A test that failed while it held the lock has left nothing behind: namespaces and children go with it.
             return Some(match turn {
                 Turn::Shared => Guard::Shared(MACHINE.read().unwrap_or_else(|e| e.into_inner())),
                 Turn::Alone => Guard::Alone(MACHINE.write().unwrap_or_else(|e| e.into_inner())),
             });
         }
-        (false, _) => "root",
-        (true, false) => "sipp (cargo xtask setup --tests)",
+        (false, _) => "root".to_owned(),
+        (true, Some(program)) => format!("{program} (cargo xtask setup --tests)"),
     };
     assert!(
         std::env::var_os("CI").is_none_or(|ci| ci != "true"),

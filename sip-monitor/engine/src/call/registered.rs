@@ -3,14 +3,18 @@
 use core::net::IpAddr;
 
 use crate::Engine;
+use crate::call::CallKey;
 use crate::diagnosis::{RegistrationFacts, SourceFacts, Subject};
+use crate::packet::Direction;
+use crate::record::CallState;
 use crate::seen::Seen;
+use crate::source::Step;
 use crate::time::Timestamp;
 
 impl Engine {
     /// Takes a message for the registrations, and one that was not seen before for the sources.
     pub(crate) fn note_sources(&mut self, seen: &Seen<'_, '_>, repeated: bool) {
-        if !repeated && let Some(addr) = self.sources.handle(seen, self.config.thresholds.invite_flood_per_second) {
+        if !repeated && let Some(addr) = self.sources.handle(seen) {
             self.judge_source(addr);
         }
         let touched = self.registrations.handle(seen, &self.config);
@@ -22,6 +26,24 @@ impl Engine {
         }
         for id in touched.judged {
             self.judge_registration(id);
+        }
+    }
+
+    /// Takes what a message meant for the call, for whoever makes it: nobody, where this host itself does.
+    pub(crate) fn note_caller(&mut self, key: CallKey, was: Option<CallState>, now: Timestamp) {
+        let Some(call) = self.calls.get(key).filter(|call| call.is_call() && !call.adopted) else { return };
+        let step = match (was, call.state) {
+            (None, _) => Step::Began,
+            (Some(CallState::Calling), CallState::Ringing | CallState::EarlyMedia | CallState::Confirmed) => {
+                Step::Served
+            }
+            (Some(CallState::Calling), CallState::Failed) => Step::Refused,
+            _ => return,
+        };
+        let Some(hop) = call.hops.first().filter(|hop| hop.direction != Direction::Out) else { return };
+        let threshold = self.config.thresholds.invite_flood_per_second;
+        if let Some(addr) = self.sources.note_call(hop.a.ip(), step, now, threshold) {
+            self.judge_source(addr);
         }
     }
 

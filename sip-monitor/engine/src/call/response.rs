@@ -56,7 +56,7 @@ impl Call {
                 let reply = Reply { code, path, index: None, dialog, requester, first: true };
                 self.take_invite_response(ctx, seen, reply);
             }
-            if seen.kind == MethodKind::Invite && code >= 200 {
+            if seen.kind == MethodKind::Invite && code >= 200 && (code < 300 || self.answered_at.is_none()) {
                 self.final_code = Some(code);
             }
             return;
@@ -351,7 +351,10 @@ impl Call {
             }
             return;
         }
-        self.final_code = Some(code);
+        // Of a forked call that was answered the other branches end with 487.
+        if self.answered_at.is_none() {
+            self.final_code = Some(code);
+        }
         // Behind a proxy one branch may be refused while another rings: what the caller is told decides.
         let nearest =
             self.transactions.iter().find(|t| t.method == MethodKind::Invite && !t.in_dialog && t.cseq == cseq);

@@ -8,6 +8,7 @@ use crate::config::EngineConfig;
 use crate::diagnosis::{CallFacts, Confidence, Fault, Finding, RequestName, Severity, UNKNOWN, Value};
 use crate::dialog::{AckSeen, Answer, AnswerHop, Contact, Dialog, OddAck};
 use crate::packet::{Direction, IcmpKind, is_private};
+use crate::time::Timestamp;
 use crate::transaction::MethodKind;
 
 /// One answer that is not acknowledged, and where it was seen.
@@ -81,7 +82,9 @@ impl<'a> Unacknowledged<'a> {
         for hop in &self.answer.hops {
             let view = self.facts.call.path(hop.path)?;
             let refused = self.facts.call.icmp.iter().find(|icmp| {
-                (icmp.quoted_src, icmp.quoted_dst) == (view.src, view.dst) && icmp.seen.last() >= self.answer.first_at()
+                (icmp.quoted_src, icmp.quoted_dst) == (view.src, view.dst)
+                    && icmp.seen.last() >= self.answer.first_at()
+                    && !self.came_back_from(view.dst, icmp.seen.first())
             });
             if let Some(icmp) = refused {
                 let fault = match icmp.direction {
@@ -121,6 +124,12 @@ impl<'a> Unacknowledged<'a> {
             }
         }
         None
+    }
+
+    /// An ACK of any kind came from there before `at`: the 2xx had arrived, whatever is refused later.
+    fn came_back_from(&self, addr: core::net::SocketAddr, at: Timestamp) -> bool {
+        let from_there = |ack: &AckSeen| self.facts.call.path(ack.path).is_some_and(|view| view.src.ip() == addr.ip());
+        self.answer.acks.iter().any(|ack| ack.sent.first() < at && from_there(ack))
     }
 
     fn via_rewritten(&self) -> Option<Verdict> {

@@ -302,10 +302,14 @@ impl PeerTable {
         if code < 200 || matches!(code, 401 | 402 | 407 | 422 | 494) || leg.outcome.is_some() {
             return;
         }
-        // A redirection is answered by a further INVITE too, here or elsewhere.
-        if (300..400).contains(&code) {
+        // A redirection is answered by a further INVITE too, here or elsewhere. A branch that was cancelled since another one
+        // answered did its work, too.
+        let answered_elsewhere = code == 487 && call.answered_at.is_some();
+        if (300..400).contains(&code) || answered_elsewhere {
             leg.passed_on = true;
+            let was_open = core::mem::take(&mut leg.is_open);
             if let Some(peer) = self.get_mut(key) {
+                peer.concurrent = peer.concurrent.saturating_sub(u32::from(was_open));
                 peer.measured.count(seen.at, |m| m.outcome(code));
             }
             return;

@@ -49,7 +49,8 @@ pub struct CallRecord {
     pub transactions: Vec<TransactionRecord>,
     /// Each dialog, in the order they began.
     pub dialogs: Vec<DialogRecord>,
-    /// Status code of the last final response to the initial INVITE (a challenge that was answered is not final).
+    /// Status code of the last final response to the initial INVITE (a challenge that was answered is not final; of a forked
+    /// call that was answered the 2xx is).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub final_code: Option<u16>,
     /// State when the record was written.

@@ -1,6 +1,7 @@
 //! Source addresses that knock: how many of their requests are refused, for how many users, and how fast they call. Facts
 //! over the last minute, bounded: a source that is accepted leaves little more than a counter.
 
+mod calling;
 mod table;
 
 use core::net::{IpAddr, SocketAddr};
@@ -10,6 +11,8 @@ use std::collections::VecDeque;
 use crate::text::StoredText;
 use crate::time::Timestamp;
 
+use calling::Calling;
+pub use calling::{Fate, Flood, Step};
 pub use table::SourceTable;
 
 /// What is counted is counted over this long.
@@ -40,15 +43,13 @@ pub struct Source {
     pub brute_force: Option<(StoredText, u32)>,
     /// A user whose credentials were accepted after others of the same user were refused.
     pub login: Option<StoredText>,
-    /// INVITEs within one second at their most, and when that was.
-    pub flood: Option<(u32, Timestamp)>,
     /// INVITEs and REGISTERs accepted since it was first seen.
     pub accepted: u32,
     /// First and last of what made it suspicious.
     pub since: Timestamp,
     refusals: VecDeque<RefusedRequest>,
     digests: VecDeque<(u64, u64)>,
-    second: (Timestamp, u32),
+    calling: Calling,
     last_at: Timestamp,
     due: Timestamp,
 }
@@ -74,12 +75,11 @@ impl Source {
             enumeration: None,
             brute_force: None,
             login: None,
-            flood: None,
             accepted: 0,
             since: now,
             refusals: VecDeque::new(),
             digests: VecDeque::new(),
-            second: (now, 0),
+            calling: Calling::new(now),
             last_at: now,
             due: Timestamp::MAX,
         }
@@ -89,6 +89,13 @@ impl Source {
     #[must_use]
     pub const fn is_scanning(&self) -> bool {
         self.tool.is_some() || self.enumeration.is_some() || self.brute_force.is_some()
+    }
+
+    /// It calls faster than the threshold, and what becomes of that is known.
+    #[must_use]
+    pub fn flood(&self) -> Option<(Flood, Fate)> {
+        let flood = self.calling.flood?;
+        Some((flood, flood.fate?))
     }
 
     /// Counts anew at `now`. Returns whether something began, grew to another kind, or ended.
@@ -121,18 +128,20 @@ impl Source {
         if self.refusals.is_empty() {
             (self.enumeration, self.brute_force, self.login) = (None, None, None);
         }
-        if self.flood.is_some_and(|(_, at)| now.since(at) >= WINDOW) {
-            self.flood = None;
-        }
-        if before == (false, false, false, false, false) {
+        let flood_changed = self.calling.look(now);
+        if before == (false, false, false, false) {
             self.since = now;
         }
-        self.kind() != before
+        self.kind() != before || flood_changed
     }
 
-    fn kind(&self) -> (bool, bool, bool, bool, bool) {
+    fn kind(&self) -> (bool, bool, bool, bool) {
         let (enumerates, forces) = (self.enumeration.is_some(), self.brute_force.is_some());
-        (self.tool.is_some(), enumerates, forces, self.login.is_some(), self.flood.is_some())
+        (self.tool.is_some(), enumerates, forces, self.login.is_some())
+    }
+
+    fn is_suspicious(&self) -> bool {
+        self.kind() != (false, false, false, false) || self.calling.flood.is_some()
     }
 
     /// When counting anew may change something.
@@ -140,7 +149,7 @@ impl Source {
         let settles = self.refusals.iter().map(|refused| refused.at).filter(|at| *at > now).min();
         let empties = self.refusals.back().map(|last| last.at + WINDOW);
         let tool = self.tool.as_ref().map(|(_, at)| *at + WINDOW);
-        let flood = self.flood.map(|(_, at)| at + WINDOW);
+        let flood = self.calling.due();
         let due = [settles, empties, tool, flood].into_iter().flatten().filter(|at| *at > now).min();
         due.unwrap_or(self.last_at + WINDOW * 10).max(now + Duration::from_millis(1))
     }

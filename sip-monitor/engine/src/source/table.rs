@@ -2,13 +2,12 @@
 
 use core::hash::BuildHasher;
 use core::net::{IpAddr, SocketAddr};
-use core::time::Duration;
 use std::collections::BTreeSet;
 
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 
-use super::{DIGEST_WITHIN, DIGESTS_KEPT, REFUSALS_KEPT, RefusedRequest, Source, is_scanner};
+use super::{DIGEST_WITHIN, DIGESTS_KEPT, REFUSALS_KEPT, RefusedRequest, Source, Step, is_scanner};
 use crate::packet::Direction;
 use crate::seen::Seen;
 use crate::sip::{Auth, HeaderName};
@@ -57,14 +56,22 @@ impl SourceTable {
     }
 
     /// Takes a message that was not seen before. Returns the source to be judged.
-    pub(crate) fn handle(&mut self, seen: &Seen<'_, '_>, flood: u32) -> Option<IpAddr> {
+    pub(crate) fn handle(&mut self, seen: &Seen<'_, '_>) -> Option<IpAddr> {
         match seen.code {
-            None => self.handle_request(seen, flood),
+            None => self.handle_request(seen),
             Some(code) => self.handle_response(seen, code),
         }
     }
 
-    fn handle_request(&mut self, seen: &Seen<'_, '_>, flood: u32) -> Option<IpAddr> {
+    /// Takes a step of a call that this address made; `threshold` is how many may begin within a second. Returns the source
+    /// to be judged.
+    pub(crate) fn note_call(&mut self, addr: IpAddr, step: Step, now: Timestamp, threshold: u32) -> Option<IpAddr> {
+        let changed = self.by_addr.get_mut(&addr)?.calling.step(step, now, threshold);
+        self.arm(addr, now);
+        changed.then_some(addr)
+    }
+
+    fn handle_request(&mut self, seen: &Seen<'_, '_>) -> Option<IpAddr> {
         if seen.in_dialog() {
             return None;
         }
@@ -80,17 +87,6 @@ impl SourceTable {
         if let Some(agent) = tool {
             changed = source.tool.is_none();
             source.tool = Some((StoredText::new(agent, NAME_BYTES), seen.at));
-        }
-        if is_invite {
-            if seen.at.since(source.second.0) >= Duration::from_secs(1) {
-                source.second = (seen.at, 0);
-            }
-            source.second.1 += 1;
-            if source.second.1 > flood {
-                let most = source.flood.map_or(0, |(most, _)| most);
-                changed |= source.flood.is_none();
-                source.flood = Some((most.max(source.second.1), seen.at));
-            }
         }
         if seen.has_credentials() {
             let values = seen.message.headers(HeaderName::Authorization);
@@ -179,7 +175,7 @@ impl SourceTable {
         source.due = Timestamp::MAX;
         let changed = source.count(now);
         let idle = now.since(source.last_at) >= super::WINDOW * 10;
-        if idle && !changed && source.kind() == (false, false, false, false, false) {
+        if idle && !changed && !source.is_suspicious() {
             self.by_addr.remove(&addr);
             return Some((addr, false));
         }

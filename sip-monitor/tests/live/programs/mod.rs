@@ -4,3 +4,4 @@
 pub mod baresip;
 #[allow(dead_code, reason = "what one test does not tell it to do, another one will")]
 pub mod child;
+pub mod kamailio;
