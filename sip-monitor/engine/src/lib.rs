@@ -79,6 +79,7 @@ pub struct Engine {
     media: MediaTable,
     alerts: AlertBook,
     capture: CaptureFacts,
+    strays: VecDeque<(core::net::IpAddr, core::net::IpAddr)>,
     counters: Counters,
     outputs: VecDeque<Output>,
 }
@@ -106,6 +107,7 @@ impl Engine {
             media: MediaTable::new(&config),
             alerts: AlertBook::new(&config),
             capture: CaptureFacts { half_seen: config.half_seen, ..CaptureFacts::default() },
+            strays: VecDeque::new(),
             counters: Counters::default(),
             outputs: VecDeque::new(),
             config,
