@@ -18,6 +18,7 @@ use sip_monitor_engine::{
 };
 
 use super::{
+    checksum,
     drops::LossReason,
     fragment::{FragmentKey, Reassembler, Remains},
     owners::Owners,
@@ -412,6 +413,9 @@ impl Decoder {
         bytes: &[u8],
         sink: Sink<'_>,
     ) -> Result<(), Counter> {
+        if !checksum::holds(bytes) {
+            return Err(Counter::IgnoredMalformed);
+        }
         let end = (ip.transport_offset + ip.transport_len).min(bytes.len());
         let piece = bytes.get(ip.transport_offset..end).ok_or(Counter::IgnoredTruncated)?;
         let key =
