@@ -3,6 +3,7 @@
 pub mod attach;
 mod batch;
 mod btf;
+mod checksum;
 pub mod counters;
 pub mod decode;
 pub mod drops;
