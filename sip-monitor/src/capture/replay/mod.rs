@@ -37,6 +37,8 @@ pub struct Summary {
     pub frames: u64,
     /// Frames of which the capture kept only a part.
     pub cut: u64,
+    /// A capture among them holds one direction of signalling only.
+    pub half_seen: bool,
     /// Frames without an IP packet, by why.
     pub no_ip: BTreeMap<NoIp, u64>,
     /// What became of the packets, by name; only what is not 0.
@@ -110,6 +112,7 @@ fn replay_one<E>(
     } else {
         local::given(&options.local, &survey)
     };
+    summary.half_seen |= survey.half_seen();
     let config = EngineConfig {
         local: local.iter().copied().collect(),
         media_sight: survey.media_sight(!options.local.is_empty()),
