@@ -148,12 +148,25 @@ pub struct KernelDrop {
     pub reason: DropReason,
     /// The kernel's own name of it, such as `NETFILTER_DROP`.
     pub name: &'static str,
+    /// What they carried, as far as their ports and first bytes tell.
+    pub traffic: DroppedTraffic,
     /// Packets in the run.
     pub count: u64,
     /// First of them.
     pub first_at: Timestamp,
     /// Last of them.
     pub last_at: Timestamp,
+}
+
+/// What dropped packets carried.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum DroppedTraffic {
+    /// They went to a SIP port.
+    ToSipPort,
+    /// They came from a SIP port, and went to another: to a client's.
+    FromSipPort,
+    /// RTP.
+    Media,
 }
 
 /// Why a kernel dropped packets.
@@ -171,6 +184,10 @@ pub enum DropReason {
     Neighbour,
     /// A checksum is wrong.
     Checksum,
+    /// There is no route to the destination, or none back to the source.
+    NoRoute,
+    /// A queue within this host is full: of the network card, of a CPU, of a queueing discipline.
+    QueueFull,
     /// Any other loss.
     Other,
 }

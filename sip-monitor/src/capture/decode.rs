@@ -14,7 +14,10 @@ use sip_monitor_common::{
 };
 use sip_monitor_engine::{
     Timestamp,
-    packet::{Body, CaptureLoss, Direction, IcmpError, IcmpKind, Incomplete, KernelDrop, Missing, Packet, TcpSegment},
+    packet::{
+        Body, CaptureLoss, Direction, DroppedTraffic, IcmpError, IcmpKind, Incomplete, KernelDrop, Missing, Packet,
+        TcpSegment,
+    },
 };
 
 use super::{
@@ -182,6 +185,11 @@ impl Decoder {
             (true, false) => Direction::Out,
             (false, false) => Direction::Transit,
         };
+        let traffic = match (self.ports.contains(record.key.src_port), self.ports.contains(record.key.dst_port)) {
+            (_, true) => DroppedTraffic::ToSipPort,
+            (true, false) => DroppedTraffic::FromSipPort,
+            (false, false) => DroppedTraffic::Media,
+        };
         sink(&Packet {
             time: origin.time,
             link: origin.link,
@@ -194,6 +202,7 @@ impl Decoder {
             body: Body::Drop(KernelDrop {
                 reason: reason.reason,
                 name: reason.name,
+                traffic,
                 count: record.count,
                 first_at: self.real_time(record.first_ns),
                 last_at: self.real_time(record.last_ns),

@@ -27,7 +27,9 @@ pub struct LossReason {
 /// The kernel's reasons that mean that a packet meant for this host, or sent by it, was lost. Left out on purpose: what was
 /// delivered or meant for others (consumed, OTHERHOST), reasons that say nothing (NOT_SPECIFIED), and a socket's own filter.
 const LOSSES: &[LossReason] = {
-    use DropReason::{Checksum, Neighbour, Netfilter, NoSocket, Other, ReversePathFilter, SocketReceiveBuffer};
+    use DropReason::{
+        Checksum, Neighbour, Netfilter, NoRoute, NoSocket, Other, QueueFull, ReversePathFilter, SocketReceiveBuffer,
+    };
     const fn loss(name: &'static str, reason: DropReason) -> LossReason {
         LossReason { reason, name }
     }
@@ -44,13 +46,13 @@ const LOSSES: &[LossReason] = {
         loss("NEIGH_DEAD", Neighbour),
         loss("UDP_CSUM", Checksum),
         loss("IP_CSUM", Checksum),
-        loss("IP_INNOROUTES", Other),
-        loss("IP_OUTNOROUTES", Other),
+        loss("IP_INNOROUTES", NoRoute),
+        loss("IP_OUTNOROUTES", NoRoute),
         loss("IP_INADDRERRORS", Other),
         loss("BPF_CGROUP_EGRESS", Other),
-        loss("QDISC_DROP", Other),
-        loss("CPU_BACKLOG", Other),
-        loss("FULL_RING", Other),
+        loss("QDISC_DROP", QueueFull),
+        loss("CPU_BACKLOG", QueueFull),
+        loss("FULL_RING", QueueFull),
         loss("NOMEM", Other),
         loss("XFRM_POLICY", Other),
         loss("PKT_TOO_BIG", Other),

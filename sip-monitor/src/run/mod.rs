@@ -119,6 +119,7 @@ impl<'a> Daemon<'a> {
         let mut engine_config = settings::engine(&config)?;
         engine_config.local = live.local_addresses();
         engine_config.links = live.names();
+        engine_config.drops_watched = live.drop_reasons().is_ok_and(|reasons| reasons > 0);
         let mut watching = Vec::new();
         for interface in live.interfaces() {
             if interface.ingress.is_empty() {
@@ -190,6 +191,11 @@ impl<'a> Daemon<'a> {
         if let Ok(counters) = self.live.counters() {
             self.status.show(&counters, self.sinks.counters());
         }
+        let links = self.live.names();
+        if links != self.engine.config().links {
+            let config = EngineConfig { links, ..self.engine.config().clone() };
+            self.engine.set_config(config);
+        }
         if Instant::now() >= self.addresses_due {
             self.addresses_due = Instant::now() + ADDRESSES;
             let local = self.live.local_addresses();
@@ -221,6 +227,7 @@ impl<'a> Daemon<'a> {
                 let new = settings::swapped(&self.config, new);
                 engine_config.local = self.engine.config().local.clone();
                 engine_config.links = self.engine.config().links.clone();
+                engine_config.drops_watched = self.engine.config().drops_watched;
                 self.engine.set_config(engine_config);
                 self.sinks.change(settings::sinks(&new, self.args));
                 self.config = new;

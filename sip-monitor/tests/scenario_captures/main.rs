@@ -63,11 +63,20 @@ fn replayed(folder: &Path, name: &str, scenario: &Scenario, capture: &[u8]) -> R
 
 /// The settings of a scenario as a configuration file.
 fn toml(scenario: &Scenario) -> String {
-    let (mut tables, mut trunks) = ([String::new(), String::new(), String::new()], String::new());
+    let (mut tables, mut trunks) = ([const { String::new() }; 4], String::new());
     for (key, value) in &scenario.settings {
-        let (table, value) = match key.as_str() {
-            // Seen in the capture itself.
-            "half_seen" => continue,
+        let mut key = key.as_str();
+        let (table, value) = match key {
+            // Seen in the capture itself, or never.
+            "half_seen" | "drops_watched" => continue,
+            "leg_headers" => {
+                key = "headers";
+                (3, format!("{:?}", value.split_whitespace().collect::<Vec<_>>()))
+            }
+            "leg_numbers_within" => {
+                key = "numbers_within";
+                (3, format!("\"{value}s\""))
+            }
             "t1" | "t2" | "t4" => (0, format!("\"{value}s\"")),
             "calls" => (2, value.clone()),
             "no_ack_retransmissions" | "unanswered_retransmissions" => (1, value.clone()),
@@ -79,8 +88,8 @@ fn toml(scenario: &Scenario) -> String {
         };
         let _ = writeln!(tables[table], "{key} = {value}");
     }
-    let [timers, thresholds, limits] = tables;
-    format!("[timers]\n{timers}[thresholds]\n{thresholds}[limits]\n{limits}{trunks}")
+    let [timers, thresholds, limits, legs] = tables;
+    format!("[timers]\n{timers}[thresholds]\n{thresholds}[limits]\n{limits}[legs]\n{legs}{trunks}")
 }
 
 /// `NAME ADDRESS... [port=N] [domain=D] [expect=SECONDS]` as the keys of a `[[trunk]]`.

@@ -22,12 +22,13 @@ use serde::Serialize;
 
 use crate::call::{Answered, Call};
 use crate::config::EngineConfig;
+use crate::leg::Legs;
 use crate::media::MediaTable;
 use crate::peer::PeerTable;
 use crate::record::{CallState, Side};
 use crate::time::Timestamp;
 
-pub use subject::{PeerFacts, RegistrationFacts, SourceFacts, Subject, WireFacts};
+pub use subject::{DropsFacts, PeerFacts, RegistrationFacts, SourceFacts, Subject, WireFacts};
 
 /// Which layer a condition belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, JsonSchema)]
@@ -151,6 +152,9 @@ pub enum Asks {
     Source(fn(&SourceFacts<'_>) -> Option<Finding>),
     /// The way signalling travels to or from one address: asked at each sign that something is wrong with it.
     Wire(fn(&WireFacts<'_>) -> Option<Finding>),
+    /// What this host's kernel drops at one place for one reason: asked when it has settled, then once a second at most while it
+    /// goes on.
+    Drops(fn(&DropsFacts<'_>) -> Option<Finding>),
     /// The host and the monitor itself: asked when a host fact changes.
     Host(fn(&HostFacts<'_>) -> Option<Finding>),
 }
@@ -171,6 +175,8 @@ pub struct CallFacts<'a> {
     pub answered: &'a Answered,
     /// What was measured of the peers it goes through.
     pub peers: &'a PeerTable,
+    /// Which other calls are its legs.
+    pub legs: Legs<'a>,
     /// What the monitor missed.
     pub capture: &'a CaptureFacts,
 }

@@ -145,10 +145,13 @@ fn dropped(text: &str, hosts: &Hosts) -> Result<What> {
         "rp-filter" => (DropReason::ReversePathFilter, "IP_RPFILTER"),
         "neighbour" => (DropReason::Neighbour, "NEIGH_FAILED"),
         "checksum" => (DropReason::Checksum, "UDP_CSUM"),
+        "no-route" => (DropReason::NoRoute, "IP_OUTNOROUTES"),
+        "queue-full" => (DropReason::QueueFull, "QDISC_DROP"),
+        "other" => (DropReason::Other, "NOMEM"),
         other => return Err(format!("no drop reason {other:?}")),
     };
     let (src, dst, rest) = ends(rest, hosts)?;
-    Ok(What::Drop { src, dst, reason, fields: Fields::parse_with(rest, &["ptime"])? })
+    Ok(What::Drop { src, dst, reason, fields: Fields::parse_with(rest, &["ptime", "invite"])? })
 }
 
 fn loss(text: &str) -> Result<What> {

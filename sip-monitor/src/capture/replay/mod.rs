@@ -159,6 +159,8 @@ pub fn command(args: &ReplayArgs) -> Result<(), Failure> {
     let kinds = args.kinds();
     let format = args.output.unwrap_or_else(|| crate::cli::format_for(config.output.format));
     let mut engine = config.to_engine();
+    // A capture is told of as a whole.
+    engine.peers_every = None;
     engine.emit = config::emit_flags(&kinds.iter().map(|k| k.to_config()).collect::<Vec<_>>());
     engine.privacy_key = config::privacy_key(&config)?;
     let options = Options {

@@ -12,9 +12,9 @@
 //!
 //! - `sdp-private-address`: the SDP asks for media at a private address though the signalling went between public ones, and
 //!   nothing came from there.
-//! - `local-firewall`, `no-listener`, `socket-overflow`, `rp-filter`: the kernel of this host says why it drops the packets
+//! - `local-firewall`, `no-listener`, `socket-overflow`, `rp-filter`, `neighbour`, `checksum`: the kernel of this host says why it drops the packets
 //!   (kernels since 5.17, live only): a netfilter rule, no process has the port open, the receive buffer is full, the
-//!   reverse path. It drops them behind the hook that counted them, or, on the way out, before it. Without the
+//!   reverse path, a next hop that does not answer ARP, a wrong checksum. It drops them behind the hook that counted them, or, on the way out, before it. Without the
 //!   kernel's word (a full buffer of a process that only plays is none): RTP arrives and this host itself answers ICMP prohibited, or port unreachable.
 //! - `wrong-port`: RTP of the sender goes on to another port or address than the receiver's SDP announced.
 //! - `remote-unreachable`: ICMP errors refuse the RTP that is sent, for a second and more; time exceeded and network

@@ -31,6 +31,7 @@ pub mod media_after_bye;
 pub mod no_ack;
 pub mod one_way_audio;
 pub mod oversized_udp;
+pub mod packets_dropped_locally;
 pub mod payload_unnegotiated;
 pub mod peer_unavailable;
 pub mod prack_missing;
@@ -91,6 +92,7 @@ pub const ALL: &[&Diagnosis] = &[
     &no_ack::DIAGNOSIS,
     &one_way_audio::DIAGNOSIS,
     &oversized_udp::DIAGNOSIS,
+    &packets_dropped_locally::DIAGNOSIS,
     &payload_unnegotiated::DIAGNOSIS,
     &peer_unavailable::DIAGNOSIS,
     &prack_missing::DIAGNOSIS,
@@ -152,6 +154,7 @@ const SOURCES: &[&str] = &[
     include_str!("no_ack.rs"),
     include_str!("one_way_audio.rs"),
     include_str!("oversized_udp.rs"),
+    include_str!("packets_dropped_locally.rs"),
     include_str!("payload_unnegotiated.rs"),
     include_str!("peer_unavailable.rs"),
     include_str!("prack_missing.rs"),

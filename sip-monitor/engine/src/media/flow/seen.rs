@@ -8,7 +8,6 @@ use smallvec::SmallVec;
 use crate::media::flow::due::View;
 use crate::media::flow::{Flow, FlowState, SETTLE, Travel};
 use crate::media::{MediaTable, Refusal, RtcpSource, Stream, per_second};
-use crate::packet::Direction;
 use crate::rtp::ReportBlock;
 use crate::time::Timestamp;
 
@@ -20,6 +19,8 @@ pub(super) const ICMP_INTERVAL: Duration = Duration::from_secs(2);
 const DROPPED_SHARE: f64 = 0.9;
 /// A packet that leaves this long after the first drop has not been hit by it.
 const DROPS_BEGIN: Duration = Duration::from_millis(500);
+/// A stream is reported once a second: one that leaves is known to have ended after that.
+const REPORTED_WITHIN: Duration = Duration::from_secs(2);
 /// RTCP comes every 5 s or so (RFC 3550 6.2); three intervals without it and its sender is gone.
 pub(super) const RTCP_ALIVE: Duration = Duration::from_secs(15);
 /// A sender report may come one interval after the packets it counts.
@@ -192,12 +193,14 @@ impl Path {
     }
 
     /// Whether the kernel drops the stream and not just some packets of it. What arrives is counted before it is dropped, so
-    /// its rates are compared; what leaves is dropped before it is counted, so nothing of it is seen any more.
+    /// its rates are compared; what leaves is mostly dropped before it is counted, so nothing of it is seen any more.
     fn drops_are_all(&self, drops: &Refusal) -> bool {
         match self.stream {
             None => true,
-            Some((_, rate)) if drops.direction == Direction::In => drops.rate() >= rate * DROPPED_SHARE,
-            Some((seen_at, _)) => seen_at.since(drops.first_at) <= DROPS_BEGIN,
+            Some((_, rate)) if drops.is_counted_first() => drops.rate() >= rate * DROPPED_SHARE,
+            Some((seen_at, _)) => {
+                seen_at.since(drops.first_at) <= DROPS_BEGIN && drops.last_at.since(seen_at) >= REPORTED_WITHIN
+            }
         }
     }
 }
