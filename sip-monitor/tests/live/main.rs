@@ -9,6 +9,7 @@ mod load;
 mod media_good;
 mod programs;
 mod sipp;
+mod tls;
 mod world;
 
 use std::collections::BTreeSet;
