@@ -55,6 +55,8 @@ pub const PROGRAM_XDP_INGRESS: &str = "xdp_ingress";
 pub const PROGRAM_TC_INGRESS: &str = "tc_ingress";
 /// Program at tc egress.
 pub const PROGRAM_TC_EGRESS: &str = "tc_egress";
+/// An empty program at `kfree_skb`: the base line of measurements.
+pub const PROGRAM_DROPS_EMPTY: &str = "dropped_empty";
 /// An empty XDP program: the base line of measurements.
 pub const PROGRAM_XDP_EMPTY: &str = "xdp_empty";
 /// An empty tc program: the base line of measurements.

@@ -26,6 +26,10 @@ pub struct EngineConfig {
     pub trunks: Vec<Trunk>,
     /// Which records leave the engine besides alerts.
     pub emit: Emit,
+    /// How the legs of a call are found.
+    pub legs: LegSettings,
+    /// How often records of peers are written; only at the end where that is nothing.
+    pub peers_every: Option<Duration>,
     /// What is done to phone numbers and user parts in what leaves the engine.
     pub privacy: Privacy,
     /// Stands in `host` of every alert; left out where empty.
@@ -45,6 +49,8 @@ impl Default for EngineConfig {
             limits: Limits::default(),
             trunks: Vec::new(),
             emit: Emit::default(),
+            legs: LegSettings::default(),
+            peers_every: None,
             privacy: Privacy::Mask,
             host: String::new(),
             links: Vec::new(),
@@ -194,15 +200,40 @@ impl Default for Limits {
     }
 }
 
+/// How calls with different Call-IDs are found to be legs of one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LegSettings {
+    /// Headers of an INVITE that are the same on all legs, or that hold the Call-ID of another leg: `Name`, or
+    /// `Name;parameter` where only a parameter of it is.
+    pub headers: Vec<String>,
+    /// How soon after a call came in a call with its numbers must leave to be taken for its leg: 5 s; 0 is never.
+    pub numbers_within: Duration,
+}
+
+impl Default for LegSettings {
+    /// Headers that are made for this: X-CID as HOMER's agents read it, X-Call-ID as people name it themselves, the ICID of
+    /// RFC 7315 5.6, and those that a vendor's nodes pass on from leg to leg: Cisco's CUBE and CUCM, AudioCodes' SBCs,
+    /// Genesys' SIP Server.
+    fn default() -> Self {
+        let headers =
+            ["X-CID", "X-Call-ID", "P-Charging-Vector;icid-value", "Cisco-Guid", "AC-Session-ID", "X-Genesys-CallUUID"];
+        Self { headers: headers.map(str::to_owned).into(), numbers_within: Duration::from_secs(5) }
+    }
+}
+
 /// Which records leave the engine besides alerts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub struct Emit {
     /// One [`crate::record::CallRecord`] a call.
     pub calls: bool,
+    /// One [`crate::record::EventRecord`] a change of a call's state, when it happens.
+    pub events: bool,
     /// One [`crate::record::StreamRecord`] a stream.
     pub streams: bool,
     /// One [`crate::record::RegistrationRecord`] a registration.
     pub registrations: bool,
+    /// One [`crate::record::PeerRecord`] a peer, at the end and every [`EngineConfig::peers_every`].
+    pub peers: bool,
     /// One [`crate::record::MessageRecord`] a message.
     pub messages: bool,
 }

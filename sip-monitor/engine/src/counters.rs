@@ -59,6 +59,8 @@ pub struct Counters {
     pub registrations_refused: u64,
     /// Source addresses that found no room: nothing is said of their scans.
     pub sources_refused: u64,
+    /// Intervals of streams not counted for their peer for want of room.
+    pub quality_refused: u64,
     /// Calls freed since nothing was heard of them for too long.
     pub idle: u64,
     /// Transactions forgotten for want of room within their call.

@@ -13,6 +13,7 @@ pub mod diagnosis;
 pub mod dialog;
 pub mod drops;
 pub mod event;
+pub mod leg;
 pub mod media;
 pub mod packet;
 pub mod peer;
@@ -41,17 +42,19 @@ use std::collections::VecDeque;
 use foldhash::fast::RandomState;
 
 use alert::AlertBook;
-use call::{Answered, Call, CallKey, CallTable, ChallengeIndex, Context, Referrals};
+use call::{Agents, Answered, Call, CallKey, CallTable, ChallengeIndex, Changes, Context, RecordContext, Referrals};
 pub use config::EngineConfig;
 use counters::Counters;
 use diagnosis::{CallFacts, CaptureFacts, HostFacts, PeerFacts, Subject, WireFacts};
 use drops::DropTable;
 use event::{Event, Events};
+use leg::{LegTable, Legs};
 use media::MediaTable;
 pub use packet::Packet;
 use packet::{Body, CaptureLoss, IcmpError};
-use peer::{FlowIndex, PeerTable, Touched};
+use peer::{FlowIndex, PeerTable, Reports, Touched};
 use privacy::Redactor;
+use record::CallRecord;
 pub use record::Output;
 use registration::RegistrationTable;
 use source::SourceTable;
@@ -72,14 +75,17 @@ pub struct Engine {
     flows: FlowIndex,
     referrals: Referrals,
     answered: Answered,
+    agents: Agents,
     challenges: ChallengeIndex,
     registrations: RegistrationTable,
     sources: SourceTable,
     peers: PeerTable,
+    reports: Reports,
     connections: ConnectionTable,
     wires: WireTable,
     media: MediaTable,
     drops: DropTable,
+    legs: LegTable,
     alerts: AlertBook,
     capture: CaptureFacts,
     counters: Counters,
@@ -102,10 +108,13 @@ impl Engine {
             flows: FlowIndex::default(),
             referrals: Referrals::default(),
             answered: Answered::default(),
+            agents: Agents::new(hasher.clone()),
             challenges: ChallengeIndex::default(),
             registrations: RegistrationTable::new(config.limits.registrations),
             sources: SourceTable::default(),
+            legs: LegTable::new(&config.legs, hasher.clone()),
             peers: PeerTable::new(&config, hasher.clone()),
+            reports: Reports::new(&config),
             media: MediaTable::new(&config),
             drops: DropTable::new(config.thresholds.alert_window, hasher),
             alerts: AlertBook::new(&config),
@@ -129,6 +138,8 @@ impl Engine {
         self.redactor = Redactor::new(self.config.privacy);
         self.media.set_config(&self.config);
         self.peers.set_config(&self.config);
+        self.legs.set_settings(&self.config.legs);
+        self.reports.set_config(&self.config);
         self.wires.set_keep(self.config.thresholds.alert_window);
         self.drops.set_keep(self.config.thresholds.alert_window);
         self.alerts.set_config(&self.config);
@@ -156,6 +167,12 @@ impl Engine {
     #[must_use]
     pub fn peers(&self) -> &PeerTable {
         &self.peers
+    }
+
+    /// What is kept to find the legs of calls.
+    #[must_use]
+    pub fn leg_table(&self) -> &LegTable {
+        &self.legs
     }
 
     /// Streams known now.
@@ -186,6 +203,7 @@ impl Engine {
             Body::Stream(stream) => {
                 self.counters.stream_reports += 1;
                 let key = self.media.handle_stream(now, stream);
+                self.note_streams();
                 self.note_media(key);
             }
             Body::CaptureLoss(loss) => self.handle_capture_loss(now, loss),
@@ -209,6 +227,7 @@ impl Engine {
             self.registrations.poll_timeout(),
             self.sources.poll_timeout(),
             self.drops.poll_timeout(),
+            self.reports.poll_timeout(),
         ];
         due.into_iter().chain(kept).flatten().min()
     }
@@ -221,9 +240,12 @@ impl Engine {
     /// The capture is over at `now`: writes the records of what is still up. Judges nothing that the capture did not show.
     pub fn finish(&mut self, now: Timestamp) {
         self.advance(now);
-        for key in self.calls.keys_by_age() {
-            self.free_call(key);
-        }
+        let calls = self.calls.keys_by_age();
+        calls.iter().for_each(|key| self.media.hear_rest(*key));
+        self.drain_streams();
+        self.write_peers(None);
+        calls.into_iter().for_each(|key| self.free_call(key));
+        self.finish_registrations();
         self.media.finish(self.now);
         self.drain_streams();
     }
@@ -243,6 +265,9 @@ impl Engine {
             if self.peers.poll_timeout().is_some_and(|at| at <= self.now) {
                 let due = self.peers.handle_timeout(self.now);
                 self.judge_peers(due.into_iter().map(|key| (key, true)).collect(), None);
+            }
+            if let Some(since) = self.reports.pop_due(self.now) {
+                self.write_peers(since);
             }
             if self.wires.poll_timeout().is_some_and(|at| at <= self.now) {
                 self.wires.handle_timeout(self.now).into_iter().for_each(|key| self.alerts.forget(Subject::Wire(key)));
@@ -273,11 +298,15 @@ impl Engine {
             counters: &mut self.counters,
             hasher: &self.hasher,
             events: Events::new(),
+            changes: Changes::new(),
+            agents: &mut self.agents,
+            code: None,
             repeated: false,
         };
         let over = call.run_timers(&mut ctx, now);
-        let events = ctx.events;
+        let (events, changes) = (ctx.events, ctx.changes);
         let touched = self.peers.observe_timers(call, now);
+        self.tell_changes(key, &changes, None);
         self.after(key, &events);
         self.judge_peers(touched, Some(key));
         if over {
@@ -314,6 +343,7 @@ impl Engine {
             media: &self.media,
             answered: &self.answered,
             peers: &self.peers,
+            legs: Legs { table: &self.legs, calls: &self.calls, media: &self.media, peers: &self.peers },
             capture: &self.capture,
         };
         self.alerts.judge_call(key, &facts, &mut self.outputs);
@@ -400,22 +430,41 @@ impl Engine {
 
     /// Writes what is to be written of a call and forgets it.
     fn free_call(&mut self, key: CallKey) {
+        self.media.hear_rest(key);
+        self.count_heard();
+        let legs = self.take_legs(key);
         let Some(call) = self.calls.remove(key) else { return };
         let call: &Call = &call;
         if self.config.emit.calls && call.is_call() {
-            self.outputs.push_back(Output::Call(Box::new(call.record(&self.redactor))));
-        }
-        if self.config.emit.registrations
-            && let Some(record) = call.registration_record(&self.redactor)
-        {
-            self.outputs.push_back(Output::Registration(Box::new(record)));
+            let context = RecordContext { redactor: &self.redactor, peers: &self.peers, media: &self.media };
+            let record = CallRecord { legs, ..call.record(&context) };
+            self.outputs.push_back(Output::Call(Box::new(record)));
         }
         self.peers.forget(call);
         self.alerts.forget(Subject::Call(key));
         self.media.release(key);
     }
 
+    /// Writes the peers that were heard of since then.
+    fn write_peers(&mut self, since: Option<Timestamp>) {
+        if !self.config.emit.peers {
+            return;
+        }
+        for peer in self.peers.iter().filter(|peer| since.is_none() || peer.last_at >= since) {
+            self.outputs.push_back(Output::Peer(Box::new(self.peers.record(peer, self.now))));
+        }
+    }
+
+    /// Counts intervals of streams for the peers of their calls.
+    fn count_heard(&mut self) {
+        for heard in self.media.take_heard() {
+            let Some(call) = self.calls.get(heard.call) else { continue };
+            self.counters.quality_refused += u64::from(!self.peers.hear(call, &heard));
+        }
+    }
+
     fn drain_streams(&mut self) {
+        self.count_heard();
         while let Some(record) = self.media.poll_record() {
             if self.config.emit.streams {
                 self.outputs.push_back(Output::Stream(Box::new(record)));

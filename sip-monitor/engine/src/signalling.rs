@@ -1,7 +1,7 @@
 //! From a datagram to the call it belongs to.
 
 use crate::Engine;
-use crate::call::{Call, CallKey, Context, IcmpSeen, Referred, SessionKind};
+use crate::call::{Call, CallKey, Changes, Context, IcmpSeen, Referred, SessionKind};
 use crate::event::{Event, Events};
 use crate::packet::{Direction, IcmpError, Incomplete, Missing, Packet, TcpSegment};
 use crate::peer::Novelty;
@@ -183,13 +183,16 @@ impl Engine {
             counters: &mut self.counters,
             hasher: &self.hasher,
             events: Events::new(),
+            changes: Changes::new(),
+            agents: &mut self.agents,
+            code: seen.code,
             repeated: false,
         };
         match seen.code {
             None if seen.is_request() => call.handle_request(&mut ctx, seen),
             code => call.handle_response(&mut ctx, seen, code.unwrap_or(0)),
         }
-        let (mut events, repeated) = (ctx.events, ctx.repeated);
+        let (mut events, changes, repeated) = (ctx.events, ctx.changes, ctx.repeated);
         let novelty = match (repeated, self.counters.captured_twice > captured_twice) {
             (_, true) => Novelty::CapturedTwice,
             (true, false) => Novelty::Repeated,
@@ -199,6 +202,7 @@ impl Engine {
             if repeated { None } else { call.sent_by_of(seen).and_then(|sent_by| inspect_via(seen, sent_by)) };
         let was_limited = call.limit.is_some();
         let touched = self.peers.observe(call, seen, novelty);
+        self.reports.heard(seen.at);
         if call.limit.is_some() && !was_limited {
             events.push(Event::Limited);
         }
@@ -207,6 +211,10 @@ impl Engine {
         }
         if seen.is_request() && !repeated {
             self.note_referral(seen, key);
+        }
+        self.tell_changes(key, &changes, Some(seen));
+        if !repeated {
+            self.note_legs(key, seen);
         }
         self.after(key, &events);
         if !repeated {
@@ -226,7 +234,11 @@ impl Engine {
     /// Joins a transfer that this host was asked for to the call that it makes.
     fn note_referral(&mut self, seen: &Seen<'_, '_>, key: CallKey) {
         let limit = self.config.limits.text_bytes;
+        let made = key;
         let Referred::Followed(key, cseq) = self.referrals.handle_request(seen, key, limit) else { return };
+        if key != made {
+            self.note_referred(key, made);
+        }
         let refers = self.calls.get_mut(key).map(|call| &mut call.refers);
         if let Some(refer) = refers.and_then(|refers| refers.iter_mut().rfind(|refer| refer.cseq == cseq)) {
             refer.followed = true;

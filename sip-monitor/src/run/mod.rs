@@ -191,6 +191,11 @@ impl<'a> Daemon<'a> {
         if let Ok(counters) = self.live.counters() {
             self.status.show(&counters, self.sinks.counters());
         }
+        let links = self.live.names();
+        if links != self.engine.config().links {
+            let config = EngineConfig { links, ..self.engine.config().clone() };
+            self.engine.set_config(config);
+        }
         if Instant::now() >= self.addresses_due {
             self.addresses_due = Instant::now() + ADDRESSES;
             let local = self.live.local_addresses();

@@ -105,6 +105,7 @@ pub fn swapped(old: &Config, new: Config) -> Config {
     let queue = old.output.queue;
     Config {
         trunk: new.trunk,
+        legs: new.legs,
         capture: old.capture.clone(),
         timers: old.timers,
         limits: old.limits,

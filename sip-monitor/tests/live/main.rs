@@ -2,6 +2,7 @@
 //! In `calls_good` the monitored host is a Kamailio, with SIPp around it. Needs root and these programs; where they are missing the
 //! tests are skipped loudly, and with `CI=true` they fail.
 
+mod accuracy;
 mod alerts;
 mod calls_good;
 mod drops;

@@ -17,8 +17,8 @@ use super::verdict::{Condition, Findings, Strength, TakenOver, Verdict, weigh};
 use crate::call::CallKey;
 use crate::config::EngineConfig;
 use crate::diagnosis::{
-    Asks, CallFacts, CallIdentity, CaptureFacts, Confidence, Diagnosis, DropsFacts, Finding, HostFacts, PeerFacts,
-    RegistrationFacts, SourceFacts, Subject, Value, WireFacts, catalogue,
+    Asks, CallFacts, CaptureFacts, Confidence, Diagnosis, DropsFacts, Finding, HostFacts, PeerFacts, RegistrationFacts,
+    SourceFacts, Subject, Value, WireFacts, catalogue,
 };
 use crate::peer::PeerKey;
 use crate::record::Output;
@@ -92,8 +92,13 @@ impl AlertBook {
             | Asks::Drops(_)
             | Asks::Host(_) => None,
         });
-        let case =
-            Case { subject: Subject::Call(key), now: facts.now, call: Some(&facts.identity), peers: facts.peers };
+        let case = Case {
+            subject: Subject::Call(key),
+            now: facts.now,
+            call: Some(&facts.identity),
+            peers: facts.peers,
+            legs: Some(facts.legs),
+        };
         self.settle(case, facts.capture, findings, out);
     }
 
@@ -108,7 +113,13 @@ impl AlertBook {
             | Asks::Drops(_)
             | Asks::Host(_) => None,
         });
-        let case = Case { subject: Subject::Peer(key), now: facts.now, call: facts.call.as_ref(), peers: facts.peers };
+        let case = Case {
+            subject: Subject::Peer(key),
+            now: facts.now,
+            call: facts.call.as_ref(),
+            peers: facts.peers,
+            legs: None,
+        };
         self.settle(case, facts.capture, findings, out);
     }
 
@@ -118,7 +129,8 @@ impl AlertBook {
             Asks::Registration(ask) => ask(facts),
             Asks::Call(_) | Asks::Peer(_) | Asks::Source(_) | Asks::Wire(_) | Asks::Drops(_) | Asks::Host(_) => None,
         });
-        let case = Case { subject: Subject::Registration(key), now: facts.now, call: None, peers: facts.peers };
+        let case =
+            Case { subject: Subject::Registration(key), now: facts.now, call: None, peers: facts.peers, legs: None };
         self.settle(case, facts.capture, findings, out);
     }
 
@@ -130,7 +142,13 @@ impl AlertBook {
                 None
             }
         });
-        let case = Case { subject: Subject::Source(facts.source.addr), now: facts.now, call: None, peers: facts.peers };
+        let case = Case {
+            subject: Subject::Source(facts.source.addr),
+            now: facts.now,
+            call: None,
+            peers: facts.peers,
+            legs: None,
+        };
         self.settle(case, facts.capture, findings, out);
     }
 
@@ -145,7 +163,8 @@ impl AlertBook {
             | Asks::Drops(_)
             | Asks::Host(_) => None,
         });
-        let case = Case { subject: Subject::Wire(facts.wire.key), now: facts.now, call: None, peers: facts.peers };
+        let case =
+            Case { subject: Subject::Wire(facts.wire.key), now: facts.now, call: None, peers: facts.peers, legs: None };
         self.settle(case, facts.capture, findings, out);
     }
 
@@ -157,7 +176,13 @@ impl AlertBook {
                 None
             }
         });
-        let case = Case { subject: Subject::Drops(facts.drops.key), now: facts.now, call: None, peers: facts.peers };
+        let case = Case {
+            subject: Subject::Drops(facts.drops.key),
+            now: facts.now,
+            call: None,
+            peers: facts.peers,
+            legs: None,
+        };
         self.settle(case, facts.capture, findings, out);
     }
 
@@ -172,7 +197,7 @@ impl AlertBook {
             | Asks::Wire(_)
             | Asks::Drops(_) => None,
         });
-        let case = Case { subject: Subject::Host, now: facts.now, call: None, peers: facts.peers };
+        let case = Case { subject: Subject::Host, now: facts.now, call: None, peers: facts.peers, legs: None };
         self.settle(case, facts.capture, findings, out);
     }
 
@@ -329,7 +354,7 @@ impl AlertBook {
                 line.evidence.insert("closed_by".to_owned(), Value::from("alert-table-full"));
             }
             self.counters.evicted += 1;
-            self.close(case.now, case.call, oldest, out);
+            self.close(case.now, Some(case), oldest, out);
         }
     }
 
@@ -375,13 +400,13 @@ impl AlertBook {
     /// The condition of one case ended; with the last one the alert ends.
     fn end_case(&mut self, case: Case<'_>, serial: Serial, out: &mut VecDeque<Output>) {
         if self.open.get_mut(serial).is_some_and(|open| open.end(case)) {
-            self.close(case.now, case.call, serial, out);
+            self.close(case.now, Some(case), serial, out);
         }
     }
 
     /// Tells the end of an alert and forgets it.
-    fn close(&mut self, now: Timestamp, call: Option<&CallIdentity<'_>>, serial: Serial, out: &mut VecDeque<Output>) {
-        if let Some(line) = self.open.remove(serial).and_then(|open| open.into_resolved(now, call)) {
+    fn close(&mut self, now: Timestamp, case: Option<Case<'_>>, serial: Serial, out: &mut VecDeque<Output>) {
+        if let Some(line) = self.open.remove(serial).and_then(|open| open.into_resolved(now, case)) {
             self.counters.resolved += 1;
             out.push_back(Output::Alert(line));
         }

@@ -107,12 +107,15 @@ impl Call {
         let initial = invite.is_none_or(|t| !t.in_dialog);
         let had_offer = invite.is_none_or(|t| t.has_offer);
         let answerer = requester.unwrap_or(Side::Caller).other();
+        if initial && first && code > 100 {
+            self.note_agent(ctx, seen, answerer);
+        }
         match code {
             100 => {}
             101..200 => {
                 if first && initial && (180..190).contains(&code) {
                     self.ringing_at.get_or_insert(seen.at);
-                    self.note_ringing(ctx, seen);
+                    self.note_ringing(ctx, seen, answerer);
                 }
                 if first {
                     let role = if had_offer { SdpRole::Answer } else { SdpRole::Offer };
@@ -159,12 +162,12 @@ impl Call {
         }
     }
 
-    fn note_ringing(&mut self, ctx: &mut Context<'_>, seen: &Seen<'_, '_>) {
+    fn note_ringing(&mut self, ctx: &mut Context<'_>, seen: &Seen<'_, '_>, answerer: Side) {
         match self.state {
             CallState::Calling | CallState::Ringing if seen.message.sdp().is_some() => {
-                self.set_state(ctx, seen.at, CallState::EarlyMedia);
+                self.set_state(ctx, seen.at, CallState::EarlyMedia, Some(answerer));
             }
-            CallState::Calling => self.set_state(ctx, seen.at, CallState::Ringing),
+            CallState::Calling => self.set_state(ctx, seen.at, CallState::Ringing, Some(answerer)),
             _ => {}
         }
     }
@@ -192,7 +195,7 @@ impl Call {
             if self.answered_at.is_none() {
                 self.answered_at = Some(seen.at);
                 self.ended_at = None;
-                self.set_state(ctx, seen.at, CallState::Confirmed);
+                self.set_state(ctx, seen.at, CallState::Confirmed, Some(side));
                 let id = self.dialog_id(ctx, seen);
                 self.media.confirmed(seen.at, id);
                 self.clock.media = None;
@@ -380,11 +383,15 @@ impl Call {
             dialog.terminated_at = Some(seen.at);
         }
         self.note_refusal(ctx, seen, code, path);
+        let refuser = requester.unwrap_or(Side::Caller).other();
+        let cancelled = self.hangup.as_ref().filter(|hangup| code == 487 && hangup.method == MethodKind::Cancel);
+        let by = cancelled.map_or(Some(refuser), |hangup| hangup.side);
         match code {
             // The caller may go on with credentials, with another interval, or to another target: see `due`.
-            300..=399 | 401 | 407 | 422 => {}
-            408 => self.end(ctx, seen.at, CallState::Timeout),
-            _ => self.end(ctx, seen.at, CallState::Failed),
+            300..=399 => self.note_forward(ctx, seen, code),
+            401 | 407 | 422 => {}
+            408 => self.end(ctx, seen.at, CallState::Timeout, by),
+            _ => self.end(ctx, seen.at, CallState::Failed, by),
         }
     }
 
@@ -423,13 +430,13 @@ impl Call {
             MethodKind::Refer if code >= 200 => {
                 if let Some(refer) = self.refers.iter_mut().rfind(|r| r.cseq == seen.cseq) {
                     refer.code = Some(code);
+                    refer.answered_at.get_or_insert(seen.at);
                     refer.no_subscription |= refer_sub_is_false(seen.message);
                 }
             }
             MethodKind::Info => self.take_info_response(ctx, seen, code, requester),
             // The other end may have forgotten the dialog: media that stopped before is looked at again.
             MethodKind::Bye if matches!(code, 408 | 481) => ctx.events.push(Event::Media),
-            MethodKind::Register if code >= 200 => self.take_register_response(seen, code, index),
             _ => {}
         }
     }

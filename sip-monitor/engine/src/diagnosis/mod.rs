@@ -22,6 +22,7 @@ use serde::Serialize;
 
 use crate::call::{Answered, Call};
 use crate::config::EngineConfig;
+use crate::leg::Legs;
 use crate::media::MediaTable;
 use crate::peer::PeerTable;
 use crate::record::{CallState, Side};
@@ -174,6 +175,8 @@ pub struct CallFacts<'a> {
     pub answered: &'a Answered,
     /// What was measured of the peers it goes through.
     pub peers: &'a PeerTable,
+    /// Which other calls are its legs.
+    pub legs: Legs<'a>,
     /// What the monitor missed.
     pub capture: &'a CaptureFacts,
 }

@@ -9,12 +9,12 @@ use smallvec::SmallVec;
 
 use crate::call::CallKey;
 use crate::config::{EngineConfig, MediaSight, QualityThresholds};
-use crate::media::CodecName;
-use crate::media::holders::{Holders, Place};
+use crate::media::holders::{Holders, MAX_HOLDERS, Place};
 use crate::media::payload::{AFTER_END, Turn};
 use crate::media::store::{StreamId, StreamStore};
 use crate::media::stream::{Owner, Stream};
 use crate::media::witness::{Refusal, RtcpSource};
+use crate::media::{CodecName, HeardInterval};
 use crate::packet::{IcmpError, IcmpKind, Packet, StreamCounters};
 use crate::record::{Side, StreamRecord};
 use crate::time::Timestamp;
@@ -42,6 +42,10 @@ pub struct MediaTable {
     pub(super) streams: StreamStore,
     pub(super) holders: Holders,
     records: VecDeque<StreamRecord>,
+    /// Streams that were joined to a call and not asked for yet.
+    joined: VecDeque<(CallKey, Side, u32)>,
+    /// Intervals that ended and are not counted for their peers yet.
+    pub(super) heard: Vec<HeardInterval>,
     keep_records: bool,
     next_sweep: Option<Timestamp>,
     /// Packets dropped before any call was known to take them, oldest first.
@@ -68,6 +72,8 @@ impl MediaTable {
             streams: StreamStore::new(config.limits.streams),
             holders: Holders::default(),
             records: VecDeque::new(),
+            joined: VecDeque::new(),
+            heard: Vec::new(),
             keep_records: config.emit.streams,
             next_sweep: None,
             unclaimed: VecDeque::new(),
@@ -251,6 +257,7 @@ impl MediaTable {
             codecs: Arc::clone(&holder.codecs),
             released: false,
         };
+        self.joined.extend(owner.from.map(|from| (owner.call, from, key.ssrc)));
         self.streams.set_owner(id, owner);
     }
 
@@ -360,6 +367,23 @@ impl MediaTable {
     #[must_use]
     pub fn is_held_by_others(&self, endpoint: SocketAddr, call: CallKey) -> bool {
         self.holders.at(endpoint).any(|h| h.call != call)
+    }
+
+    /// The calls that take RTP at an endpoint of this call on the same side of it, itself among them, endpoint by endpoint.
+    /// Nothing of an endpoint that as many share as are kept: there are more.
+    pub fn calls_beside(&self, call: CallKey) -> impl Iterator<Item = SmallVec<[CallKey; MAX_HOLDERS]>> + '_ {
+        self.holders.endpoints_of(call).iter().filter_map(move |endpoint| {
+            let side = self.holders.at(*endpoint).find(|h| h.call == call && !h.rtcp_only)?.side?;
+            let all = self.holders.at(*endpoint);
+            let same: SmallVec<[CallKey; MAX_HOLDERS]> =
+                all.clone().filter(|h| h.side == Some(side) && !h.rtcp_only).map(|h| h.call).collect();
+            (same.len() > 1 && all.count() < MAX_HOLDERS).then_some(same)
+        })
+    }
+
+    /// A stream that was joined to a call: the call, the side that sends it, and its SSRC.
+    pub(crate) fn poll_joined(&mut self) -> Option<(CallKey, Side, u32)> {
+        self.joined.pop_front()
     }
 
     /// Whether the address is one of this host's.

@@ -87,9 +87,13 @@ impl Expected {
     }
 }
 
-/// What stands at `peer.addr` or `evidence.sent`, as text; empty where there is nothing.
-fn lookup(line: &Value, path: &str) -> String {
-    let value = path.split('.').try_fold(line, |value, key| value.get(key));
+/// What stands at `peer.addr`, `evidence.sent` or `transfers.0.kind`, as text; empty where there is nothing.
+pub fn lookup(line: &Value, path: &str) -> String {
+    let step = |value, key: &str| match key.parse::<usize>() {
+        Ok(index) if Value::is_array(value) => value.get(index),
+        _ => value.get(key),
+    };
+    let value = path.split('.').try_fold(line, step);
     match value {
         None => String::new(),
         Some(Value::String(text)) => text.clone(),

@@ -30,6 +30,12 @@ pub struct Scenario {
     pub ladder: Lines,
     /// Lines of the alerts expected.
     pub alerts: Lines,
+    /// Which calls are legs of each other, where that is said.
+    pub legs: Option<Lines>,
+    /// Lines of the changes of state expected.
+    pub events: Lines,
+    /// Lines of records expected.
+    pub records: Lines,
     /// Ladders that `use NAME` stands for.
     pub parts: BTreeMap<String, Lines>,
     /// Message bodies that `body=NAME` stands for.
@@ -74,6 +80,9 @@ pub fn parse(name: &str, text: &str) -> Result<Vec<Scenario>> {
         settings: Vec::new(),
         ladder: Vec::new(),
         alerts: Vec::new(),
+        legs: None,
+        events: Vec::new(),
+        records: Vec::new(),
         parts: BTreeMap::new(),
         bodies: BTreeMap::new(),
     };
@@ -118,6 +127,9 @@ impl Scenario {
                 self.parts.insert(name.to_owned(), lines);
             }
             ("alerts", "") => self.alerts.extend(meant.cloned()),
+            ("legs", "") => self.legs.get_or_insert_default().extend(meant.cloned()),
+            ("events", "") => self.events.extend(meant.cloned()),
+            ("records", "") => self.records.extend(meant.cloned()),
             ("hosts", "") => {
                 for (_, line) in meant {
                     self.hosts.declare(line)?;
@@ -134,7 +146,11 @@ impl Scenario {
                 let text: String = lines.iter().map(|(_, line)| format!("{line}\r\n")).collect();
                 self.bodies.insert(name.to_owned(), text);
             }
-            _ => return Err(format!("no block is called `{info}`: ladder, alerts, hosts, config, body NAME")),
+            _ => {
+                return Err(format!(
+                    "no block is called `{info}`: ladder, alerts, legs, events, records, hosts, config, body NAME"
+                ));
+            }
         }
         Ok(())
     }

@@ -7,10 +7,12 @@ mod drops;
 mod expect;
 mod field;
 mod host;
+mod legs;
 mod line;
 mod markdown;
 mod message;
 mod play;
+mod recorded;
 mod rtcp;
 mod rtp;
 mod script;
@@ -21,8 +23,10 @@ mod tcp;
 #[allow(unused_imports, reason = "each test target uses its part")]
 pub use {
     expect::judge,
+    legs::judge_legs,
     markdown::{Kind, Scenario, scenarios},
     play::outputs,
+    recorded::{record_lines, recorded},
     script::datagrams,
 };
 

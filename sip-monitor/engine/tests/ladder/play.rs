@@ -38,7 +38,7 @@ pub fn play(scenario: &Scenario, last_alert_ns: i64) -> Result<Vec<Alert>> {
 /// Everything the engine says about a scenario, records of each kind included.
 pub fn outputs(scenario: &Scenario) -> Result<Vec<Output>> {
     let script = compile(scenario)?;
-    let emit = Emit { calls: true, streams: true, registrations: true, messages: true };
+    let emit = Emit { calls: true, events: true, streams: true, registrations: true, peers: true, messages: true };
     let mut player = Player::new(EngineConfig { emit, ..config(scenario)? });
     for event in &script.events {
         player.packet(event)?;
@@ -65,7 +65,12 @@ impl Player {
     fn alerts(&self) -> Vec<Alert> {
         let alerts = self.outputs.iter().filter_map(|output| match output {
             Output::Alert(alert) => Some((**alert).clone()),
-            Output::Call(_) | Output::Stream(_) | Output::Registration(_) | Output::Message(_) => None,
+            Output::Call(_)
+            | Output::Event(_)
+            | Output::Stream(_)
+            | Output::Registration(_)
+            | Output::Peer(_)
+            | Output::Message(_) => None,
         });
         alerts.collect()
     }

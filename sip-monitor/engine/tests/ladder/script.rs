@@ -330,6 +330,8 @@ pub fn config(scenario: &Scenario) -> Result<EngineConfig> {
                 config.drops_watched = value.parse().map_err(|_| format!("{key} = {value}: true or false"))?
             }
             "calls" => config.limits.calls = number()? as usize,
+            "leg_headers" => config.legs.headers = value.split_whitespace().map(str::to_owned).collect(),
+            "leg_numbers_within" => config.legs.numbers_within = seconds()?,
             _ => return Err(format!("no setting {key:?}")),
         }
     }

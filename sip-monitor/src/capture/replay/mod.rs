@@ -152,6 +152,8 @@ pub fn command(args: &ReplayArgs) -> Result<(), Failure> {
     let kinds = args.kinds();
     let format = args.output.unwrap_or_else(|| crate::cli::format_for(config.output.format));
     let mut engine = config.to_engine();
+    // A capture is told of as a whole.
+    engine.peers_every = None;
     engine.emit = config::emit_flags(&kinds.iter().map(|k| k.to_config()).collect::<Vec<_>>());
     if let Some(mode) = args.privacy {
         engine.privacy = mode.into();

@@ -14,10 +14,14 @@ pub struct Seen {
     pub alerts: u64,
     /// Calls.
     pub calls: u64,
+    /// Changes of state.
+    pub events: u64,
     /// Streams.
     pub streams: u64,
     /// Registrations.
     pub registrations: u64,
+    /// Peers.
+    pub peers: u64,
     /// Messages.
     pub messages: u64,
 }
@@ -28,8 +32,10 @@ impl Seen {
         *match output {
             Output::Alert(_) => &mut self.alerts,
             Output::Call(_) => &mut self.calls,
+            Output::Event(_) => &mut self.events,
             Output::Stream(_) => &mut self.streams,
             Output::Registration(_) => &mut self.registrations,
+            Output::Peer(_) => &mut self.peers,
             Output::Message(_) => &mut self.messages,
         } += 1;
     }
@@ -43,8 +49,10 @@ pub fn notes(summary: &Summary, seen: &Seen, kinds: &[Kind]) -> Vec<String> {
     let empty = kinds.iter().all(|kind| match kind {
         Kind::Alerts => seen.alerts == 0,
         Kind::Calls => seen.calls == 0,
+        Kind::Events => seen.events == 0,
         Kind::Streams => seen.streams == 0,
         Kind::Registrations => seen.registrations == 0,
+        Kind::Peers => seen.peers == 0,
         Kind::Messages => seen.messages == 0,
     });
     if empty {

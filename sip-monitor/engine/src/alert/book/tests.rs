@@ -63,13 +63,19 @@ impl Bench {
             link: None,
             transport: "udp",
         };
-        let case = Case { subject: Subject::Call(key(n)), now: at(seconds), call: Some(&call), peers: &self.peers };
+        let case = Case {
+            subject: Subject::Call(key(n)),
+            now: at(seconds),
+            call: Some(&call),
+            peers: &self.peers,
+            legs: None,
+        };
         self.book.settle(case, &self.capture, findings.iter().cloned().collect(), &mut self.out);
         self.lines()
     }
 
     fn judge_host(&mut self, seconds: f64, findings: &[(&'static Diagnosis, Finding)]) -> Vec<Alert> {
-        let case = Case { subject: Subject::Host, now: at(seconds), call: None, peers: &self.peers };
+        let case = Case { subject: Subject::Host, now: at(seconds), call: None, peers: &self.peers, legs: None };
         self.book.settle(case, &self.capture, findings.iter().cloned().collect(), &mut self.out);
         self.lines()
     }

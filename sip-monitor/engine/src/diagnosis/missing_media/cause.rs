@@ -93,7 +93,8 @@ pub(super) struct Verdict<'a> {
 impl<'a> Case<'a> {
     /// The first cause that the evidence shows, in the order of [`CAUSES`].
     pub(super) fn verdict(&self) -> Verdict<'a> {
-        let missing: Vec<&Flow> = self.missing_flows().collect();
+        let waits = |flow: &Flow| self.waits.is_some_and(|waiting| waiting.to == flow.to);
+        let missing: Vec<&Flow> = self.missing_flows().filter(|flow| !waits(flow)).collect();
         let first = |test: &dyn Fn(&Flow) -> bool| missing.iter().copied().find(|f| test(f));
         let nothing_came =
             |f: &Flow| matches!(f.state, FlowState::Absent | FlowState::Refused | FlowState::Undeliverable);
@@ -198,12 +199,16 @@ impl<'a> Case<'a> {
             None => (Fault::Remote, String::new()),
         };
         let sent = self.audio.towards(flow.from()).packets;
+        let beside = match self.waits {
+            Some(_) => "and none on the other leg that could be passed on".to_owned(),
+            None => format!("{sent} packets were sent the other way"),
+        };
         Verdict {
             flow,
             cause: "never-arrived",
             fault: Some(fault),
             confidence: Confidence::Likely,
-            why: format!("no RTP arrives at {}, {sent} packets were sent the other way{told}", flow.endpoint),
+            why: format!("no RTP arrives at {}, {beside}{told}", flow.endpoint),
             remedy: format!(
                 "Open UDP {} (and the rest of the RTP port range) towards this host in every firewall and NAT on the way, and \
                  ask the peer whether it sends to {}",

@@ -1,9 +1,9 @@
 //! Early media that was promised and does not come.
 
-use super::{Case, Extent};
+use super::{Case, Extent, has_nothing_to_send};
 use crate::diagnosis::{CallFacts, Cause, Confidence, Finding, Severity, UNKNOWN};
-use crate::media::EARLY_MEDIA;
 use crate::media::flow::{FlowState, Travel};
+use crate::media::{EARLY_MEDIA, MediaSession};
 use crate::record::Side;
 use crate::time::Timestamp;
 
@@ -81,8 +81,9 @@ pub fn find_early(facts: &CallFacts<'_>) -> Option<Finding> {
         matches!(flow.state, FlowState::Absent | FlowState::Refused | FlowState::Undeliverable)
             && now.since(flow.due_since) >= EARLY_MEDIA
     })?;
-    let case = Case { audio, missing: &audio.to_caller, other: &audio.to_callee, extent: Extent::One };
-    if !case.is_seen() {
+    let case = Case { audio, missing: &audio.to_caller, other: &audio.to_callee, extent: Extent::One, waits: None };
+    let early_of = |other: &MediaSession| other.early_flows(facts.media, facts.config, now);
+    if !case.is_seen() || has_nothing_to_send(facts, case.missing, now, early_of) {
         return None;
     }
     let verdict = case.verdict();

@@ -3,12 +3,14 @@
 
 mod cause;
 mod early;
+mod passed_on;
 mod silence;
 
 use core::time::Duration;
 
 pub use cause::CAUSES;
 pub use early::{EARLY_CAUSES, find_early};
+use passed_on::has_nothing_to_send;
 pub use silence::{Silence, silence};
 
 use crate::diagnosis::{CallFacts, Confidence, Finding, Severity, Value};
@@ -39,7 +41,14 @@ pub fn find(facts: &CallFacts<'_>, extent: Extent) -> Option<Finding> {
         return None;
     }
     media.flows(facts.media, facts.config, now).iter().find_map(|audio| {
-        let case = Case::of(audio, extent)?;
+        let mut case = Case::of(audio, extent)?;
+        let waits = case
+            .missing_flows()
+            .find(|flow| has_nothing_to_send(facts, flow, now, |other| other.flows(facts.media, facts.config, now)));
+        case.waits = waits;
+        if extent == Extent::One && case.waits.is_some() {
+            return None;
+        }
         let severity = case.severity(facts, now)?;
         Some(case.finding(facts, now, severity))
     })
@@ -53,6 +62,8 @@ struct Case<'a> {
     /// The opposite direction.
     other: &'a Flow,
     extent: Extent,
+    /// The direction that is missing since what this host should send does not arrive on the other leg.
+    waits: Option<&'a Flow>,
 }
 
 impl<'a> Case<'a> {
@@ -70,7 +81,7 @@ impl<'a> Case<'a> {
             (Extent::One, false, true) => (b, a),
             (Extent::Both, ..) | (Extent::One, ..) => return None,
         };
-        let case = Self { audio, missing, other, extent };
+        let case = Self { audio, missing, other, extent, waits: None };
         (case.is_seen() && (extent == Extent::Both || case.other_flows())).then_some(case)
     }
 
@@ -92,7 +103,7 @@ impl<'a> Case<'a> {
         steady && goes_on && self.other.state == FlowState::Flowing
     }
 
-    fn missing_flows(&self) -> impl Iterator<Item = &'a Flow> {
+    fn missing_flows(&self) -> impl Iterator<Item = &'a Flow> + use<'a> {
         let other = (self.extent == Extent::Both).then_some(self.other);
         core::iter::once(self.missing).chain(other)
     }
