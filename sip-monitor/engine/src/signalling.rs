@@ -54,6 +54,9 @@ impl Engine {
         if let Some(failure) = shown.failure {
             self.note_wire(failure.into());
         }
+        if let Some(failure) = shown.tls {
+            self.note_wire(failure.into());
+        }
         if let Some(broken) = shown.broken {
             self.handle_broken(now, &broken);
         }

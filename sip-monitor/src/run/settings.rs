@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use sip_monitor_engine::EngineConfig;
 use sip_monitor_engine::config::MediaSight;
 
-use crate::capture::live::{IngressMode, LiveConfig};
+use crate::capture::live::{IngressMode, LiveConfig, Tracepoint};
 use crate::cli::exit::Failure;
 use crate::cli::{RunArgs, format_for};
 use crate::config::{self, Config, Emit, Ingress};
@@ -54,6 +54,7 @@ pub fn live(config: &Config, args: &RunArgs, seed: u64) -> LiveConfig {
         max_streams: config.capture.max_streams,
         signalling_ring_bytes: ring(config.capture.signalling_ring),
         media_ring_bytes: ring(config.capture.media_ring),
+        tracepoint: Tracepoint::Auto,
         debug: args.debug_ebpf,
         seed,
     }

@@ -17,6 +17,7 @@ mod media_recording;
 mod media_scene;
 mod programs;
 mod sipp;
+mod tls;
 mod world;
 
 use std::collections::BTreeSet;
