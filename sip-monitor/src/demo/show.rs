@@ -133,7 +133,7 @@ mod tests {
 
     fn line(id: &str, code: &str, cause: &str, story: &str) -> String {
         serde_json::json!({"type": "alert", "id": id, "code": code, "cause": cause, "severity": "critical", "status": "firing",
-                           "confidence": "likely", "fault": "remote", "summary": "s", "remedy": "r", "call": {"call_id": call_id(story)}})
+                           "confidence": "likely", "summary": "s", "remedy": "r", "call": {"call_id": call_id(story)}})
         .to_string()
     }
 
