@@ -43,6 +43,8 @@ pub const MAP_TEST_CLOCK: &str = "TEST_CLOCK";
 pub const MAP_DROP_CONFIG: &str = "DROP_CONFIG";
 /// Program at `kfree_skb`.
 pub const PROGRAM_DROPS: &str = "packet_dropped";
+/// The same as a raw tracepoint.
+pub const PROGRAM_DROPS_RAW: &str = "packet_dropped_raw";
 /// Name of the switch that makes the programs read the time from [`MAP_TEST_CLOCK`].
 pub const GLOBAL_TEST_CLOCK: &str = "USE_TEST_CLOCK";
 /// Name of the switch that tells the programs whether the kernel has bpf_loop.
@@ -53,6 +55,8 @@ pub const PROGRAM_XDP_INGRESS: &str = "xdp_ingress";
 pub const PROGRAM_TC_INGRESS: &str = "tc_ingress";
 /// Program at tc egress.
 pub const PROGRAM_TC_EGRESS: &str = "tc_egress";
+/// An empty program at `kfree_skb`: the base line of measurements.
+pub const PROGRAM_DROPS_EMPTY: &str = "dropped_empty";
 /// An empty XDP program: the base line of measurements.
 pub const PROGRAM_XDP_EMPTY: &str = "xdp_empty";
 /// An empty tc program: the base line of measurements.

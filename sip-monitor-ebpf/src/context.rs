@@ -12,8 +12,12 @@ use sip_monitor_common::PacketView;
 
 use crate::records::{send_skb, send_xdp};
 
-/// A packet at a hook.
-pub trait Hook: PacketView {
+/// Where a packet passes: the context that the kernel gives to a program.
+pub trait Hook {
+    /// Beginning and end of the part that can be read in place.
+    fn ends(&self) -> (usize, usize);
+    /// Bytes of the whole packet.
+    fn total_len(&self) -> usize;
     /// Copies `len` bytes at `offset` to `to`, wherever in the packet they are.
     ///
     /// # Safety
@@ -73,64 +77,72 @@ pub unsafe fn copy_from_skb(skb: *mut __sk_buff, offset: u32, to: *mut u8, len: 
     unsafe { bpf_skb_load_bytes(skb.cast(), offset, to.cast(), len) >= 0 }
 }
 
-/// The packet of an XDP program.
-pub struct Xdp<'a> {
-    ctx: &'a XdpContext,
-    data: usize,
-    data_end: usize,
+/// A packet, read where it is.
+pub struct InPlace<'a, H> {
+    pub hook: &'a H,
+    begin: usize,
+    end: usize,
     zero: u64,
 }
 
-impl<'a> Xdp<'a> {
+impl<'a, H: Hook> InPlace<'a, H> {
     /// `zero` is 0, but from a place where neither the compiler nor the verifier can know it.
     #[inline(always)]
-    pub fn new(ctx: &'a XdpContext, zero: u64) -> Self {
+    pub fn new(hook: &'a H, zero: u64) -> Self {
         // `opaque`: the fields are 32 bits wide in the context, and spilled at that width a pointer would be one no more.
-        let (data, data_end) = (opaque(ctx.data() as u64) as usize, opaque(ctx.data_end() as u64) as usize);
-        Self { ctx, data, data_end, zero }
+        let (begin, end) = hook.ends();
+        Self { hook, begin: opaque(begin as u64) as usize, end: opaque(end as u64) as usize, zero }
     }
 }
 
-impl PacketView for Xdp<'_> {
+impl<H: Hook> PacketView for InPlace<'_, H> {
     const DEEP: bool = false;
 
     #[inline(always)]
     fn load_u16(&self, offset: usize) -> (u16, bool) {
-        load(self.data, self.data_end, offset)
+        load(self.begin, self.end, offset)
     }
     #[inline(always)]
     fn load_u32(&self, offset: usize) -> (u32, bool) {
-        load(self.data, self.data_end, offset)
+        load(self.begin, self.end, offset)
     }
     #[inline(always)]
     fn load_u64(&self, offset: usize) -> (u64, bool) {
-        load(self.data, self.data_end, offset)
+        load(self.begin, self.end, offset)
     }
     #[inline(always)]
     fn settle(&self, offset: usize) -> usize {
         settle(offset, self.zero)
+    }
+    #[inline(always)]
+    fn total_len(&self) -> usize {
+        self.hook.total_len()
+    }
+}
+
+impl Hook for XdpContext {
+    #[inline(always)]
+    fn ends(&self) -> (usize, usize) {
+        (self.data(), self.data_end())
     }
     #[inline(always)]
     fn total_len(&self) -> usize {
         // SAFETY: the context is the one the kernel gave to this program.
-        unsafe { bpf_xdp_get_buff_len(self.ctx.ctx) as usize }
+        unsafe { bpf_xdp_get_buff_len(self.ctx) as usize }
     }
-}
-
-impl Hook for Xdp<'_> {
     #[inline(always)]
     unsafe fn copy(&self, offset: u32, to: *mut u8, len: u32) -> bool {
         // SAFETY: by the contract of this function.
-        unsafe { copy_from_xdp(self.ctx.ctx, offset, to, len) }
+        unsafe { copy_from_xdp(self.ctx, offset, to, len) }
     }
     #[inline(always)]
     fn send(&self, offset: u32) -> u32 {
-        send_xdp(self.ctx.ctx, offset)
+        send_xdp(self.ctx, offset)
     }
     #[inline(always)]
     fn ifindex(&self) -> u32 {
         // SAFETY: the context is valid while the program runs.
-        unsafe { (*self.ctx.ctx).ingress_ifindex }
+        unsafe { (*self.ctx).ingress_ifindex }
     }
     #[inline(always)]
     fn gso_size(&self) -> u32 {
@@ -146,78 +158,43 @@ impl Hook for Xdp<'_> {
     }
 }
 
-/// The socket buffer of a tc program.
-pub struct Skb<'a> {
-    ctx: &'a TcContext,
-    data: usize,
-    data_end: usize,
-    zero: u64,
-}
-
-impl<'a> Skb<'a> {
-    /// `zero` as for [`Xdp::new`].
+impl Hook for TcContext {
     #[inline(always)]
-    pub fn new(ctx: &'a TcContext, zero: u64) -> Self {
-        // `opaque`: the fields are 32 bits wide in the context, and spilled at that width a pointer would be one no more.
-        let (data, data_end) = (opaque(ctx.data() as u64) as usize, opaque(ctx.data_end() as u64) as usize);
-        Self { ctx, data, data_end, zero }
-    }
-}
-
-impl PacketView for Skb<'_> {
-    const DEEP: bool = false;
-
-    #[inline(always)]
-    fn load_u16(&self, offset: usize) -> (u16, bool) {
-        load(self.data, self.data_end, offset)
-    }
-    #[inline(always)]
-    fn load_u32(&self, offset: usize) -> (u32, bool) {
-        load(self.data, self.data_end, offset)
-    }
-    #[inline(always)]
-    fn load_u64(&self, offset: usize) -> (u64, bool) {
-        load(self.data, self.data_end, offset)
-    }
-    #[inline(always)]
-    fn settle(&self, offset: usize) -> usize {
-        settle(offset, self.zero)
+    fn ends(&self) -> (usize, usize) {
+        (self.data(), self.data_end())
     }
     #[inline(always)]
     fn total_len(&self) -> usize {
-        self.ctx.len() as usize
+        self.len() as usize
     }
-}
-
-impl Hook for Skb<'_> {
     #[inline(always)]
     unsafe fn copy(&self, offset: u32, to: *mut u8, len: u32) -> bool {
         // SAFETY: by the contract of this function.
-        unsafe { copy_from_skb(self.ctx.skb.skb, offset, to, len) }
+        unsafe { copy_from_skb(self.skb.skb, offset, to, len) }
     }
     #[inline(always)]
     fn send(&self, offset: u32) -> u32 {
-        send_skb(self.ctx.skb.skb, offset)
+        send_skb(self.skb.skb, offset)
     }
     #[inline(always)]
     fn ifindex(&self) -> u32 {
         // SAFETY: the context is valid while the program runs.
-        unsafe { (*self.ctx.skb.skb).ifindex }
+        unsafe { (*self.skb.skb).ifindex }
     }
     #[inline(always)]
     fn gso_size(&self) -> u32 {
         // SAFETY: as above.
-        unsafe { (*self.ctx.skb.skb).gso_size }
+        unsafe { (*self.skb.skb).gso_size }
     }
     #[inline(always)]
     fn protocol(&self) -> u16 {
         // SAFETY: as above. The field holds the protocol in network byte order.
-        u16::from_be(unsafe { (*self.ctx.skb.skb).protocol } as u16)
+        u16::from_be(unsafe { (*self.skb.skb).protocol } as u16)
     }
     #[inline(always)]
     fn stripped_vlan(&self) -> u16 {
         // SAFETY: as above.
-        unsafe { if (*self.ctx.skb.skb).vlan_present != 0 { (*self.ctx.skb.skb).vlan_tci as u16 & 0x0fff } else { 0 } }
+        unsafe { if (*self.skb.skb).vlan_present != 0 { (*self.skb.skb).vlan_tci as u16 & 0x0fff } else { 0 } }
     }
 }
 

@@ -1,6 +1,7 @@
 //! RTP streams: counted in the kernel, reported as counters, never copied.
 
 use aya_ebpf::{
+    bindings::BPF_NOEXIST,
     macros::map,
     maps::{LruHashMap, PerCpuArray},
 };
@@ -50,8 +51,16 @@ pub extern "C" fn count_found() -> u32 {
     let (Some(counters), Some(found)) = (Counters::of_this_cpu(), found()) else { return 0 };
     // SAFETY: this CPU's own entry.
     let found = unsafe { &*found };
-    let Some(record) = STREAMS.get_ptr_mut(&found.stream) else {
-        begin(&counters, found);
+    let mut entry = STREAMS.get_ptr_mut(&found.stream);
+    if entry.is_none() {
+        if begin(&counters, found) {
+            return 0;
+        }
+        // Another CPU began it just now, or there is no room.
+        entry = STREAMS.get_ptr_mut(&found.stream);
+    }
+    let Some(record) = entry else {
+        counters.count(Counter::LostMapFull);
         return 0;
     };
     // SAFETY: the value lives as long as the program runs; others may write it, which costs at most a unit.
@@ -65,10 +74,11 @@ pub extern "C" fn count_found() -> u32 {
     0
 }
 
+/// Puts a stream into the map with its first packet. False where it is there or there is no room.
 #[inline(always)]
-fn begin(counters: &Counters, found: &Found) {
+fn begin(counters: &Counters, found: &Found) -> bool {
     const LEN: u32 = (size_of::<StreamRecord>() - size_of::<RecordHeader>()) as u32;
-    let Some(new) = NEW_STREAM.get_ptr_mut(0) else { return counters.count(Counter::LostMapFull) };
+    let Some(new) = NEW_STREAM.get_ptr_mut(0) else { return false };
     // SAFETY: this CPU's own entry.
     let new = unsafe { &mut *new };
     new.header = RecordHeader {
@@ -86,11 +96,12 @@ fn begin(counters: &Counters, found: &Found) {
     };
     new.key = found.stream;
     stream::start(&mut new.state, &found.packet);
-    if STREAMS.insert(&found.stream, &*new, 0).is_ok() {
+    // Never over what another CPU has put there: a stream that is opened twice would seem to be evicted once.
+    let is_new = STREAMS.insert(&found.stream, &*new, u64::from(BPF_NOEXIST)).is_ok();
+    if is_new {
         counters.count(Counter::StreamsOpened);
         counters.count(Counter::AccountedRtp);
         debug!((), "stream {:x} begins on interface {}", found.stream.ssrc, found.stream.ifindex);
-    } else {
-        counters.count(Counter::LostMapFull);
     }
+    is_new
 }

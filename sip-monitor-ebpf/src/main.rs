@@ -38,24 +38,19 @@ mod segments;
 mod programs {
     use aya_ebpf::{
         bindings::{TC_ACT_UNSPEC, xdp_action::XDP_PASS},
-        macros::{btf_tracepoint, classifier, xdp},
-        programs::{BtfTracePointContext, TcContext, XdpContext},
+        macros::{btf_tracepoint, classifier, raw_tracepoint, xdp},
+        programs::{BtfTracePointContext, RawTracePointContext, TcContext, XdpContext},
     };
     use sip_monitor_common::Direction;
 
-    use crate::{
-        context::{Skb, Xdp},
-        counters::Counters,
-        drops,
-        observe::observe,
-    };
+    use crate::{counters::Counters, drops, observe::observe};
 
     /// Ingress on a network card. `frags`: without it an interface above 3.5 kB MTU refuses the program, and one that has
     /// it refuses a larger MTU.
     #[xdp(frags)]
     pub fn xdp_ingress(ctx: XdpContext) -> u32 {
         if let Some(counters) = Counters::of_this_cpu() {
-            observe(&Xdp::new(&ctx, counters.zero()), &counters, Direction::In);
+            observe(&ctx, &counters, Direction::In);
         }
         XDP_PASS
     }
@@ -64,7 +59,7 @@ mod programs {
     #[classifier]
     pub fn tc_ingress(ctx: TcContext) -> i32 {
         if let Some(counters) = Counters::of_this_cpu() {
-            observe(&Skb::new(&ctx, counters.zero()), &counters, Direction::In);
+            observe(&ctx, &counters, Direction::In);
         }
         TC_ACT_UNSPEC
     }
@@ -73,7 +68,7 @@ mod programs {
     #[classifier]
     pub fn tc_egress(ctx: TcContext) -> i32 {
         if let Some(counters) = Counters::of_this_cpu() {
-            observe(&Skb::new(&ctx, counters.zero()), &counters, Direction::Out);
+            observe(&ctx, &counters, Direction::Out);
         }
         TC_ACT_UNSPEC
     }
@@ -83,6 +78,20 @@ mod programs {
     pub fn packet_dropped(ctx: BtfTracePointContext) -> i32 {
         let (skb, location, reason): (*const u8, u64, u32) = (ctx.arg(0), ctx.arg(1), ctx.arg(2));
         drops::handle(skb as usize, location, reason);
+        0
+    }
+
+    /// The same where the kernel cannot check the types of a tracepoint's arguments.
+    #[raw_tracepoint(tracepoint = "kfree_skb")]
+    pub fn packet_dropped_raw(ctx: RawTracePointContext) -> i32 {
+        let (skb, location, reason): (*const u8, u64, u32) = (ctx.arg(0), ctx.arg(1), ctx.arg(2));
+        drops::handle(skb as usize, location, reason);
+        0
+    }
+
+    /// Base line of measurements.
+    #[btf_tracepoint(function = "kfree_skb")]
+    pub fn dropped_empty(_ctx: BtfTracePointContext) -> i32 {
         0
     }
 

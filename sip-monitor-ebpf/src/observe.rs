@@ -6,7 +6,7 @@ use sip_monitor_common::{Class, Counter, Direction, Kind, RecordHeader, ip::PROT
 
 use crate::{
     config::now_ns,
-    context::{HEAD_BYTES, Hook, opaque},
+    context::{HEAD_BYTES, Hook, InPlace, opaque},
     counters::Counters,
     flows,
     found::{Found, found, head, look_at_copy, look_into, outcome, reread},
@@ -25,7 +25,7 @@ pub struct Batch {
 pub fn observe<H: Hook>(hook: &H, counters: &Counters, direction: Direction) {
     let Some(entry) = found() else { return };
     // SAFETY: this CPU's own entry, which nothing else touches while the program runs.
-    let reason = look(hook, unsafe { &mut *entry });
+    let reason = look(&InPlace::new(hook, counters.zero()), unsafe { &mut *entry });
     if reason != 0 {
         counters.count(Counter::Received);
         return counters.count_number(reason - 1);
@@ -83,8 +83,9 @@ pub fn observe<H: Hook>(hook: &H, counters: &Counters, direction: Direction) {
 
 /// Reads the packet in place, or a copy of its first bytes where they are not in one piece.
 #[inline(always)]
-fn look<H: Hook>(hook: &H, found: &mut Found) -> u32 {
-    let reason = outcome(look_into(hook, hook.protocol(), hook.gso_size() as usize, found));
+fn look<H: Hook>(packet: &InPlace<'_, H>, found: &mut Found) -> u32 {
+    let hook = packet.hook;
+    let reason = outcome(look_into(packet, hook.protocol(), hook.gso_size() as usize, found));
     if reason != outcome(Err(Counter::IgnoredTruncated)) {
         return reason;
     }

@@ -4,7 +4,9 @@ use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, Schema};
 use serde_json::json;
 use sip_monitor_engine::alert::Alert;
-use sip_monitor_engine::record::{CallRecord, MessageRecord, RegistrationRecord, StreamRecord};
+use sip_monitor_engine::record::{
+    CallRecord, EventRecord, MessageRecord, PeerRecord, RegistrationRecord, SCHEMA, StreamRecord,
+};
 
 use crate::cli::SchemaKind;
 use crate::cli::exit::Failure;
@@ -25,8 +27,10 @@ pub fn schema(kind: SchemaKind) -> Schema {
     match kind {
         SchemaKind::Alert => line::<Alert>("alert"),
         SchemaKind::Call => line::<CallRecord>("call"),
+        SchemaKind::Event => line::<EventRecord>("event"),
         SchemaKind::Stream => line::<StreamRecord>("stream"),
         SchemaKind::Registration => line::<RegistrationRecord>("registration"),
+        SchemaKind::Peer => line::<PeerRecord>("peer"),
         SchemaKind::Message => line::<MessageRecord>("message"),
     }
 }
@@ -36,7 +40,7 @@ fn line<T: JsonSchema>(name: &str) -> Schema {
     let generator = SchemaSettings::draft2020_12().for_serialize().into_generator();
     let mut schema = generator.into_root_schema_for::<T>();
     let object = schema.ensure_object();
-    object.insert("title".into(), json!(format!("sip-monitor {name} line, schema version 1")));
+    object.insert("title".into(), json!(format!("sip-monitor {name} line, schema version {SCHEMA}")));
     let kind = json!({"const": name, "description": "Which kind of line this is."});
     if let Some(properties) = object.get_mut("properties").and_then(|p| p.as_object_mut()) {
         properties.insert("type".into(), kind);
@@ -51,6 +55,28 @@ fn line<T: JsonSchema>(name: &str) -> Schema {
 mod tests {
     use super::*;
     use clap::ValueEnum as _;
+
+    /// A line that is shown is one that is written: each field is known, and none that must be there is left out.
+    #[test]
+    fn the_lines_of_the_readme_are_what_the_schema_says() {
+        let readme = include_str!("../../README.md");
+        let lines = readme.lines().filter(|line| line.starts_with("{\"type\":"));
+        let mut shown = Vec::new();
+        for line in lines {
+            let line: serde_json::Value = serde_json::from_str(line).unwrap();
+            let kind = line["type"].as_str().unwrap().to_owned();
+            let schema = schema(SchemaKind::from_str(&kind, false).unwrap());
+            let object = schema.as_object().unwrap();
+            for name in line.as_object().unwrap().keys() {
+                assert!(object["properties"].get(name).is_some(), "{kind}: {name} is not known");
+            }
+            for name in object["required"].as_array().unwrap() {
+                assert!(line.get(name.as_str().unwrap()).is_some(), "{kind}: {name} is missing");
+            }
+            shown.push(kind);
+        }
+        assert_eq!(shown, ["event", "call", "stream", "registration", "peer", "message"]);
+    }
 
     #[test]
     fn every_field_is_described_and_the_type_is_required() {

@@ -120,16 +120,33 @@ fn a_gzip_cut_short_gives_what_it_holds() {
     assert!(text(&output.stderr).contains("gzip"), "{}", text(&output.stderr));
 }
 
+/// Kinds of lines.
+const KINDS: [&str; 7] = ["alert", "call", "event", "stream", "registration", "peer", "message"];
+
+#[test]
+fn the_report_shows_changes_of_state_and_peers_where_they_are_asked_for() {
+    let capture = golden("good-call.pcap.gz");
+    let output = run(&["replay", &capture, "-o", "table", "--emit", "events,peers"]);
+    let stdout = text(&output.stdout);
+    assert!(stdout.contains("Changes of state (4)") && stdout.contains("Peers (2)"), "{stdout}");
+    let plain = text(&run(&["replay", &capture, "-o", "table"]).stdout).to_owned();
+    assert!(!plain.contains("Changes of state") && !plain.contains("Peers ("), "{plain}");
+}
+
 #[test]
 fn every_line_of_a_pipe_is_json_with_a_type_and_no_colour() {
-    let output =
-        run(&["replay", &golden("good-call.pcap.gz"), "--emit", "alerts,calls,streams,registrations,messages"]);
+    let output = run(&[
+        "replay",
+        &golden("good-call.pcap.gz"),
+        "--emit",
+        "alerts,calls,events,streams,registrations,peers,messages",
+    ]);
     assert_eq!(output.status.code(), Some(0));
     let stdout = text(&output.stdout);
     assert!(stdout.lines().count() >= 10);
     for line in stdout.lines() {
         let value: serde_json::Value = serde_json::from_str(line).unwrap();
-        assert!(["alert", "call", "stream", "registration", "message"].contains(&value["type"].as_str().unwrap()));
+        assert!(KINDS.contains(&value["type"].as_str().unwrap()));
     }
     assert!(!stdout.contains('\x1b') && !text(&output.stderr).contains('\x1b'));
 }
@@ -284,7 +301,7 @@ fn every_code_that_is_listed_is_explained() {
 
 #[test]
 fn the_schema_of_every_kind_is_json() {
-    for kind in ["alert", "call", "stream", "registration", "message"] {
+    for kind in KINDS {
         let schema: serde_json::Value = serde_json::from_slice(&run(&["schema", kind]).stdout).unwrap();
         assert_eq!(schema["properties"]["type"]["const"], kind);
     }

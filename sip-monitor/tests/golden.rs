@@ -33,7 +33,7 @@ fn folder() -> &'static Path {
 /// All outputs of a golden capture, with messages or without.
 fn outputs(capture: &Path, local: Option<&str>, messages: bool) -> Vec<Output> {
     let engine = EngineConfig {
-        emit: Emit { calls: true, streams: true, registrations: true, messages },
+        emit: Emit { calls: true, events: true, streams: true, registrations: true, peers: true, messages },
         ..EngineConfig::default()
     };
     let local = local.map(|l| l.parse().unwrap()).into_iter().collect();

@@ -103,7 +103,7 @@ fn collect(live: &mut Live, seen: &mut Seen, enough: impl Fn(&Seen) -> bool) {
                 Body::Stream(counters) => seen.rtp_packets = counters.packets,
                 Body::Rtcp(_) => seen.rtcp += 1,
                 Body::CaptureLoss(loss) => seen.lost += loss.total(),
-                Body::Tcp(_) | Body::Icmp(_) | Body::Incomplete(_) | Body::Drop(_) => {}
+                Body::Tcp(_) | Body::Icmp(_) | Body::Incomplete(_) | Body::Drop(_) | Body::Cut(_) => {}
             }
         })
         .expect("poll");
@@ -252,6 +252,80 @@ fn an_interface_that_vanishes_and_comes_back_is_attached_again() {
     let mut seen = Seen::default();
     collect(&mut live, &mut seen, whole);
     assert!(whole(&seen), "{seen:?}");
+}
+
+#[test]
+fn where_all_interfaces_are_watched_one_that_appears_is_watched_too() {
+    if !may_run() {
+        return;
+    }
+    let wire = Wire::new();
+    let mut live = Live::start(LiveConfig::default()).expect("live capture");
+    assert_eq!(live.names(), ["m0"]);
+    ip("link add m1 type veth peer name p1");
+    ip("link set m1 up");
+    ip("link set p1 up");
+    let watched = |live: &Live| live.interfaces().iter().filter(|i| !i.ingress.is_empty()).count();
+    let mut seen = Seen::default();
+    let deadline = Instant::now() + Duration::from_secs(5);
+    while watched(&live) < 3 && Instant::now() < deadline {
+        live.poll(&mut |_| ()).expect("poll");
+        thread::sleep(Live::POLL_INTERVAL);
+    }
+    assert_eq!(watched(&live), 3, "{:?}", live.interfaces());
+    assert_eq!(live.names()[0], "m0", "those known keep their places");
+    talk(&wire, "10.9.0.1", "10.9.0.2");
+    collect(&mut live, &mut seen, whole);
+    assert!(whole(&seen), "{seen:?}");
+}
+
+#[test]
+fn named_interfaces_stay_the_only_ones() {
+    if !may_run() {
+        return;
+    }
+    let _wire = Wire::new();
+    let mut live = start(IngressMode::Tc);
+    ip("link add m1 type veth peer name p1");
+    ip("link set m1 up");
+    let end = Instant::now() + Duration::from_millis(1_300);
+    while Instant::now() < end {
+        live.poll(&mut |_| ()).expect("poll");
+        thread::sleep(Live::POLL_INTERVAL);
+    }
+    assert_eq!(live.names(), ["m0"]);
+}
+
+#[test]
+fn streams_that_the_kernel_evicts_are_counted_as_lost_by_this_host_and_by_nobody_else() {
+    if !may_run() {
+        return;
+    }
+    let wire = Wire::new();
+    let config = LiveConfig { interfaces: vec!["m0".into()], max_streams: 1_024, ..LiveConfig::default() };
+    let mut live = Live::start(LiveConfig { ingress: IngressMode::Tc, ..config }).expect("live capture");
+    let flood = || {
+        let socket = UdpSocket::bind(("10.9.0.2", 30_000)).expect("bind");
+        for ssrc in 0..4_000 {
+            socket.send_to(&frames::rtp(8, 1, 160, ssrc), ("10.9.0.1", 40_000)).expect("send");
+        }
+    };
+    wire.at_peer(flood);
+    let (mut missed, mut lost_packets) = (0, 0);
+    let end = Instant::now() + Duration::from_millis(2_500);
+    while Instant::now() < end {
+        live.poll(&mut |packet| match packet.body {
+            Body::CaptureLoss(loss) => missed += loss.map_full,
+            Body::Stream(counters) => lost_packets += counters.lost,
+            _ => {}
+        })
+        .expect("poll");
+        thread::sleep(Live::POLL_INTERVAL);
+    }
+    assert!(live.evicted() >= 4_000 - 1_024, "{} evicted", live.evicted());
+    assert!(live.evicted() < 4_000, "{} evicted", live.evicted());
+    assert_eq!(missed, live.evicted(), "each is told once");
+    assert_eq!((lost_packets, live.counters().expect("counters").unexplained()), (0, 0));
 }
 
 #[test]

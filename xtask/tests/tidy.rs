@@ -22,7 +22,7 @@ const USES: &[(&str, &[&str])] = &[
     ("config", &["packet", "peer", "record"]),
     ("privacy", &["config"]),
     // A record of an alert is an alert: the two name each other.
-    ("record", &["alert", "time"]),
+    ("record", &["alert", "leg", "time"]),
     ("counters", &[]),
     ("timer", &["call", "time"]),
     ("seen", &["packet", "sip", "time", "transaction"]),
@@ -31,10 +31,29 @@ const USES: &[(&str, &[&str])] = &[
     ("quality", &["packet", "rtp", "time"]),
     ("media", &["call", "config", "packet", "quality", "record", "rtp", "sdp", "text", "time"]),
     // What a call counts for at a peer stands at the call: the two name each other.
-    ("peer", &["call", "config", "packet", "record", "seen", "sip", "text", "time", "transaction"]),
+    ("peer", &["call", "config", "media", "packet", "quality", "record", "seen", "sip", "text", "time", "transaction"]),
+    // How sure a link of two calls is, is said in the words of verdicts.
+    (
+        "leg",
+        &[
+            "call",
+            "config",
+            "diagnosis",
+            "media",
+            "packet",
+            "peer",
+            "record",
+            "seen",
+            "sip",
+            "text",
+            "time",
+            "transaction",
+        ],
+    ),
     ("tcp", &["packet", "sip", "time"]),
     ("registration", &["call", "config", "packet", "privacy", "record", "seen", "sip", "text", "time", "transaction"]),
     ("source", &["packet", "seen", "sip", "text", "time", "transaction"]),
+    ("drops", &["call", "packet", "text", "time"]),
     ("event", &["record", "transaction"]),
     ("wire", &["packet", "seen", "sip", "tcp", "text", "time"]),
     (

@@ -1,23 +1,33 @@
-//! Nanoseconds a packet in each kernel program, against an empty program of its kind (`BPF_PROG_TEST_RUN`).
+//! What the kernel's side costs, each beside an empty program or another way of doing it, measured in the same run.
 //!
-//! Two measures. *Hot*: one packet again and again, the least of many rounds; RTP is then a duplicate after the first.
-//! *In sequence*: RTP packets each with the next sequence number, one call each, by the kernel's own accounting of run
-//! time; nothing is warm but the code, and the accounting itself is in it, as in the empty program beside.
+//! *Hot*: one packet again and again, the least of many rounds; RTP is then a duplicate after the first. *In sequence* and what
+//! follows it: RTP packets each with the next sequence number of its stream, one call each, by the kernel's own accounting of
+//! run time; nothing is warm but the code, and the accounting itself is in it, as in the empty program beside.
+
+mod drops;
+mod frames;
+mod streams;
 
 use anyhow::{Context as _, Result, bail};
-use aya::maps::RingBuf;
+use aya::maps::{MapData, RingBuf};
 use aya::programs::{Program, ProgramInfo, TestRunOptions, TestRunResult};
 use aya::sys::{Stats, enable_stats};
 use aya::{Ebpf, TestRun as _};
 use sip_monitor::capture::object::{self, LoadOptions};
 use sip_monitor_common::limits;
 
+use frames::{rtp, rtp_of_stream, sip, udp};
+
 /// Rounds of one measure, of which the fastest counts: what disturbs a shared machine only makes slower.
 const ROUNDS: usize = 40;
 /// Packets of a round: their records stay below the mark at which the reader would be woken for each.
 const REPEAT: u32 = 500;
-/// RTP packets in sequence.
-const IN_SEQUENCE: u16 = 20_000;
+/// Packets that come with cold caches.
+const COLD: usize = 2_001;
+/// More than the caches of one core hold.
+const OTHER_WORK_BYTES: usize = 4 << 20;
+/// RTP packets of one measure that is not hot.
+const MEASURED: usize = 30_000;
 
 /// Prints one row a kind of packet, one column a program.
 pub fn run() -> Result<()> {
@@ -26,14 +36,9 @@ pub fn run() -> Result<()> {
         println!("kernel: skipped, running programs needs root");
         return Ok(());
     }
-    let mut kernel = Kernel::load()?;
+    let mut kernel = Kernel::load(&LoadOptions::default())?;
     println!("kernel: ns a packet, hot, with an empty program's time in brackets");
-    let programs = [
-        (limits::PROGRAM_XDP_INGRESS, limits::PROGRAM_XDP_EMPTY),
-        (limits::PROGRAM_TC_INGRESS, limits::PROGRAM_TC_EMPTY),
-        (limits::PROGRAM_TC_EGRESS, limits::PROGRAM_TC_EMPTY),
-    ];
-    println!("  {:<24}{:>20}{:>20}{:>20}", "", programs[0].0, programs[1].0, programs[2].0);
+    println!("  {:<34}{:>20}{:>20}{:>20}", "", PROGRAMS[0].0, PROGRAMS[1].0, PROGRAMS[2].0);
     let packets = [
         ("other UDP", udp(40_000, 53, &[0x17; 160])),
         ("RTP", udp(30_000, 30_002, &rtp(0))),
@@ -41,40 +46,126 @@ pub fn run() -> Result<()> {
         ("SIP, 1,400 bytes", udp(5060, 5060, &sip(1_400))),
     ];
     for (name, frame) in &packets {
-        print!("  {name:<24}");
-        for (program, empty) in programs {
+        print!("  {name:<34}");
+        for (program, empty) in PROGRAMS {
             let (full, base) = (kernel.hot(program, frame)?, kernel.hot(empty, frame)?);
             print!("{:>20}", format!("{full} ({base})"));
         }
         println!();
     }
-    print!("  {:<24}", "RTP in sequence");
-    for (program, empty) in programs {
-        let (full, base) = (kernel.in_sequence(program)?, kernel.in_sequence(empty)?);
+    drop(kernel);
+    println!("kernel: ns a packet, not hot, by the kernel's accounting, with an empty program's time in brackets");
+    cold()?;
+    for flows in FLOWS {
+        flows.run()?;
+    }
+    drops::run()?;
+    streams::run()
+}
+
+/// Each program and the empty one of its kind.
+const PROGRAMS: [(&str, &str); 3] = [
+    (limits::PROGRAM_XDP_INGRESS, limits::PROGRAM_XDP_EMPTY),
+    (limits::PROGRAM_TC_INGRESS, limits::PROGRAM_TC_EMPTY),
+    (limits::PROGRAM_TC_EGRESS, limits::PROGRAM_TC_EMPTY),
+];
+
+/// One stream, with something else in the caches before each packet, as on a host that has other work: the median.
+fn cold() -> Result<()> {
+    print!("  {:<34}", "one stream, caches cold");
+    let mut other = vec![0_u8; OTHER_WORK_BYTES];
+    for (program, empty) in PROGRAMS {
+        let mut kernel = Kernel::load(&LoadOptions::default())?;
+        let _accounting = enable_stats(Stats::RunTime).context("the kernel's accounting of run time")?;
+        let mut median = |program: &str| -> Result<f64> {
+            let mut times = Vec::with_capacity(COLD);
+            for sequence in 0..COLD as u16 {
+                let frame = rtp_of_stream(1, sequence);
+                let before = kernel.info(program)?;
+                for byte in other.iter_mut().step_by(64) {
+                    *byte = byte.wrapping_add(1);
+                }
+                kernel.test_run(program, &frame, 1)?;
+                times.push(mean_ns(&before, &kernel.info(program)?));
+            }
+            kernel.drain();
+            times.sort_unstable_by(f64::total_cmp);
+            Ok(times[COLD / 2])
+        };
+        let (full, base) = (median(program)?, median(empty)?);
         print!("{:>20}", format!("{full:.0} ({base:.0})"));
     }
+    std::hint::black_box(other);
     println!();
     Ok(())
 }
 
+/// RTP of so many streams, against a map of that size.
+struct Flows {
+    name: &'static str,
+    streams: u32,
+    map: u32,
+}
+
+const FLOWS: [Flows; 3] = [
+    Flows { name: "RTP in sequence, one stream", streams: 1, map: 65_536 },
+    Flows { name: "64k streams at random", streams: 65_536, map: 131_072 },
+    Flows { name: "200k streams, the map holds 64k", streams: 200_000, map: 65_536 },
+];
+
+impl Flows {
+    fn run(&self) -> Result<()> {
+        print!("  {:<34}", self.name);
+        for (program, empty) in PROGRAMS {
+            // Verified anew: the map's size is fixed at load.
+            let mut kernel = Kernel::load(&LoadOptions { max_streams: self.map, ..LoadOptions::default() })?;
+            let mut next = vec![0_u16; self.streams as usize];
+            // Each stream begins, unless there is but one.
+            for n in (0..self.streams).filter(|_| self.streams > 1) {
+                kernel.test_run(program, &rtp_of_stream(n, 0), 1)?;
+                if n % 4_096 == 0 {
+                    kernel.drain();
+                }
+            }
+            let mut random = 1_u64;
+            let mut frames = Vec::with_capacity(MEASURED);
+            for _ in 0..MEASURED {
+                random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+                let n = ((random >> 33) % u64::from(self.streams)) as u32;
+                let sequence = &mut next[n as usize];
+                *sequence = sequence.wrapping_add(1);
+                frames.push(rtp_of_stream(n, *sequence));
+            }
+            let (full, base) = (kernel.mean(program, &frames)?, kernel.mean(empty, &frames)?);
+            print!("{:>20}", format!("{full:.0} ({base:.0})"));
+        }
+        println!();
+        Ok(())
+    }
+}
+
 struct Kernel {
     ebpf: Ebpf,
+    // Taken out once: mapping a ring takes longer than emptying it.
+    rings: [RingBuf<MapData>; 2],
 }
 
 impl Kernel {
-    fn load() -> Result<Self> {
-        let mut ebpf = object::load(&LoadOptions::default())?;
+    fn load(options: &LoadOptions) -> Result<Self> {
+        let mut ebpf = object::load(options)?;
         for (name, program) in ebpf.programs_mut() {
             match program {
                 Program::Xdp(p) => p.load(),
                 Program::SchedClassifier(p) => p.load(),
                 // Attached to a tracepoint, it cannot be run on bytes.
-                Program::BtfTracePoint(_) => continue,
+                Program::BtfTracePoint(_) | Program::RawTracePoint(_) => continue,
                 _ => bail!("{name}: a program of another type"),
             }
             .with_context(|| name.to_owned())?;
         }
-        Ok(Self { ebpf })
+        let mut ring = |name| RingBuf::try_from(ebpf.take_map(name).context(name)?).context(name);
+        let rings = [ring(limits::MAP_SIGNALLING)?, ring(limits::MAP_MEDIA)?];
+        Ok(Self { ebpf, rings })
     }
 
     /// The least time a packet takes when it comes again and again.
@@ -82,22 +173,24 @@ impl Kernel {
         let mut best = u128::MAX;
         for _ in 0..ROUNDS {
             best = best.min(self.test_run(program, frame, REPEAT)?.duration.as_nanos());
-            self.drain()?;
+            self.drain();
         }
         Ok(best)
     }
 
-    /// The mean time of RTP packets that follow each other.
-    fn in_sequence(&mut self, program: &str) -> Result<f64> {
+    /// The mean time of packets that come once each.
+    fn mean(&mut self, program: &str, frames: &[Vec<u8>]) -> Result<f64> {
         let _accounting = enable_stats(Stats::RunTime).context("the kernel's accounting of run time")?;
         let before = self.info(program)?;
-        for sequence in 0..IN_SEQUENCE {
-            self.test_run(program, &udp(30_010, 30_012, &rtp(sequence)), 1)?;
+        for (n, frame) in frames.iter().enumerate() {
+            self.test_run(program, frame, 1)?;
+            if n % 4_096 == 0 {
+                self.drain();
+            }
         }
-        self.drain()?;
         let after = self.info(program)?;
-        let time = after.run_time().saturating_sub(before.run_time());
-        Ok(time.as_nanos() as f64 / (after.run_count() - before.run_count()).max(1) as f64)
+        self.drain();
+        Ok(mean_ns(&before, &after))
     }
 
     fn test_run(&self, program: &str, frame: &[u8], repeat: u32) -> Result<TestRunResult> {
@@ -120,43 +213,15 @@ impl Kernel {
     }
 
     /// Empties the rings, so that a full one makes no round cheap.
-    fn drain(&mut self) -> Result<()> {
-        for name in [limits::MAP_SIGNALLING, limits::MAP_MEDIA] {
-            let mut ring = RingBuf::try_from(self.ebpf.map_mut(name).context(name)?)?;
+    fn drain(&mut self) {
+        for ring in &mut self.rings {
             while ring.next().is_some() {}
         }
-        Ok(())
     }
 }
 
-/// UDP over IPv4 in Ethernet, without checksums: nobody looks at them.
-fn udp(src: u16, dst: u16, payload: &[u8]) -> Vec<u8> {
-    let length = |n: usize| u16::try_from(n).unwrap_or(u16::MAX).to_be_bytes();
-    let mut frame = vec![2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2, 8, 0, 0x45, 0];
-    frame.extend(length(28 + payload.len()));
-    frame.extend([0, 1, 0, 0, 64, 17, 0, 0, 198, 51, 100, 1, 203, 0, 113, 1]);
-    frame.extend(src.to_be_bytes());
-    frame.extend(dst.to_be_bytes());
-    frame.extend(length(8 + payload.len()));
-    frame.extend([0, 0]);
-    frame.extend(payload);
-    frame
-}
-
-/// 20 ms of PCMU (RFC 3550 5.1).
-fn rtp(sequence: u16) -> Vec<u8> {
-    let mut packet = vec![0x80, 0];
-    packet.extend(sequence.to_be_bytes());
-    packet.extend((u32::from(sequence) * 160).to_be_bytes());
-    packet.extend([0, 0, 0x51, 0x50]);
-    packet.extend((0..160_u16).map(|i| (i ^ sequence) as u8));
-    packet
-}
-
-/// A request of this many bytes.
-fn sip(bytes: usize) -> Vec<u8> {
-    let mut message = b"INVITE sip:bob@example.com SIP/2.0\r\nCall-ID: 1@a\r\nCSeq: 1 INVITE\r\nX-Padding: ".to_vec();
-    message.resize(bytes - 4, b'a');
-    message.extend(b"\r\n\r\n");
-    message
+/// Nanoseconds a run between two looks.
+fn mean_ns(before: &ProgramInfo, after: &ProgramInfo) -> f64 {
+    let time = after.run_time().saturating_sub(before.run_time());
+    time.as_nanos() as f64 / (after.run_count() - before.run_count()).max(1) as f64
 }

@@ -4,6 +4,8 @@
 use core::net::IpAddr;
 use core::time::Duration;
 
+use siphasher::sip128::SipHasher24;
+
 use crate::peer::Trunk;
 
 /// Everything the engine can be told.
@@ -13,6 +15,11 @@ pub struct EngineConfig {
     pub local: Vec<IpAddr>,
     /// What the capture can be expected to show of media.
     pub media_sight: MediaSight,
+    /// A capture file that holds one direction of signalling only: that nothing came back proves nothing.
+    pub half_seen: bool,
+    /// This host's kernel tells which packets it drops and why: that it dropped none of a flow is then a fact. Live with the
+    /// program at `kfree_skb` attached; a file never holds it.
+    pub drops_watched: bool,
     /// RFC 3261's timers.
     pub timers: SipTimers,
     /// When conditions fire.
@@ -23,8 +30,14 @@ pub struct EngineConfig {
     pub trunks: Vec<Trunk>,
     /// Which records leave the engine besides alerts.
     pub emit: Emit,
+    /// How the legs of a call are found.
+    pub legs: LegSettings,
+    /// How often records of peers are written; only at the end where that is nothing.
+    pub peers_every: Option<Duration>,
     /// What is done to phone numbers and user parts in what leaves the engine.
     pub privacy: Privacy,
+    /// Key of the hashes of [`Privacy::Hash`].
+    pub privacy_key: PrivacyKey,
     /// Stands in `host` of every alert; left out where empty.
     pub host: String,
     /// Names of the interfaces, by [`crate::packet::Packet::link`].
@@ -36,15 +49,38 @@ impl Default for EngineConfig {
         Self {
             local: Vec::new(),
             media_sight: MediaSight::default(),
+            half_seen: false,
+            drops_watched: false,
             timers: SipTimers::default(),
             thresholds: Thresholds::default(),
             limits: Limits::default(),
             trunks: Vec::new(),
             emit: Emit::default(),
+            legs: LegSettings::default(),
+            peers_every: None,
             privacy: Privacy::Mask,
+            privacy_key: PrivacyKey::default(),
             host: String::new(),
             links: Vec::new(),
         }
+    }
+}
+
+/// What makes the hashes of numbers one installation's own. Never shown.
+#[derive(Clone, Copy, PartialEq, Eq, Default)]
+pub struct PrivacyKey(pub [u8; 16]);
+
+impl PrivacyKey {
+    /// From a secret of any length.
+    #[must_use]
+    pub fn from_secret(secret: &[u8]) -> Self {
+        Self(SipHasher24::new().hash(secret).as_bytes())
+    }
+}
+
+impl core::fmt::Debug for PrivacyKey {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str("PrivacyKey(..)")
     }
 }
 
@@ -190,15 +226,40 @@ impl Default for Limits {
     }
 }
 
+/// How calls with different Call-IDs are found to be legs of one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LegSettings {
+    /// Headers of an INVITE that are the same on all legs, or that hold the Call-ID of another leg: `Name`, or
+    /// `Name;parameter` where only a parameter of it is.
+    pub headers: Vec<String>,
+    /// How soon after a call came in a call with its numbers must leave to be taken for its leg: 5 s; 0 is never.
+    pub numbers_within: Duration,
+}
+
+impl Default for LegSettings {
+    /// Headers that are made for this: X-CID as HOMER's agents read it, X-Call-ID as people name it themselves, the ICID of
+    /// RFC 7315 5.6, and those that a vendor's nodes pass on from leg to leg: Cisco's CUBE and CUCM, AudioCodes' SBCs,
+    /// Genesys' SIP Server.
+    fn default() -> Self {
+        let headers =
+            ["X-CID", "X-Call-ID", "P-Charging-Vector;icid-value", "Cisco-Guid", "AC-Session-ID", "X-Genesys-CallUUID"];
+        Self { headers: headers.map(str::to_owned).into(), numbers_within: Duration::from_secs(5) }
+    }
+}
+
 /// Which records leave the engine besides alerts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub struct Emit {
     /// One [`crate::record::CallRecord`] a call.
     pub calls: bool,
+    /// One [`crate::record::EventRecord`] a change of a call's state, when it happens.
+    pub events: bool,
     /// One [`crate::record::StreamRecord`] a stream.
     pub streams: bool,
     /// One [`crate::record::RegistrationRecord`] a registration.
     pub registrations: bool,
+    /// One [`crate::record::PeerRecord`] a peer, at the end and every [`EngineConfig::peers_every`].
+    pub peers: bool,
     /// One [`crate::record::MessageRecord`] a message.
     pub messages: bool,
 }

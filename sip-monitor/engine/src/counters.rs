@@ -39,6 +39,8 @@ pub struct Counters {
     pub stream_reports: u64,
     /// Reports about packets that this host's kernel dropped.
     pub kernel_drop_reports: u64,
+    /// Places at which the kernel drops, and reports of drops that no call had claimed yet, forgotten for want of room.
+    pub drops_evicted: u64,
     /// ICMP errors joined to a call's signalling.
     pub icmp_signalling: u64,
     /// ICMP errors that belong to no call's signalling; media looks at them.
@@ -57,6 +59,8 @@ pub struct Counters {
     pub registrations_refused: u64,
     /// Source addresses that found no room: nothing is said of their scans.
     pub sources_refused: u64,
+    /// Intervals of streams not counted for their peer for want of room.
+    pub quality_refused: u64,
     /// Calls freed since nothing was heard of them for too long.
     pub idle: u64,
     /// Transactions forgotten for want of room within their call.

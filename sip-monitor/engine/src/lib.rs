@@ -11,7 +11,9 @@ pub mod config;
 pub mod counters;
 pub mod diagnosis;
 pub mod dialog;
+pub mod drops;
 pub mod event;
+pub mod leg;
 pub mod media;
 pub mod packet;
 pub mod peer;
@@ -41,16 +43,19 @@ use std::collections::VecDeque;
 use foldhash::fast::RandomState;
 
 use alert::AlertBook;
-use call::{Answered, Call, CallKey, CallTable, ChallengeIndex, Context, Referrals};
+use call::{Agents, Answered, Call, CallKey, CallTable, ChallengeIndex, Changes, Context, RecordContext, Referrals};
 pub use config::EngineConfig;
 use counters::Counters;
 use diagnosis::{CallFacts, CaptureFacts, Diagnosis, HostFacts, PeerFacts, Subject, WireFacts, catalogue};
+use drops::DropTable;
 use event::{Event, Events};
+use leg::{LegTable, Legs};
 use media::MediaTable;
 pub use packet::Packet;
 use packet::{Body, CaptureLoss, IcmpError};
-use peer::{FlowIndex, PeerTable, Touched};
+use peer::{FlowIndex, PeerTable, Reports, Touched};
 use privacy::Redactor;
+use record::CallRecord;
 pub use record::Output;
 use registration::RegistrationTable;
 use source::SourceTable;
@@ -71,15 +76,20 @@ pub struct Engine {
     flows: FlowIndex,
     referrals: Referrals,
     answered: Answered,
+    agents: Agents,
     challenges: ChallengeIndex,
     registrations: RegistrationTable,
     sources: SourceTable,
     peers: PeerTable,
+    reports: Reports,
     connections: ConnectionTable,
     wires: WireTable,
     media: MediaTable,
+    drops: DropTable,
+    legs: LegTable,
     alerts: AlertBook,
     capture: CaptureFacts,
+    strays: VecDeque<(core::net::IpAddr, core::net::IpAddr)>,
     counters: Counters,
     outputs: VecDeque<Output>,
 }
@@ -96,7 +106,7 @@ impl Engine {
     pub fn with_catalogue(config: EngineConfig, diagnoses: &[&'static Diagnosis]) -> Self {
         let hasher = RandomState::default();
         Self {
-            redactor: Redactor::new(config.privacy),
+            redactor: Redactor::new(config.privacy, config.privacy_key),
             hasher: hasher.clone(),
             now: Timestamp::ZERO,
             wires: WireTable::new(config.thresholds.alert_window, hasher.clone()),
@@ -106,13 +116,18 @@ impl Engine {
             flows: FlowIndex::default(),
             referrals: Referrals::default(),
             answered: Answered::default(),
+            agents: Agents::new(hasher.clone()),
             challenges: ChallengeIndex::default(),
             registrations: RegistrationTable::new(config.limits.registrations),
             sources: SourceTable::default(),
-            peers: PeerTable::new(&config, hasher),
+            legs: LegTable::new(&config.legs, hasher.clone()),
+            peers: PeerTable::new(&config, hasher.clone()),
+            reports: Reports::new(&config),
             media: MediaTable::new(&config),
+            drops: DropTable::new(config.thresholds.alert_window, hasher),
             alerts: AlertBook::new(&config, diagnoses),
-            capture: CaptureFacts::default(),
+            capture: CaptureFacts { half_seen: config.half_seen, ..CaptureFacts::default() },
+            strays: VecDeque::new(),
             counters: Counters::default(),
             outputs: VecDeque::new(),
             config,
@@ -129,10 +144,13 @@ impl Engine {
     /// `timers` and `limits` stay as they were at the start.
     pub fn set_config(&mut self, config: EngineConfig) {
         self.config = EngineConfig { timers: self.config.timers, limits: self.config.limits, ..config };
-        self.redactor = Redactor::new(self.config.privacy);
+        self.redactor = Redactor::new(self.config.privacy, self.config.privacy_key);
         self.media.set_config(&self.config);
         self.peers.set_config(&self.config);
+        self.legs.set_settings(&self.config.legs);
+        self.reports.set_config(&self.config);
         self.wires.set_keep(self.config.thresholds.alert_window);
+        self.drops.set_keep(self.config.thresholds.alert_window);
         self.alerts.set_config(&self.config);
     }
 
@@ -160,6 +178,12 @@ impl Engine {
         &self.peers
     }
 
+    /// What is kept to find the legs of calls.
+    #[must_use]
+    pub fn leg_table(&self) -> &LegTable {
+        &self.legs
+    }
+
     /// Streams known now.
     #[must_use]
     pub fn media(&self) -> &MediaTable {
@@ -176,6 +200,7 @@ impl Engine {
         let now = self.advance(now);
         match packet.body {
             Body::Udp(payload) => self.handle_datagram(now, packet, payload),
+            Body::Cut(payload) => self.handle_cut(now, packet, payload),
             Body::Tcp(segment) => self.handle_segment(now, packet, &segment),
             Body::Incomplete(incomplete) => self.handle_incomplete(now, packet, &incomplete),
             Body::Rtcp(payload) => {
@@ -184,14 +209,11 @@ impl Engine {
                 self.note_media(key);
             }
             Body::Icmp(error) => self.handle_icmp(now, packet, &error),
-            Body::Drop(drop) => {
-                self.counters.kernel_drop_reports += 1;
-                let key = self.media.handle_drop(packet, &drop);
-                self.note_media(key);
-            }
+            Body::Drop(drop) => self.handle_drop(now, packet, &drop),
             Body::Stream(stream) => {
                 self.counters.stream_reports += 1;
                 let key = self.media.handle_stream(now, stream);
+                self.note_streams();
                 self.note_media(key);
             }
             Body::CaptureLoss(loss) => self.handle_capture_loss(now, loss),
@@ -214,6 +236,8 @@ impl Engine {
             self.wires.poll_timeout(),
             self.registrations.poll_timeout(),
             self.sources.poll_timeout(),
+            self.drops.poll_timeout(),
+            self.reports.poll_timeout(),
         ];
         due.into_iter().chain(kept).flatten().min()
     }
@@ -226,9 +250,12 @@ impl Engine {
     /// The capture is over at `now`: writes the records of what is still up. Judges nothing that the capture did not show.
     pub fn finish(&mut self, now: Timestamp) {
         self.advance(now);
-        for key in self.calls.keys_by_age() {
-            self.free_call(key);
-        }
+        let calls = self.calls.keys_by_age();
+        calls.iter().for_each(|key| self.media.hear_rest(*key));
+        self.drain_streams();
+        self.write_peers(None);
+        calls.into_iter().for_each(|key| self.free_call(key));
+        self.finish_registrations();
         self.media.finish(self.now);
         self.drain_streams();
     }
@@ -245,9 +272,13 @@ impl Engine {
                 self.media.handle_timeout(self.now);
             }
             self.run_registrations(self.now);
+            self.run_drops(self.now);
             if self.peers.poll_timeout().is_some_and(|at| at <= self.now) {
                 let due = self.peers.handle_timeout(self.now);
                 self.judge_peers(due.into_iter().map(|key| (key, true)).collect(), None);
+            }
+            if let Some(since) = self.reports.pop_due(self.now) {
+                self.write_peers(since);
             }
             if self.wires.poll_timeout().is_some_and(|at| at <= self.now) {
                 self.wires.handle_timeout(self.now).into_iter().for_each(|key| self.alerts.forget(Subject::Wire(key)));
@@ -279,11 +310,15 @@ impl Engine {
             counters: &mut self.counters,
             hasher: &self.hasher,
             events: Events::new(),
+            changes: Changes::new(),
+            agents: &mut self.agents,
+            code: None,
             repeated: false,
         };
         let over = call.run_timers(&mut ctx, now);
-        let events = ctx.events;
+        let (events, changes) = (ctx.events, ctx.changes);
         let touched = self.peers.observe_timers(call, now);
+        self.tell_changes(key, &changes, None);
         self.after(key, &events);
         self.judge_peers(touched, Some(key));
         if over {
@@ -320,6 +355,7 @@ impl Engine {
             media: &self.media,
             answered: &self.answered,
             peers: &self.peers,
+            legs: Legs { table: &self.legs, calls: &self.calls, media: &self.media, peers: &self.peers },
             capture: &self.capture,
             unsteady_audio: OnceCell::new(),
         };
@@ -359,7 +395,7 @@ impl Engine {
         self.alerts.judge_wire(&facts, &mut self.outputs);
     }
 
-    fn note_media(&mut self, key: Option<CallKey>) {
+    pub(crate) fn note_media(&mut self, key: Option<CallKey>) {
         let Some(key) = key else { return };
         if let Some(call) = self.calls.get_mut(key) {
             call.clock.media = None;
@@ -389,7 +425,11 @@ impl Engine {
     }
 
     fn handle_capture_loss(&mut self, now: Timestamp, loss: CaptureLoss) {
+        if loss.cut > 0 {
+            self.capture.cut_at = Some(now);
+        }
         if loss.total() == 0 {
+            self.capture.last_lost_at = self.capture.last_lost_at.map(|at| at.max(now));
             return;
         }
         let lost = &mut self.capture.lost;
@@ -407,22 +447,41 @@ impl Engine {
 
     /// Writes what is to be written of a call and forgets it.
     fn free_call(&mut self, key: CallKey) {
+        self.media.hear_rest(key);
+        self.count_heard();
+        let legs = self.take_legs(key);
         let Some(call) = self.calls.remove(key) else { return };
         let call: &Call = &call;
         if self.config.emit.calls && call.is_call() {
-            self.outputs.push_back(Output::Call(Box::new(call.record(&self.redactor))));
-        }
-        if self.config.emit.registrations
-            && let Some(record) = call.registration_record(&self.redactor)
-        {
-            self.outputs.push_back(Output::Registration(Box::new(record)));
+            let context = RecordContext { redactor: &self.redactor, peers: &self.peers, media: &self.media };
+            let record = CallRecord { legs, ..call.record(&context) };
+            self.outputs.push_back(Output::Call(Box::new(record)));
         }
         self.peers.forget(call);
         self.alerts.forget(Subject::Call(key));
         self.media.release(key);
     }
 
+    /// Writes the peers that were heard of since then.
+    fn write_peers(&mut self, since: Option<Timestamp>) {
+        if !self.config.emit.peers {
+            return;
+        }
+        for peer in self.peers.iter().filter(|peer| since.is_none() || peer.last_at >= since) {
+            self.outputs.push_back(Output::Peer(Box::new(self.peers.record(peer, self.now))));
+        }
+    }
+
+    /// Counts intervals of streams for the peers of their calls.
+    fn count_heard(&mut self) {
+        for heard in self.media.take_heard() {
+            let Some(call) = self.calls.get(heard.call) else { continue };
+            self.counters.quality_refused += u64::from(!self.peers.hear(call, &heard));
+        }
+    }
+
     fn drain_streams(&mut self) {
+        self.count_heard();
         while let Some(record) = self.media.poll_record() {
             if self.config.emit.streams {
                 self.outputs.push_back(Output::Stream(Box::new(record)));

@@ -21,6 +21,14 @@ fn every_scenario_gives_exactly_its_alerts() {
 }
 
 #[test]
+fn calls_are_legs_of_each_other_exactly_where_a_scenario_says_so() {
+    let all = ladder::scenarios();
+    let failures: Vec<String> = all.iter().filter_map(|scenario| ladder::judge_legs(scenario).err()).collect();
+    assert!(failures.is_empty(), "{}", failures.join("\n"));
+    assert!(all.iter().filter(|scenario| scenario.legs.is_some()).count() > 20);
+}
+
+#[test]
 fn what_a_ladder_leaves_out_is_what_a_correct_user_agent_sends() {
     let scenarios = ladder::scenarios();
     let healthy: Vec<_> = scenarios.iter().filter(|s| s.code == "healthy").collect();

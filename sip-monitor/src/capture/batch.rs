@@ -24,33 +24,66 @@ struct BatchAttr {
     flags: u64,
 }
 
+/// Where in a map the next call goes on.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Place {
+    /// The kernel's token. Hash maps hand out a 32-bit bucket number here; eight bytes are never too few.
+    token: u64,
+    state: Reached,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+enum Reached {
+    #[default]
+    Nothing,
+    Some,
+    All,
+}
+
+impl Place {
+    /// Whether all was read.
+    #[must_use]
+    pub fn is_end(&self) -> bool {
+        self.state == Reached::All
+    }
+}
+
 /// Room for one call's entries, kept between calls.
 #[derive(Debug)]
-pub(super) struct BatchReader {
+pub struct BatchReader {
     keys: Vec<StreamKey>,
     values: Vec<StreamRecord>,
 }
 
+impl Default for BatchReader {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl BatchReader {
     /// One that reads this many entries a call; grows where a hash bucket holds more.
-    pub(super) fn new() -> Self {
+    #[must_use]
+    pub fn new() -> Self {
         const ENTRIES: usize = 512;
         Self { keys: vec![StreamKey::default(); ENTRIES], values: vec![StreamRecord::default(); ENTRIES] }
     }
 
-    /// Calls `each` for every stream in the map.
-    pub(super) fn read(
+    /// Reads on from `place` with one call, and calls `each` for every stream read.
+    ///
+    /// # Errors
+    /// What the kernel refuses.
+    pub fn read(
         &mut self,
         map: BorrowedFd<'_>,
+        place: &mut Place,
         mut each: impl FnMut(&StreamKey, &StreamRecord),
     ) -> io::Result<()> {
-        // Hash maps hand out a 32-bit bucket number here; eight bytes are never too few.
-        let (mut from, mut to) = (0_u64, 0_u64);
-        let mut first = true;
         loop {
+            let from = place.token;
             let mut attr = BatchAttr {
-                in_batch: if first { 0 } else { (&raw const from) as u64 },
-                out_batch: (&raw mut to) as u64,
+                in_batch: if place.state == Reached::Nothing { 0 } else { (&raw const from) as u64 },
+                out_batch: (&raw mut place.token) as u64,
                 keys: self.keys.as_mut_ptr() as u64,
                 values: self.values.as_mut_ptr() as u64,
                 count: self.keys.len() as u32,
@@ -67,11 +100,12 @@ impl BatchReader {
                 )
             };
             let error = (result < 0).then(io::Error::last_os_error);
-            let last = match error.as_ref().and_then(io::Error::raw_os_error) {
-                None => false,
-                Some(libc::ENOENT) => true,
+            place.state = match error.as_ref().and_then(io::Error::raw_os_error) {
+                None => Reached::Some,
+                Some(libc::ENOENT) => Reached::All,
                 Some(libc::ENOSPC) => {
                     // A bucket with more entries than fit: the same place again with more room.
+                    place.token = from;
                     let room = self.keys.len() * 2;
                     self.keys.resize(room, StreamKey::default());
                     self.values.resize(room, StreamRecord::default());
@@ -82,11 +116,7 @@ impl BatchReader {
             for (key, value) in self.keys.iter().zip(&self.values).take(attr.count as usize) {
                 each(key, value);
             }
-            if last {
-                return Ok(());
-            }
-            from = to;
-            first = false;
+            return Ok(());
         }
     }
 }

@@ -2,20 +2,16 @@
 
 use std::{
     net::{IpAddr, Ipv4Addr, SocketAddr},
-    os::fd::{AsFd, OwnedFd},
     time::Duration,
 };
 
 use aya::{
     Ebpf, Pod,
-    maps::{HashMap, Map, MapData, PerCpuArray, RingBuf},
-    util::KernelVersion,
+    maps::{Map, MapData, PerCpuArray, RingBuf},
 };
 use aya_log::EbpfLogger;
-use caps::{CapSet, Capability};
-use foldhash::fast::FixedState;
 use sip_monitor_common::{
-    Counter, StreamKey,
+    Counter,
     limits::{
         DEFAULT_MAX_STREAMS, DEFAULT_MEDIA_RING_BYTES, DEFAULT_SIGNALLING_RING_BYTES, MAP_COUNTERS, MAP_MEDIA,
         MAP_SIGNALLING, MAP_STREAMS,
@@ -26,19 +22,20 @@ use sip_monitor_engine::{
     packet::{Body, Direction},
 };
 
-pub use super::error::LiveError;
 use super::{
-    attach::{self, Attachment, Loaded},
-    batch::BatchReader,
+    ability, attach,
+    boot::{boot_ns, real_minus_boot_ns},
     counters::Counters,
     decode::{Decoder, DecoderConfig},
-    drops, netif,
+    drops,
+    interfaces::{self, Interfaces},
+    netif::{self, Interface},
     object::{self, LoadOptions},
     record::Record,
     ring::{HOLD_BACK_NS, Merger, Rings},
-    softkernel::{sort_streams, swept},
-    sweep::{Fate, Sweeper},
+    streams::StreamMap,
 };
+pub use super::{drops::Tracepoint, error::LiveError, interfaces::InterfaceStatus};
 
 /// How packets are seen on their way in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -69,6 +66,8 @@ pub struct LiveConfig {
     pub signalling_ring_bytes: u32,
     /// Bytes of the ring for media, a power of two.
     pub media_ring_bytes: u32,
+    /// How the kernel is asked why it drops packets.
+    pub tracepoint: Tracepoint,
     /// Keep the programs' log statements and show them.
     pub debug: bool,
     /// Seed of the hash tables.
@@ -84,37 +83,11 @@ impl Default for LiveConfig {
             max_streams: DEFAULT_MAX_STREAMS,
             signalling_ring_bytes: DEFAULT_SIGNALLING_RING_BYTES,
             media_ring_bytes: DEFAULT_MEDIA_RING_BYTES,
+            tracepoint: Tracepoint::Auto,
             debug: false,
             seed: 0x5e1f,
         }
     }
-}
-
-/// How one interface is watched.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct InterfaceStatus {
-    /// Its name.
-    pub name: String,
-    /// Its place in the list of names: [`Packet::link`].
-    pub link: u16,
-    /// Its index, where it exists.
-    pub ifindex: Option<u32>,
-    /// The hook at ingress: `xdp`, `xdp-generic`, `tcx`, `tc`; empty while it is not attached.
-    pub ingress: &'static str,
-    /// The hook at egress: `tcx` or `tc`; empty while it is not attached.
-    pub egress: &'static str,
-    /// Why it is not attached, or not as one would expect.
-    pub note: Option<String>,
-}
-
-/// An interface that is watched, also while it is gone.
-#[derive(Debug)]
-struct Watched {
-    name: String,
-    attachment: Option<Attachment>,
-    note: Option<String>,
-    /// Not tried again before this: an interface that refuses the programs does so for long.
-    retry_at_ns: u64,
 }
 
 #[derive(Clone, Copy)]
@@ -123,55 +96,36 @@ struct CpuCounters([u64; Counter::COUNT]);
 // SAFETY: integers without padding.
 unsafe impl Pod for CpuCounters {}
 
-#[derive(Clone, Copy)]
-#[repr(transparent)]
-struct Key(StreamKey);
-// SAFETY: `repr(C)` integers without padding.
-unsafe impl Pod for Key {}
-
-#[derive(Clone, Copy)]
-#[repr(transparent)]
-struct Value(#[allow(dead_code)] sip_monitor_common::StreamRecord);
-// SAFETY: `repr(C)` integers without padding.
-unsafe impl Pod for Value {}
-
 /// Live capture. Dropping it detaches everything.
 pub struct Live {
     // Before the programs and maps: what is attached goes first.
-    watched: Vec<Watched>,
-    loaded: Loaded,
-    ingress: IngressMode,
+    interfaces: Interfaces,
     merger: Merger,
     decoder: Decoder,
-    sweeper: Sweeper<FixedState>,
-    reader: BatchReader,
-    streams: HashMap<MapData, Key, Value>,
-    streams_fd: OwnedFd,
+    streams: StreamMap,
     counters: PerCpuArray<MapData, CpuCounters>,
     logger: Option<EbpfLogger<&'static dyn log::Log>>,
     ebpf: Ebpf,
     told: Counters,
-    forgotten: u64,
-    evicted: u64,
     evicted_told: u64,
-    /// Reports of the last sweep, which wait for their turn.
+    /// Reports out of the map, which wait for their turn.
     swept: Vec<Record>,
-    swept_at_ns: u64,
+    second_at_ns: u64,
     looked_at_ns: u64,
+    /// Up to here records were handed on.
+    handed_on_ns: u64,
     clock_offset_ns: i64,
     /// Drop reasons watched, or why none.
     drops: Result<usize, String>,
 }
 
 const SECOND_NS: u64 = 1_000_000_000;
-/// How often an interface that refuses is tried again.
-const RETRY_EVERY_NS: u64 = 5_000_000_000;
 /// How often interfaces are looked for that went or came back.
 const LOOK_EVERY_NS: u64 = 250_000_000;
 
 impl std::fmt::Debug for Live {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Live").field("watched", &self.watched).finish_non_exhaustive()
+        f.debug_struct("Live").field("interfaces", &self.interfaces).finish_non_exhaustive()
     }
 }
 
@@ -187,9 +141,8 @@ impl Live {
         if !object::is_built() {
             return Err(LiveError::NoObject);
         }
-        check_kernel()?;
-        check_capabilities()?;
-        let names = choose(&config.interfaces)?;
+        ability::check()?;
+        let names = interfaces::choose(&config.interfaces)?;
         let mut ebpf = object::load(&LoadOptions {
             sip_ports: config.sip_ports.clone(),
             max_streams: config.max_streams,
@@ -200,60 +153,40 @@ impl Live {
         })?;
         let logger = config.debug.then(|| EbpfLogger::init(&mut ebpf).ok()).flatten();
         let loaded = attach::load_programs(&mut ebpf, config.ingress, object::kernel_has((6, 6)))?;
+        let interfaces = Interfaces::new(names, config.interfaces.is_empty(), loaded, config.ingress);
         let rings = Rings { signalling: ring(&mut ebpf, MAP_SIGNALLING)?, media: ring(&mut ebpf, MAP_MEDIA)? };
         let budget = config.signalling_ring_bytes.max(config.media_ring_bytes) as usize;
-        let streams = take(&mut ebpf, MAP_STREAMS)?;
-        let Map::LruHashMap(data) = &streams else {
-            return Err(LiveError::failed("opening the stream map", "it is no LRU hash"));
-        };
-        let streams_fd =
-            data.fd().as_fd().try_clone_to_owned().map_err(|e| LiveError::failed("opening the stream map", e))?;
-        let streams = HashMap::try_from(streams).map_err(|e| LiveError::caused("opening the stream map", &e))?;
+        let now_ns = boot_ns();
+        let streams = StreamMap::new(take(&mut ebpf, MAP_STREAMS)?, now_ns, config.seed)?;
         let counters = PerCpuArray::try_from(take(&mut ebpf, MAP_COUNTERS)?)
             .map_err(|e| LiveError::caused("opening the counters", &e))?;
-        let now_ns = boot_ns();
         let mut live = Self {
-            watched: names
-                .into_iter()
-                .map(|name| Watched { name, attachment: None, note: None, retry_at_ns: 0 })
-                .collect(),
-            loaded,
-            ingress: config.ingress,
+            interfaces,
             merger: Merger::new(rings, budget),
             decoder: Decoder::new(DecoderConfig {
                 sip_ports: config.sip_ports,
                 seed: config.seed,
                 ..DecoderConfig::default()
             }),
-            sweeper: Sweeper::new(FixedState::with_seed(config.seed)),
-            reader: BatchReader::new(),
             streams,
-            streams_fd,
             counters,
             logger,
             ebpf,
             told: Counters::default(),
-            forgotten: 0,
-            evicted: 0,
             evicted_told: 0,
             swept: Vec::new(),
-            swept_at_ns: now_ns,
+            second_at_ns: now_ns,
             looked_at_ns: now_ns,
+            handed_on_ns: now_ns,
             clock_offset_ns: real_minus_boot_ns(),
             drops: Ok(0),
         };
         live.decoder.set_clock_offset(live.clock_offset_ns);
-        live.watch_drops();
+        live.watch_drops(config.tracepoint);
         live.attach_missing();
         live.refresh_addresses();
         // Somebody who named an interface wants to know; of "all", those that work are watched.
-        let failed = live.watched.iter().find(|w| w.attachment.is_none());
-        match failed.and_then(|w| w.note.clone()) {
-            Some(note) if !config.interfaces.is_empty() || live.watched.iter().all(|w| w.attachment.is_none()) => {
-                Err(LiveError::Failed(note))
-            }
-            Some(_) | None => Ok(live),
-        }
+        live.interfaces.failure().map_or(Ok(live), |note| Err(LiveError::Failed(note)))
     }
 
     /// Hands on what the kernel has seen, in time order, and does what is due: the sweep of quiet streams, interfaces that
@@ -265,17 +198,26 @@ impl Live {
         let now_ns = boot_ns();
         if now_ns >= self.looked_at_ns + LOOK_EVERY_NS {
             self.looked_at_ns = now_ns;
-            self.look_after_interfaces();
+            if self.interfaces.look(now_ns) {
+                self.attach_missing();
+            }
         }
-        self.hand_on(now_ns.saturating_sub(HOLD_BACK_NS), sink);
-        if now_ns >= self.swept_at_ns + SECOND_NS {
-            self.swept_at_ns = now_ns;
-            self.sweep(now_ns, false)?;
+        // Told before what came after it: no timer that the records let run may take what was lost for absent.
+        let until_ns = now_ns.saturating_sub(HOLD_BACK_NS);
+        let has_lost = self.tell_losses(self.handed_on_ns, false, sink)?;
+        self.hand_on(until_ns, sink);
+        self.handed_on_ns = until_ns;
+        if self.streams.is_due(now_ns) {
+            let opened = self.counters()?.get(Counter::StreamsOpened);
+            self.streams.step(now_ns, opened, &mut self.swept)?;
+        }
+        if now_ns >= self.second_at_ns + SECOND_NS {
+            self.second_at_ns = now_ns;
             self.decoder.expire(now_ns, sink);
             self.adjust_clock();
             self.refresh_addresses();
         }
-        self.tell_losses(now_ns, sink)?;
+        self.tell_losses(until_ns, has_lost, sink)?;
         if let Some(logger) = &mut self.logger {
             logger.flush();
         }
@@ -287,44 +229,32 @@ impl Live {
     /// # Errors
     /// As [`Live::poll`].
     pub fn finish(&mut self, sink: &mut dyn FnMut(&Packet<'_>)) -> Result<(), LiveError> {
-        for watched in &mut self.watched {
-            watched.attachment = None;
-        }
+        self.interfaces.detach();
         let now_ns = boot_ns();
+        let has_lost = self.tell_losses(self.handed_on_ns, false, sink)?;
         self.hand_on(u64::MAX, sink);
-        self.sweep(now_ns, true)?;
+        let opened = self.counters()?.get(Counter::StreamsOpened);
+        self.streams.finish(now_ns, opened, &mut self.swept)?;
         self.hand_on(u64::MAX, sink);
-        self.tell_losses(now_ns, sink)
+        self.tell_losses(now_ns, has_lost, sink).map(|_| ())
     }
 
-    /// Names of the interfaces, by [`Packet::link`].
+    /// Names of the interfaces, by [`Packet::link`]. The list only grows.
     #[must_use]
     pub fn names(&self) -> Vec<String> {
-        self.watched.iter().map(|w| w.name.clone()).collect()
+        self.interfaces.names()
     }
 
     /// How each interface is watched.
     #[must_use]
     pub fn interfaces(&self) -> Vec<InterfaceStatus> {
-        let status = |(link, w): (usize, &Watched)| InterfaceStatus {
-            name: w.name.clone(),
-            link: u16::try_from(link).unwrap_or(u16::MAX),
-            ifindex: w.attachment.as_ref().map(Attachment::ifindex),
-            ingress: w.attachment.as_ref().map_or("", Attachment::ingress_mode),
-            egress: w.attachment.as_ref().map_or("", Attachment::egress_mode),
-            note: w.note.clone().or_else(|| w.attachment.as_ref()?.note().map(str::to_owned)),
-        };
-        self.watched.iter().enumerate().map(status).collect()
+        self.interfaces.status()
     }
 
     /// Addresses of this host, in the namespace of the calling thread.
     #[must_use]
     pub fn local_addresses(&self) -> Vec<IpAddr> {
-        let mut all: Vec<IpAddr> =
-            netif::interfaces().unwrap_or_default().into_iter().flat_map(|i| i.addresses).collect();
-        all.sort_unstable();
-        all.dedup();
-        all
+        addresses(netif::interfaces().unwrap_or_default())
     }
 
     /// The programs' counters, summed over CPUs.
@@ -345,7 +275,7 @@ impl Live {
     /// Streams the kernel evicted because its map was full.
     #[must_use]
     pub fn evicted(&self) -> u64 {
-        self.evicted
+        self.streams.evicted()
     }
 
     fn hand_on(&mut self, until_ns: u64, sink: &mut dyn FnMut(&Packet<'_>)) {
@@ -369,52 +299,22 @@ impl Live {
         swept.drain(..n);
     }
 
-    /// Reads the kernel's map: streams that went quiet report, those long quiet leave.
-    fn sweep(&mut self, now_ns: u64, last: bool) -> Result<(), LiveError> {
-        let opened = self.counters()?.get(Counter::StreamsOpened);
-        let (sweeper, swept_records) = (&mut self.sweeper, &mut self.swept);
-        let begin = swept_records.len();
-        let mut forget = Vec::new();
-        let mut present = 0;
-        let read = self.reader.read(self.streams_fd.as_fd(), |key, record| {
-            present += 1;
-            let fate = if !last {
-                sweeper.judge(now_ns, key, &record.state)
-            } else if sweeper.has_news(key, &record.state) {
-                Fate::Report
-            } else {
-                Fate::Keep
-            };
-            match fate {
-                Fate::Keep => {}
-                Fate::Report => swept_records.push(Record::Stream(Box::new(swept(record, now_ns)))),
-                Fate::Forget => forget.push(*key),
-            }
-        });
-        read.map_err(|e| LiveError::caused("reading the stream map", &e))?;
-        sweeper.finish();
-        sort_streams(&mut swept_records[begin..]);
-        // What was opened, not removed by us, and is not there, the kernel has evicted.
-        self.evicted = self.evicted.max(opened.saturating_sub(self.forgotten + present));
-        for key in forget {
-            self.forgotten += u64::from(self.streams.remove(&Key(key)).is_ok());
-        }
-        Ok(())
-    }
-
-    fn tell_losses(&mut self, now_ns: u64, sink: &mut dyn FnMut(&Packet<'_>)) -> Result<(), LiveError> {
+    /// Tells what was lost since it was asked last; `goes_on`: nothing more may have been, but the losses told before may have
+    /// gone on until now. Returns whether anything was lost.
+    fn tell_losses(&mut self, at_ns: u64, goes_on: bool, sink: &mut dyn FnMut(&Packet<'_>)) -> Result<bool, LiveError> {
         let counters = self.counters()?;
         let mut loss = counters.loss_since(&self.told);
         self.told = counters;
         let own = self.decoder.take_loss();
         loss.fragments_evicted += own.fragments_evicted;
         loss.unreadable += own.unreadable;
-        loss.map_full += self.evicted - self.evicted_told;
-        self.evicted_told = self.evicted;
-        if loss.total() > 0 {
+        let evicted = self.streams.evicted();
+        loss.map_full += evicted - self.evicted_told;
+        self.evicted_told = evicted;
+        if loss.total() > 0 || goes_on {
             let nobody = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0);
             sink(&Packet {
-                time: self.decoder.advance(now_ns.saturating_sub(HOLD_BACK_NS)),
+                time: self.decoder.advance(at_ns),
                 link: 0,
                 direction: Direction::In,
                 src: nobody,
@@ -425,63 +325,18 @@ impl Live {
                 body: Body::CaptureLoss(loss),
             });
         }
-        Ok(())
-    }
-
-    fn look_after_interfaces(&mut self) {
-        let mut changed = false;
-        for watched in &mut self.watched {
-            let index = netif::index_of(&watched.name);
-            match &watched.attachment {
-                Some(attachment) if Some(attachment.ifindex()) != index => {
-                    tracing::warn!("{} is gone; it is watched again when it comes back", watched.name);
-                    watched.attachment = None;
-                    watched.note = Some("the interface is gone".to_owned());
-                    watched.retry_at_ns = 0;
-                    changed = true;
-                }
-                None if index.is_some() => changed |= self.looked_at_ns >= watched.retry_at_ns,
-                Some(_) | None => {}
-            }
-        }
-        if changed {
-            self.attach_missing();
-        }
+        Ok(loss.total() > 0)
     }
 
     fn attach_missing(&mut self) {
         let all = netif::interfaces().unwrap_or_default();
-        for watched in &mut self.watched {
-            let Some(interface) = all.iter().find(|i| i.name == watched.name) else { continue };
-            if watched.attachment.is_some() || self.looked_at_ns < watched.retry_at_ns {
-                continue;
-            }
-            let (name, index) = (interface.name.as_str(), interface.index);
-            match Attachment::new(&mut self.ebpf, self.loaded, name, index, self.ingress, interface.ethernet) {
-                Ok(attachment) => {
-                    let note = attachment.note().map(|n| format!(" ({n})")).unwrap_or_default();
-                    tracing::info!("{name}: {} in, {} out{note}", attachment.ingress_mode(), attachment.egress_mode());
-                    watched.attachment = Some(attachment);
-                    watched.note = None;
-                }
-                Err(e) => {
-                    let text = e.to_string();
-                    if watched.note.as_ref() != Some(&text) {
-                        tracing::warn!("{text}");
-                    }
-                    watched.note = Some(text);
-                    watched.retry_at_ns = self.looked_at_ns + RETRY_EVERY_NS;
-                }
-            }
-        }
-        let links = self.watched.iter().zip(0_u16..);
-        let links = links.filter_map(|(w, link)| Some((w.attachment.as_ref()?.ifindex(), link))).collect();
-        self.decoder.set_links(links);
+        self.interfaces.attach_missing(&mut self.ebpf, &all, self.looked_at_ns);
+        self.decoder.set_links(self.interfaces.links());
     }
 
     /// Asks the kernel to say why it drops packets. A kernel that cannot leaves verdicts to what packets show.
-    fn watch_drops(&mut self) {
-        match drops::watch(&mut self.ebpf) {
+    fn watch_drops(&mut self, tracepoint: Tracepoint) {
+        match drops::watch(&mut self.ebpf, tracepoint) {
             Ok(reasons) => {
                 self.drops = Ok(reasons.len());
                 self.decoder.set_drop_reasons(reasons);
@@ -502,8 +357,13 @@ impl Live {
         self.drops.as_ref().copied().map_err(String::as_str)
     }
 
+    /// Follows addresses that change and, where all interfaces are watched, interfaces that appear.
     fn refresh_addresses(&mut self) {
-        self.decoder.set_local(self.local_addresses());
+        let all = netif::interfaces().unwrap_or_default();
+        if self.interfaces.take_new(&all) {
+            self.attach_missing();
+        }
+        self.decoder.set_local(addresses(all));
     }
 
     /// Follows the time of day where it was set; small corrections are left to add up, so that the times of one stream do
@@ -518,44 +378,11 @@ impl Live {
     }
 }
 
-/// The interfaces to watch.
-fn choose(wanted: &[String]) -> Result<Vec<String>, LiveError> {
-    let all = netif::interfaces().map_err(|e| LiveError::failed("listing the interfaces", e))?;
-    let existing = || all.iter().map(|i| i.name.clone()).collect();
-    if let Some(missing) = wanted.iter().find(|name| !all.iter().any(|i| i.name == **name)) {
-        return Err(LiveError::NoInterface(missing.clone(), existing()));
-    }
-    if !wanted.is_empty() {
-        let mut names = Vec::new();
-        for name in wanted {
-            if !names.contains(name) {
-                names.push(name.clone());
-            }
-        }
-        return Ok(names);
-    }
-    let up: Vec<String> = all.iter().filter(|i| i.up && !i.loopback).map(|i| i.name.clone()).collect();
-    if up.is_empty() { Err(LiveError::NoInterface(String::new(), existing())) } else { Ok(up) }
-}
-
-fn check_kernel() -> Result<(), LiveError> {
-    if object::kernel_has((5, 15)) {
-        return Ok(());
-    }
-    let version = KernelVersion::current().map_or_else(|e| e.to_string(), |v| format!("{v:?}"));
-    Err(LiveError::Kernel(format!("Linux 5.15 or newer is needed, this is {version}")))
-}
-
-fn check_capabilities() -> Result<(), LiveError> {
-    let has = |cap| caps::has_cap(None, CapSet::Effective, cap).unwrap_or(false);
-    let needed = [
-        (Capability::CAP_BPF, "CAP_BPF"),
-        (Capability::CAP_NET_ADMIN, "CAP_NET_ADMIN"),
-        (Capability::CAP_PERFMON, "CAP_PERFMON"),
-    ];
-    let all = has(Capability::CAP_SYS_ADMIN) && has(Capability::CAP_NET_ADMIN);
-    let missing: Vec<&str> = needed.into_iter().filter(|(cap, _)| !has(*cap)).map(|(_, name)| name).collect();
-    if all || missing.is_empty() { Ok(()) } else { Err(LiveError::Permission(missing)) }
+fn addresses(interfaces: Vec<Interface>) -> Vec<IpAddr> {
+    let mut all: Vec<IpAddr> = interfaces.into_iter().flat_map(|i| i.addresses).collect();
+    all.sort_unstable();
+    all.dedup();
+    all
 }
 
 fn take(ebpf: &mut Ebpf, name: &str) -> Result<Map, LiveError> {
@@ -564,27 +391,4 @@ fn take(ebpf: &mut Ebpf, name: &str) -> Result<Map, LiveError> {
 
 fn ring(ebpf: &mut Ebpf, name: &str) -> Result<RingBuf<MapData>, LiveError> {
     RingBuf::try_from(take(ebpf, name)?).map_err(|e| LiveError::caused(&format!("opening the ring {name}"), &e))
-}
-
-fn clock_ns(clock: libc::clockid_t) -> i64 {
-    let mut t = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-    // SAFETY: fills `t`; these clocks always exist.
-    unsafe { libc::clock_gettime(clock, &raw mut t) };
-    t.tv_sec * 1_000_000_000 + t.tv_nsec
-}
-
-/// The programs' clock.
-fn boot_ns() -> u64 {
-    clock_ns(libc::CLOCK_BOOTTIME).cast_unsigned()
-}
-
-/// What makes boot time the time of day; the tightest of a few samples.
-fn real_minus_boot_ns() -> i64 {
-    let sample = || {
-        let before = clock_ns(libc::CLOCK_BOOTTIME);
-        let real = clock_ns(libc::CLOCK_REALTIME);
-        let after = clock_ns(libc::CLOCK_BOOTTIME);
-        (after - before, real - (before + (after - before) / 2))
-    };
-    (0..5).map(|_| sample()).min().map_or(0, |(_, offset_ns)| offset_ns)
 }

@@ -47,11 +47,14 @@ pub(super) fn stream_counters(
         loss_runs: state.loss_runs,
         restarts: state.restarts,
         gap_max_ns: state.gap_max_ns,
-        jitter: state.jitter.map(|j| Jitter {
-            last_ns: j.last_ns,
-            max_ns: j.max_ns,
-            sum_ns: j.sum_ns,
-            samples: state.jitter_samples,
+        jitter: std::array::from_fn(|slot| {
+            let jitter = state.jitter[slot];
+            Jitter {
+                last_ns: jitter.last_ns,
+                max_ns: jitter.max_ns,
+                sum_ns: jitter.sum_ns,
+                samples: state.samples(slot),
+            }
         }),
         first_rtp_timestamp: state.first_rtp_timestamp,
         rtp_timestamp_units: state.rtp_timestamp_units,

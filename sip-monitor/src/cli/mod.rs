@@ -150,10 +150,14 @@ pub enum Kind {
     Alerts,
     /// One line a call
     Calls,
+    /// One line each time a call changes its state, when it does
+    Events,
     /// One line an RTP stream
     Streams,
     /// One line a registration
     Registrations,
+    /// One line a peer or trunk: at the end and, live, once an interval
+    Peers,
     /// One line a SIP message
     Messages,
 }
@@ -165,10 +169,14 @@ pub enum SchemaKind {
     Alert,
     /// A call
     Call,
+    /// A change of a call's state
+    Event,
     /// An RTP stream
     Stream,
     /// A registration
     Registration,
+    /// A peer or trunk
+    Peer,
     /// A SIP message
     Message,
 }
@@ -270,8 +278,10 @@ impl Kind {
         match self {
             Self::Alerts => Emit::Alerts,
             Self::Calls => Emit::Calls,
+            Self::Events => Emit::Events,
             Self::Streams => Emit::Streams,
             Self::Registrations => Emit::Registrations,
+            Self::Peers => Emit::Peers,
             Self::Messages => Emit::Messages,
         }
     }
@@ -282,8 +292,10 @@ impl Kind {
         match self {
             Self::Alerts => "alerts",
             Self::Calls => "calls",
+            Self::Events => "events",
             Self::Streams => "streams",
             Self::Registrations => "registrations",
+            Self::Peers => "peers",
             Self::Messages => "messages",
         }
     }

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::Config;
+use super::{Config, Legs};
 use crate::cli::exit::{Code, Failure};
 
 /// Read where no `--config` is given and it exists.
@@ -117,8 +117,36 @@ fn check(config: &Config) -> Result<(), String> {
     if limits.text.0 < 64 {
         return Err(format!("limits.text: {} is too short to tell Call-IDs apart, at least 64", limits.text));
     }
+    check_legs(&config.legs)?;
     for (index, trunk) in config.trunk.iter().enumerate() {
         trunk.check(index, config.trunk.get(..index).unwrap_or_default())?;
+    }
+    Ok(())
+}
+
+/// Headers kept apart by their place in the list, so that there cannot be too many.
+const LEG_HEADERS: usize = 16;
+/// Longer than any dial plan takes, and the numbers of all calls that came in must be kept for so long.
+const NUMBERS_WITHIN: std::time::Duration = std::time::Duration::from_secs(60);
+
+fn check_legs(legs: &Legs) -> Result<(), String> {
+    if legs.headers.len() > LEG_HEADERS {
+        return Err(format!("legs.headers: {} headers, at most {LEG_HEADERS} are read", legs.headers.len()));
+    }
+    let is_token =
+        |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-.!%*_+`'~".contains(&b));
+    for (index, header) in legs.headers.iter().enumerate() {
+        let (name, parameter) = header.split_once(';').map_or((header.as_str(), None), |(n, p)| (n, Some(p)));
+        if !is_token(name) || !parameter.is_none_or(is_token) {
+            return Err(format!("legs.headers[{index}]: {header:?} is neither `Name` nor `Name;parameter`"));
+        }
+        let is_same = |other: &String| other.eq_ignore_ascii_case(header);
+        if legs.headers.iter().take(index).any(is_same) {
+            return Err(format!("legs.headers[{index}]: {header:?} stands there twice"));
+        }
+    }
+    if legs.numbers_within.0 > NUMBERS_WITHIN {
+        return Err(format!("legs.numbers_within: {} is too long, at most 60s", legs.numbers_within));
     }
     Ok(())
 }
@@ -169,6 +197,25 @@ mod tests {
         assert!(e.contains("timers.t1: `fast` is no duration"), "{e}");
         let e = from_str("[capture]\nsip_ports = [5060, 70000]\n").unwrap_err();
         assert!(e.contains("capture.sip_ports[1]"), "{e}");
+    }
+
+    #[test]
+    fn headers_of_legs_are_names_or_names_with_a_parameter() {
+        let config = from_str("[legs]\nheaders = [\"X-My-ID\", \"X-Chain;id\"]\nnumbers_within = \"0s\"\n").unwrap();
+        let legs = config.to_engine().legs;
+        assert_eq!(legs.headers, ["X-My-ID", "X-Chain;id"]);
+        assert!(legs.numbers_within.is_zero());
+        for (text, why) in [
+            ("[legs]\nheaders = [\"X CID\"]", "legs.headers[0]: \"X CID\" is neither"),
+            ("[legs]\nheaders = [\"X-CID\", \"\"]", "legs.headers[1]"),
+            ("[legs]\nheaders = [\"X-CID;\"]", "legs.headers[0]"),
+            ("[legs]\nheaders = [\"X-CID\", \"x-cid\"]", "twice"),
+            ("[legs]\nheader = [\"X-CID\"]", "legs.header: unknown field `header`, expected `headers`"),
+            ("[legs]\nnumbers_within = \"2min\"", "legs.numbers_within: 2min is too long"),
+        ] {
+            let e = from_str(text).unwrap_err();
+            assert!(e.contains(why), "{e}");
+        }
     }
 
     #[test]

@@ -4,10 +4,12 @@
 //! `etc/sip-monitor.toml` documents each key with its default, and a test holds the two together.
 
 mod load;
+mod secret;
 mod trunk;
 pub mod units;
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
@@ -15,6 +17,7 @@ use sip_monitor_common::limits::{DEFAULT_MAX_STREAMS, DEFAULT_MEDIA_RING_BYTES, 
 use sip_monitor_engine::config as engine;
 
 pub use load::{DEFAULT_PATH, from_file, from_str, load_or_default};
+pub use secret::privacy_key;
 pub use trunk::{Network, Trunk, TrunkThresholds};
 use units::{Bytes, Span};
 
@@ -24,6 +27,9 @@ use units::{Bytes, Span};
 pub struct Config {
     /// What is done to phone numbers in everything that leaves the program.
     pub privacy: PrivacyMode,
+    /// Holds the key of hashed numbers; without it each run has its own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub privacy_key_file: Option<PathBuf>,
     /// Level or filter of the log, as `--log`.
     pub log: LogLevel,
     /// Where packets come from.
@@ -32,6 +38,8 @@ pub struct Config {
     pub timers: Timers,
     /// When conditions fire.
     pub thresholds: Thresholds,
+    /// How legs are found.
+    pub legs: Legs,
     /// How much is kept.
     pub limits: Limits,
     /// Peers with a name and thresholds of their own.
@@ -155,6 +163,23 @@ impl Default for Thresholds {
     }
 }
 
+/// How calls with different Call-IDs are found to be legs of one.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Legs {
+    /// Headers that are the same on all legs, or that hold the Call-ID of another leg.
+    pub headers: Vec<String>,
+    /// How soon after a call came in a call with its numbers must leave to be taken for its leg.
+    pub numbers_within: Span,
+}
+
+impl Default for Legs {
+    fn default() -> Self {
+        let engine::LegSettings { headers, numbers_within } = engine::LegSettings::default();
+        Self { headers, numbers_within: Span(numbers_within) }
+    }
+}
+
 /// How much is kept; what does not fit is evicted and counted.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -207,6 +232,8 @@ pub struct Output {
     pub format: OutputFormat,
     /// What is printed.
     pub emit: Vec<Emit>,
+    /// How often lines of peers are written; at the end only where it is 0.
+    pub peers_interval: Span,
     /// File that alerts are appended to as JSON lines; none where empty.
     pub alerts_file: Option<PathBuf>,
     /// Lines that may wait for a slow reader; more are dropped and counted.
@@ -215,7 +242,13 @@ pub struct Output {
 
 impl Default for Output {
     fn default() -> Self {
-        Self { format: OutputFormat::Auto, emit: vec![Emit::Alerts], alerts_file: None, queue: 10_000 }
+        Self {
+            format: OutputFormat::Auto,
+            emit: vec![Emit::Alerts],
+            peers_interval: Span(Duration::from_secs(60)),
+            alerts_file: None,
+            queue: 10_000,
+        }
     }
 }
 
@@ -289,10 +322,14 @@ pub enum Emit {
     Alerts,
     /// One line a call.
     Calls,
+    /// One line each time a call changes its state.
+    Events,
     /// One line an RTP stream.
     Streams,
     /// One line a registration.
     Registrations,
+    /// One line a peer.
+    Peers,
     /// One line a SIP message.
     Messages,
 }
@@ -332,9 +369,14 @@ impl Config {
                 stream_bytes: usize::try_from(self.limits.stream.0).unwrap_or(usize::MAX),
                 text_bytes: usize::try_from(self.limits.text.0).unwrap_or(usize::MAX),
             },
+            legs: engine::LegSettings {
+                headers: self.legs.headers.clone(),
+                numbers_within: self.legs.numbers_within.0,
+            },
             trunks: self.trunk.iter().map(Trunk::to_engine).collect(),
             privacy: self.privacy.into(),
             emit: emit_flags(&self.output.emit),
+            peers_every: Some(self.output.peers_interval.0).filter(|every| !every.is_zero()),
             ..engine::EngineConfig::default()
         }
     }
@@ -345,8 +387,10 @@ impl Config {
 pub fn emit_flags(kinds: &[Emit]) -> engine::Emit {
     engine::Emit {
         calls: kinds.contains(&Emit::Calls),
+        events: kinds.contains(&Emit::Events),
         streams: kinds.contains(&Emit::Streams),
         registrations: kinds.contains(&Emit::Registrations),
+        peers: kinds.contains(&Emit::Peers),
         messages: kinds.contains(&Emit::Messages),
     }
 }

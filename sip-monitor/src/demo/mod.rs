@@ -1,5 +1,5 @@
-//! `sip-monitor demo`: true alerts on this machine within seconds. Two private network namespaces, the daemon with the real
-//! programs attached to one of them, and telephones that play a good call and the faults. Nothing of the host's network
+//! `sip-monitor demo`: true alerts on this machine within seconds. Three private network namespaces, a host, the path and a
+//! far end, the daemon with the real programs attached to the host, and telephones that play a good call and the faults. Nothing of the host's network
 //! is touched, and everything is removed at the end.
 
 pub mod daemon;
@@ -37,15 +37,20 @@ pub fn run(slow: bool) -> Result<(), Failure> {
             .fix("sudo sip-monitor demo"));
     }
     stage::catch_signals();
-    let stories: Vec<&Story> = STORIES.iter().filter(|story| slow || !story.slow).collect();
+    let (stories, left_out): (Vec<&Story>, Vec<&Story>) =
+        STORIES.iter().filter(|story| slow || !story.slow).partition(|story| story.needs.is_none_or(on_path));
     let stage = Stage::build(u8::try_from(stories.len()).unwrap_or(u8::MAX))?;
     let program = std::env::current_exe().context("where this program is")?;
-    let daemon = Daemon::start(&stage.pair.monitored, &program, stage::INTERFACE, &["--emit", "alerts"])?;
+    let daemon = Daemon::start(stage.host(), &program, stage::INTERFACE, &["--emit", "alerts"])?;
 
     let count = stories.len();
     say(&format!("Watching {} in a private network namespace. {count} calls at the same time:", stage::INTERFACE));
     for story in &stories {
         say(&format!("  {:<20}{}", story.name, story.title));
+    }
+    for story in &left_out {
+        let needs = story.needs.unwrap_or_default();
+        say(&format!("  {:<20}left out: it needs `{needs}` (apt-get install nftables)", story.name));
     }
     say("");
     let mut seen = Seen::default();
@@ -74,6 +79,12 @@ pub fn run(slow: bool) -> Result<(), Failure> {
     Ok(())
 }
 
+/// Whether a program is there to be started.
+fn on_path(program: &str) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path).any(|folder| folder.join(program).is_file())
+}
+
 /// Prints a line. A reader that went away (`| head`) must not keep us from removing the namespaces.
 fn say(text: &str) {
     let _ = writeln!(anstream::stdout(), "{text}");
@@ -86,7 +97,8 @@ fn play(stage: &Stage, stories: &[&Story], mut watch: impl FnMut(Duration)) -> a
             .zip(stories)
             .map(|(n, story)| {
                 scope.spawn(move || {
-                    let mut call = stage.call(n, story.name, story.caller_media)?;
+                    stage.spoil(n, story.network)?;
+                    let mut call = stage.call(n, story.name, story.media)?;
                     (story.play)(&mut call).with_context(|| format!("playing {}", story.name))
                 })
             })

@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, bail};
 
 use super::netns::Namespace;
-use super::stage::Stage;
-use super::talk::Talk;
+use super::stage::{AUDIO_PORT, Stage};
+use super::talk::{Sockets, Talk};
 
 /// How long a message may take from one namespace to the other.
 const DELIVERY: Duration = Duration::from_secs(2);
@@ -17,7 +17,7 @@ const DELIVERY: Duration = Duration::from_secs(2);
 /// One end of a call: its signalling and its media socket.
 pub struct Phone {
     signalling: UdpSocket,
-    media: Option<UdpSocket>,
+    media: Option<Sockets>,
     /// Where it is called and hears.
     pub address: SocketAddr,
     /// Where it said it wants audio.
@@ -37,15 +37,17 @@ pub enum Media {
 }
 
 impl Phone {
-    /// Opens the sockets of a phone inside `namespace`. Audio goes to port 30000 of the same address.
+    /// Opens the sockets of a phone inside `namespace`. Audio goes to [`AUDIO_PORT`] of the same address.
     ///
     /// # Errors
     /// Where a socket cannot be opened.
     pub fn open(namespace: &Namespace, address: SocketAddr, media: Media) -> Result<Self> {
-        let media_address = SocketAddr::new(address.ip(), 30_000);
+        let media_address = SocketAddr::new(address.ip(), AUDIO_PORT);
         let bind = |at: SocketAddr| UdpSocket::bind(at).with_context(|| format!("opening UDP {at}"));
         let (signalling, media) = namespace.inside(|| {
-            let media = if media == Media::Open { Some(bind(media_address)?) } else { None };
+            let control_address = SocketAddr::new(media_address.ip(), media_address.port() + 1);
+            let open = || anyhow::Ok(Sockets { media: bind(media_address)?, control: bind(control_address)? });
+            let media = if media == Media::Open { Some(open()?) } else { None };
             Ok((bind(address)?, media))
         })?;
         signalling.set_read_timeout(Some(DELIVERY))?;
@@ -54,12 +56,14 @@ impl Phone {
         Ok(Self { signalling, media, address, media_address, contact: None, tag })
     }
 
-    /// A handle on the media socket, for a thread that sends and hears.
+    /// Handles on the media sockets, for a thread that sends and hears.
     ///
     /// # Errors
     /// Where there is none.
-    pub fn media(&self) -> Result<UdpSocket> {
-        self.media.as_ref().context("this phone has no media socket")?.try_clone().context("sharing a socket")
+    pub fn media(&self) -> Result<Sockets> {
+        let own = self.media.as_ref().context("this phone has no media socket")?;
+        let share = |socket: &UdpSocket| socket.try_clone().context("sharing a socket");
+        Ok(Sockets { media: share(&own.media)?, control: share(&own.control)? })
     }
 
     fn contact(&self) -> SocketAddr {

@@ -8,7 +8,7 @@ use serde_json::Value;
 use sip_monitor_engine::diagnosis::Severity;
 
 use super::stage::call_id;
-use super::stories::Story;
+use super::stories::{Expected, Story};
 use crate::sink::{style, text};
 
 /// Columns: the demonstration is read in a window or in a log.
@@ -17,8 +17,8 @@ const WIDTH: usize = 110;
 /// Everything the daemon said, by story.
 #[derive(Default)]
 pub struct Seen {
-    /// Call, code and cause by alert id: an update may have made the cause clearer, and the last word counts.
-    alerts: BTreeMap<String, (String, String, String)>,
+    /// Call, code, cause and fault by alert id: an update may have made the cause clearer, and the last word counts.
+    alerts: BTreeMap<String, [String; 4]>,
     /// Lines that are no alert.
     noise: Vec<String>,
 }
@@ -32,22 +32,22 @@ impl Seen {
         };
         let text = |key: &str| alert[key].as_str().unwrap_or_default().to_owned();
         let story = story_of(&alert, stories).map_or("", |story| story.name);
-        let verdict = (story.to_owned(), text("code"), text("cause"));
+        let verdict = [story.to_owned(), text("code"), text("cause"), text("fault")];
         let repeated = self.alerts.insert(text("id"), verdict.clone()) == Some(verdict);
         readable(&alert, story, since_start, repeated)
     }
 
     /// The table, and whether every story raised exactly what it must.
     pub fn verdict(&self, stories: &[&Story]) -> (String, bool) {
-        let mut table = format!("{:<20}{:<36}{:<36}\n", "call", "expected", "seen");
+        let mut table = format!("{:<20}{:<44}{:<44}\n", "call", "expected", "seen");
         let mut all_good = self.noise.is_empty();
         for story in stories {
-            let expected: BTreeSet<(&str, &str)> = story.expected.iter().copied().collect();
+            let expected: BTreeSet<Expected> = story.expected.iter().copied().collect();
             let seen = self.of(story.name);
             let good = expected == seen;
             all_good &= good;
             table.push_str(&format!(
-                "{:<20}{:<36}{:<36}{}\n",
+                "{:<20}{:<44}{:<44}{}\n",
                 story.name,
                 list(&expected),
                 list(&seen),
@@ -57,16 +57,16 @@ impl Seen {
         let others = self.of("");
         if !others.is_empty() {
             all_good = false;
-            table.push_str(&format!("{:<20}{:<36}{:<36}WRONG\n", "(no call of ours)", "none", list(&others)));
+            table.push_str(&format!("{:<20}{:<44}{:<44}WRONG\n", "(no call of ours)", "none", list(&others)));
         }
         (table, all_good)
     }
 
-    fn of(&self, story: &str) -> BTreeSet<(&str, &str)> {
+    fn of(&self, story: &str) -> BTreeSet<Expected<'_>> {
         self.alerts
             .values()
-            .filter(|(name, ..)| name == story)
-            .map(|(_, code, cause)| (code.as_str(), cause.as_str()))
+            .filter(|[name, ..]| name == story)
+            .map(|[_, code, cause, fault]| (code.as_str(), cause.as_str(), fault.as_str()))
             .collect()
     }
 }
@@ -77,11 +77,15 @@ fn story_of<'a>(alert: &Value, stories: &[&'a Story]) -> Option<&'a Story> {
     stories.iter().copied().find(|story| call_id(story.name) == id)
 }
 
-fn list(alerts: &BTreeSet<(&str, &str)>) -> String {
+fn list(alerts: &BTreeSet<Expected>) -> String {
     if alerts.is_empty() {
         return "none".to_owned();
     }
-    alerts.iter().map(|(code, cause)| format!("{code}/{cause}")).collect::<Vec<_>>().join(" ")
+    let name = |(code, cause, fault): &Expected| match *fault {
+        "" => format!("{code}/{cause}"),
+        fault => format!("{code}/{cause} ({fault})"),
+    };
+    alerts.iter().map(name).collect::<Vec<_>>().join(" ")
 }
 
 /// An alert in sentences: what, how we know, what to do. An update that says the same again is one line.
@@ -96,8 +100,12 @@ fn readable(alert: &Value, story: &str, since_start: Duration, repeated: bool) -
     let name = style::paint(style::BOLD, &format!("{} / {}", text("code"), text("cause")));
     let more = if repeated { ", as above" } else { "" };
     let seconds = since_start.as_secs_f64();
-    let mut out =
-        format!("{seconds:>6.1} s  {word}  {name}  ({}, {}; call {story}{more})\n", text("status"), text("confidence"));
+    let fault = if text("fault").is_empty() { String::new() } else { format!(", fault {}", text("fault")) };
+    let mut out = format!(
+        "{seconds:>6.1} s  {word}  {name}  ({}, {}{fault}; call {story}{more})\n",
+        text("status"),
+        text("confidence"),
+    );
     if !repeated {
         let evidence = alert["evidence"].as_object().into_iter().flatten();
         let evidence: Vec<String> =
@@ -125,7 +133,7 @@ mod tests {
 
     fn line(id: &str, code: &str, cause: &str, story: &str) -> String {
         serde_json::json!({"type": "alert", "id": id, "code": code, "cause": cause, "severity": "critical", "status": "firing",
-                           "confidence": "likely", "summary": "s", "remedy": "r", "call": {"call_id": call_id(story)}})
+                           "confidence": "likely", "fault": "remote", "summary": "s", "remedy": "r", "call": {"call_id": call_id(story)}})
         .to_string()
     }
 

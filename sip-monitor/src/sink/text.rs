@@ -5,7 +5,10 @@ use std::borrow::Cow;
 use sip_monitor_engine::Output;
 use sip_monitor_engine::alert::{Alert, Status};
 use sip_monitor_engine::diagnosis::{Confidence, Fault, Severity, Value};
-use sip_monitor_engine::record::{CallRecord, CallState, MessageRecord, RegistrationRecord, Side, StreamRecord};
+use sip_monitor_engine::leg::{LegBy, LegRecord, LegRelation};
+use sip_monitor_engine::record::{
+    CallRecord, CallState, EventRecord, MessageRecord, PeerRecord, RegistrationRecord, Side, StreamRecord,
+};
 use sip_monitor_engine::time::Timestamp;
 
 use super::style;
@@ -16,8 +19,10 @@ pub fn lines(output: &Output, width: usize) -> String {
     match output {
         Output::Alert(alert) => alert_lines(alert, width),
         Output::Call(call) => call_line(call),
+        Output::Event(event) => event_line(event),
         Output::Stream(stream) => stream_line(stream),
         Output::Registration(registration) => registration_line(registration),
+        Output::Peer(peer) => peer_line(peer),
         Output::Message(message) => message_line(message),
     }
 }
@@ -94,6 +99,33 @@ pub fn subject(alert: &Alert) -> String {
     parts.join(", ")
 }
 
+/// The other calls that belong to its call, one after the other.
+#[must_use]
+pub fn legs(alert: &Alert) -> String {
+    let leg = |leg: &LegRecord| {
+        let what = match leg.relation {
+            LegRelation::Leg => "",
+            LegRelation::Transfer => "transfer ",
+        };
+        let by = match leg.by {
+            LegBy::SessionId => "Session-ID",
+            LegBy::Header => "header",
+            LegBy::Replaces => "Replaces",
+            LegBy::Refer => "REFER",
+            LegBy::Media => "media",
+            LegBy::Numbers => "numbers and time",
+        };
+        let sure = match leg.confidence {
+            Confidence::Certain => "",
+            Confidence::Likely => ", likely",
+            Confidence::Possible => ", possible",
+        };
+        let peer = leg.peer.as_ref().map(|peer| format!(" with {peer}")).unwrap_or_default();
+        format!("{what}{}{peer} (by {by}{sure})", leg.call_id)
+    };
+    alert.legs.iter().map(leg).collect::<Vec<_>>().join(", ")
+}
+
 fn alert_lines(alert: &Alert, width: usize) -> String {
     let word = match alert.status {
         Status::Firing => severity(alert.severity),
@@ -110,6 +142,10 @@ fn alert_lines(alert: &Alert, width: usize) -> String {
     let subject = subject(alert);
     if !subject.is_empty() {
         out.push_str(&paragraph("on: ", &subject, width));
+    }
+    let legs = legs(alert);
+    if !legs.is_empty() {
+        out.push_str(&paragraph("legs: ", &legs, width));
     }
     out.trim_end().to_owned()
 }
@@ -192,6 +228,13 @@ fn call_line(call: &CallRecord) -> String {
     format!("{at}  call      {} -> {}  {}{code}{talk}", call.from, call.to, state(call.state))
 }
 
+fn event_line(event: &EventRecord) -> String {
+    let code = event.code.map(|c| format!(" {c}")).unwrap_or_default();
+    let by = event.by.map(|by| format!(" by the {}", side(by))).unwrap_or_default();
+    let cause = event.q850.as_ref().map(|q| format!(", cause {}", q.cause)).unwrap_or_default();
+    format!("{}  event     {} -> {}  {}{code}{by}{cause}", clock(event.ts), event.from, event.to, state(event.state))
+}
+
 fn stream_line(s: &StreamRecord) -> String {
     format!(
         "{}  stream    {} -> {}  {} packets, {} lost, jitter {:.1} ms",
@@ -207,6 +250,19 @@ fn stream_line(s: &StreamRecord) -> String {
 fn registration_line(r: &RegistrationRecord) -> String {
     let code = r.final_code.map(|c| format!(" {c}")).unwrap_or_default();
     format!("{}  register  {} at {}  {}{code}", clock(r.first_at), r.aor, r.registrar, r.state)
+}
+
+fn peer_line(p: &PeerRecord) -> String {
+    let name = p.peer.name.as_ref().map(|name| format!("{name} ")).unwrap_or_default();
+    let ser = p.recent.ser_percent.map(|ser| format!(", {ser:.1} % answered lately")).unwrap_or_default();
+    format!(
+        "{}  peer      {name}{}  {} calls to it, {} from it, {} up{ser}",
+        clock(p.ts),
+        p.peer.addr,
+        p.since_start.attempts,
+        p.attempts_from,
+        p.concurrent
+    )
 }
 
 /// What a message is: its method, or its status and method.

@@ -142,7 +142,7 @@ fn good_calls(tcp: bool) -> Result<()> {
     let world = World::build(if tcp { "proxy-tcp" } else { "proxy-udp" }, Family::V4, 20)?;
     let proxy = world.host(0);
     let kamailio = Kamailio::new(&world.pair.monitored, &world.folder, proxy).start()?;
-    let daemon = world.daemon("auto", "alerts,calls,registrations")?;
+    let daemon = world.daemon("auto", "alerts,calls,events,registrations,peers")?;
 
     let callees = Callee::ALL.map(|callee| -> Result<Running> {
         let calls = KINDS.iter().filter(|kind| kind.reaches.contains(&callee)).map(|kind| kind.calls).sum();
@@ -189,6 +189,8 @@ fn good_calls(tcp: bool) -> Result<()> {
     ensure_ends(&lines, "transfer///transferred", transfers, PLAIN.ends, PLAIN.through)?;
     let calls = KINDS.iter().map(|kind| kind.calls).sum::<usize>() + transfers;
     ensure!(lines.records("call").len() == calls, "{} records of {calls} calls", lines.records("call").len());
+    ensure_events(&lines)?;
+    ensure_peers(&lines, calls)?;
     let removed = lines.records("registration").into_iter().filter(|record| record["state"] == "removed").count();
     ensure!(removed == REGISTRATIONS, "{removed} registrations removed, of {REGISTRATIONS}");
     Ok(())
@@ -206,6 +208,36 @@ fn ensure_ends(lines: &Alerts, name: &str, calls: usize, ends: (&str, u64), thro
     if let Some(record) = records.iter().find(differs) {
         bail!("{name}: ends otherwise than {ends:?} through {through}: {record}");
     }
+    Ok(())
+}
+
+/// On a proxy that sees each message twice, each change of state is told once: the events of a call are its history.
+fn ensure_events(lines: &Alerts) -> Result<()> {
+    let mut told: BTreeMap<&str, Vec<&Value>> = BTreeMap::new();
+    for event in lines.records("event") {
+        told.entry(event["call_id"].as_str().unwrap_or_default()).or_default().push(event);
+    }
+    for call in lines.records("call") {
+        let events = told.remove(call["call_id"].as_str().unwrap_or_default()).unwrap_or_default();
+        let history = call["state_history"].as_array().context("a call without history")?;
+        let same = |(event, state): (&&Value, &Value)| event["state"] == state["state"] && event["by"] == state["by"];
+        let in_order = events.iter().zip(1_u64..).all(|(event, number)| event["sequence"] == number);
+        ensure!(
+            events.len() == history.len() && in_order && events.iter().zip(history).all(same),
+            "told {events:?} of {call}"
+        );
+    }
+    ensure!(told.is_empty(), "changes of calls without record: {told:?}");
+    Ok(())
+}
+
+/// Each call is one attempt of whoever made it, however often it was challenged or relayed.
+fn ensure_peers(lines: &Alerts, calls: usize) -> Result<()> {
+    let remote: Vec<&Value> = lines.records("peer").into_iter().filter(|peer| peer["local"] != true).collect();
+    let made: u64 = remote.iter().filter_map(|peer| peer["attempts_from"].as_u64()).sum();
+    ensure!(made == calls as u64, "{made} attempts of {calls} calls: {remote:?}");
+    let up: u64 = remote.iter().filter_map(|peer| peer["concurrent"].as_u64()).sum();
+    ensure!(up == 0, "{up} calls are still up: {remote:?}");
     Ok(())
 }
 

@@ -2,8 +2,8 @@
 //! printed. 200 calls by default; `SIP_MONITOR_LOAD=1000` for the number of the specification.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::time::Duration;
+use std::{fmt, fs};
 
 use anyhow::{Context as _, Result, ensure};
 use sip_monitor::demo::netns::Namespace;
@@ -112,15 +112,17 @@ struct Cost {
 
 impl Cost {
     fn per_million(&self, rtp: u64) -> String {
-        let millions = rtp as f64 / 1e6;
+        let millions = (rtp as f64 / 1e6).max(1e-9);
+        let of_packets = (self.process + self.kernel.packets.seconds) / millions;
+        let of_all = of_packets + self.kernel.drops.seconds / millions;
         format!(
-            "CPU {:.2} s in the process, {:.2} s in its kernel programs ({} runs, {:.0} ns each); per 1,000,000 RTP packets {:.2} s\n  \
+            "CPU {:.2} s in the process, {} at the interface, {} at the drop tracepoint\n  \
+             per 1,000,000 RTP packets {of_packets:.2} s, and with the drops {of_all:.2} s (SIPp reads none of its sockets, so every \
+             packet overflows one)\n  \
              memory {:.1} MiB resident, {:.1} MiB in kernel maps",
             self.process,
-            self.kernel.seconds,
-            self.kernel.runs,
-            self.kernel.seconds * 1e9 / self.kernel.runs.max(1) as f64,
-            (self.process + self.kernel.seconds) / millions.max(1e-9),
+            self.kernel.packets,
+            self.kernel.drops,
             self.rss_kib as f64 / 1024.0,
             self.kernel.map_bytes as f64 / 1024.0 / 1024.0,
         )
@@ -128,28 +130,47 @@ impl Cost {
 }
 
 /// What the kernel says of the programs and maps that a process holds.
+#[derive(Default)]
 struct KernelCost {
+    /// The programs that see packets.
+    packets: Runs,
+    /// The program that sees drops.
+    drops: Runs,
+    map_bytes: u64,
+}
+
+#[derive(Default)]
+struct Runs {
     seconds: f64,
     runs: u64,
-    map_bytes: u64,
+}
+
+impl fmt::Display for Runs {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let each = self.seconds * 1e9 / self.runs.max(1) as f64;
+        write!(f, "{:.2} s ({} runs, {each:.0} ns each)", self.seconds, self.runs)
+    }
 }
 
 impl KernelCost {
     fn of(pid: u32) -> Result<Self> {
-        let (mut ns, mut runs, mut map_bytes) = (0, 0, 0);
+        /// `BPF_PROG_TYPE_TRACING`.
+        const TRACING: u64 = 26;
+        let mut cost = Self::default();
         for entry in fs::read_dir(format!("/proc/{pid}/fdinfo"))?.flatten() {
             let info = fs::read_to_string(entry.path()).unwrap_or_default();
             let value = |name: &str| {
                 info.lines().find_map(|line| line.strip_prefix(name)?.trim().parse::<u64>().ok()).unwrap_or(0)
             };
             if info.contains("prog_type:") && info.contains("run_cnt:") {
-                ns += value("run_time_ns:");
-                runs += value("run_cnt:");
+                let runs = if value("prog_type:") == TRACING { &mut cost.drops } else { &mut cost.packets };
+                runs.seconds += value("run_time_ns:") as f64 / 1e9;
+                runs.runs += value("run_cnt:");
             } else if info.contains("map_type:") {
-                map_bytes += value("memlock:");
+                cost.map_bytes += value("memlock:");
             }
         }
-        Ok(Self { seconds: ns as f64 / 1e9, runs, map_bytes })
+        Ok(cost)
     }
 }
 

@@ -18,7 +18,7 @@ use super::verdict::{Condition, Findings, Strength, TakenOver, Verdict, weigh};
 use crate::call::CallKey;
 use crate::config::EngineConfig;
 use crate::diagnosis::{
-    CallFacts, CallIdentity, CaptureFacts, Confidence, Diagnosis, Finding, HostFacts, PeerFacts, RegistrationFacts,
+    CallFacts, CaptureFacts, Confidence, Diagnosis, DropsFacts, Finding, HostFacts, PeerFacts, RegistrationFacts,
     SourceFacts, Subject, Value, WireFacts,
 };
 use crate::peer::PeerKey;
@@ -87,43 +87,75 @@ impl AlertBook {
     /// Asks every diagnosis about a call that changed in a way that can matter, and tells what is new.
     pub fn judge_call(&mut self, key: CallKey, facts: &CallFacts<'_>, out: &mut VecDeque<Output>) {
         let findings = found(&self.catalogue.calls, |ask| ask(facts));
-        let case =
-            Case { subject: Subject::Call(key), now: facts.now, call: Some(&facts.identity), peers: facts.peers };
+        let case = Case {
+            subject: Subject::Call(key),
+            now: facts.now,
+            call: Some(&facts.identity),
+            peers: facts.peers,
+            legs: Some(facts.legs),
+        };
         self.settle(case, facts.capture, findings, out);
     }
 
     /// Asks every diagnosis about a peer whose measures changed in a way that can matter, and tells what is new.
     pub fn judge_peer(&mut self, key: PeerKey, facts: &PeerFacts<'_>, out: &mut VecDeque<Output>) {
         let findings = found(&self.catalogue.peers, |ask| ask(facts));
-        let case = Case { subject: Subject::Peer(key), now: facts.now, call: facts.call.as_ref(), peers: facts.peers };
+        let case = Case {
+            subject: Subject::Peer(key),
+            now: facts.now,
+            call: facts.call.as_ref(),
+            peers: facts.peers,
+            legs: None,
+        };
         self.settle(case, facts.capture, findings, out);
     }
 
     /// Asks every diagnosis about a registration; `key` is the same for the same one.
     pub fn judge_registration(&mut self, key: u64, facts: &RegistrationFacts<'_>, out: &mut VecDeque<Output>) {
         let findings = found(&self.catalogue.registrations, |ask| ask(facts));
-        let case = Case { subject: Subject::Registration(key), now: facts.now, call: None, peers: facts.peers };
+        let case =
+            Case { subject: Subject::Registration(key), now: facts.now, call: None, peers: facts.peers, legs: None };
         self.settle(case, facts.capture, findings, out);
     }
 
     /// Asks every diagnosis about a source address.
     pub fn judge_source(&mut self, facts: &SourceFacts<'_>, out: &mut VecDeque<Output>) {
         let findings = found(&self.catalogue.sources, |ask| ask(facts));
-        let case = Case { subject: Subject::Source(facts.source.addr), now: facts.now, call: None, peers: facts.peers };
+        let case = Case {
+            subject: Subject::Source(facts.source.addr),
+            now: facts.now,
+            call: None,
+            peers: facts.peers,
+            legs: None,
+        };
         self.settle(case, facts.capture, findings, out);
     }
 
     /// Asks every diagnosis about the way signalling travels to or from one address.
     pub fn judge_wire(&mut self, facts: &WireFacts<'_>, out: &mut VecDeque<Output>) {
         let findings = found(&self.catalogue.wires, |ask| ask(facts));
-        let case = Case { subject: Subject::Wire(facts.wire.key), now: facts.now, call: None, peers: facts.peers };
+        let case =
+            Case { subject: Subject::Wire(facts.wire.key), now: facts.now, call: None, peers: facts.peers, legs: None };
+        self.settle(case, facts.capture, findings, out);
+    }
+
+    /// Asks every diagnosis about what this host's kernel drops at one place.
+    pub fn judge_drops(&mut self, facts: &DropsFacts<'_>, out: &mut VecDeque<Output>) {
+        let findings = found(&self.catalogue.drops, |ask| ask(facts));
+        let case = Case {
+            subject: Subject::Drops(facts.drops.key),
+            now: facts.now,
+            call: None,
+            peers: facts.peers,
+            legs: None,
+        };
         self.settle(case, facts.capture, findings, out);
     }
 
     /// Asks every diagnosis about the host, and tells what is new.
     pub fn judge_host(&mut self, facts: &HostFacts<'_>, out: &mut VecDeque<Output>) {
         let findings = found(&self.catalogue.hosts, |ask| ask(facts));
-        let case = Case { subject: Subject::Host, now: facts.now, call: None, peers: facts.peers };
+        let case = Case { subject: Subject::Host, now: facts.now, call: None, peers: facts.peers, legs: None };
         self.settle(case, facts.capture, findings, out);
     }
 
@@ -131,6 +163,12 @@ impl AlertBook {
     #[must_use]
     pub fn holds(&self, subject: Subject) -> bool {
         self.held.contains_key(&subject)
+    }
+
+    /// Whether one of these codes is in force about the subject.
+    #[must_use]
+    pub fn holds_any(&self, subject: Subject, codes: &[&str]) -> bool {
+        self.held.get(&subject).is_some_and(|list| list.iter().any(|held| codes.contains(&held.condition.code)))
     }
 
     /// A subject is no longer kept: its conditions can no longer end, so its alerts stay open until their window passes.
@@ -274,7 +312,7 @@ impl AlertBook {
                 line.evidence.insert("closed_by".to_owned(), Value::from("alert-table-full"));
             }
             self.counters.evicted += 1;
-            self.close(case.now, case.call, oldest, out);
+            self.close(case.now, Some(case), oldest, out);
         }
     }
 
@@ -320,13 +358,13 @@ impl AlertBook {
     /// The condition of one case ended; with the last one the alert ends.
     fn end_case(&mut self, case: Case<'_>, serial: Serial, out: &mut VecDeque<Output>) {
         if self.open.get_mut(serial).is_some_and(|open| open.end(case)) {
-            self.close(case.now, case.call, serial, out);
+            self.close(case.now, Some(case), serial, out);
         }
     }
 
     /// Tells the end of an alert and forgets it.
-    fn close(&mut self, now: Timestamp, call: Option<&CallIdentity<'_>>, serial: Serial, out: &mut VecDeque<Output>) {
-        if let Some(line) = self.open.remove(serial).and_then(|open| open.into_resolved(now, call)) {
+    fn close(&mut self, now: Timestamp, case: Option<Case<'_>>, serial: Serial, out: &mut VecDeque<Output>) {
+        if let Some(line) = self.open.remove(serial).and_then(|open| open.into_resolved(now, case)) {
             self.counters.resolved += 1;
             out.push_back(Output::Alert(line));
         }

@@ -2,7 +2,7 @@
 
 use super::verdict::Findings;
 use crate::diagnosis::{
-    Asks, CallFacts, Diagnosis, Finding, HostFacts, PeerFacts, RegistrationFacts, SourceFacts, WireFacts,
+    Asks, CallFacts, Diagnosis, DropsFacts, Finding, HostFacts, PeerFacts, RegistrationFacts, SourceFacts, WireFacts,
 };
 
 /// A diagnosis and its question.
@@ -13,6 +13,7 @@ type AskPeer = fn(&PeerFacts<'_>) -> Option<Finding>;
 type AskRegistration = fn(&RegistrationFacts<'_>) -> Option<Finding>;
 type AskSource = fn(&SourceFacts<'_>) -> Option<Finding>;
 type AskWire = fn(&WireFacts<'_>) -> Option<Finding>;
+type AskDrops = fn(&DropsFacts<'_>) -> Option<Finding>;
 type AskHost = fn(&HostFacts<'_>) -> Option<Finding>;
 
 /// The diagnoses by what they are asked about, each list in the order of the catalogue.
@@ -23,6 +24,7 @@ pub struct Catalogue {
     pub registrations: Vec<Question<AskRegistration>>,
     pub sources: Vec<Question<AskSource>>,
     pub wires: Vec<Question<AskWire>>,
+    pub drops: Vec<Question<AskDrops>>,
     pub hosts: Vec<Question<AskHost>>,
 }
 
@@ -36,6 +38,7 @@ impl Catalogue {
                 Asks::Registration(ask) => catalogue.registrations.push((diagnosis, ask)),
                 Asks::Source(ask) => catalogue.sources.push((diagnosis, ask)),
                 Asks::Wire(ask) => catalogue.wires.push((diagnosis, ask)),
+                Asks::Drops(ask) => catalogue.drops.push((diagnosis, ask)),
                 Asks::Host(ask) => catalogue.hosts.push((diagnosis, ask)),
             }
         }

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use super::open::Case;
 use super::{Alert, AlertCall, AlertCalls, AlertPeer, Status};
 use crate::config::EngineConfig;
-use crate::diagnosis::{CallIdentity, Confidence, Diagnosis, Finding, Severity, Value};
+use crate::diagnosis::{CallIdentity, Confidence, Diagnosis, Finding, Severity, Subject, Value};
+use crate::leg::LegRecord;
 use crate::privacy::Redactor;
 use crate::record::Side;
 use crate::time::Timestamp;
@@ -20,6 +21,9 @@ const SAMPLE_BYTES: usize = 192;
 const EVIDENCE_BYTES: usize = 2_048;
 const EVIDENCE_TEXT_BYTES: usize = 640;
 const LINKS: usize = 8;
+const LEGS: usize = 3;
+const LEG_BYTES: usize = 112;
+const LEG_PEER_BYTES: usize = 64;
 
 /// Call-IDs named in an alert about several calls.
 pub const SAMPLES: usize = 5;
@@ -54,7 +58,7 @@ impl Writer {
     /// One that masks and names as configured.
     pub fn new(config: &EngineConfig) -> Self {
         Self {
-            redactor: Redactor::new(config.privacy),
+            redactor: Redactor::new(config.privacy, config.privacy_key),
             host: (!config.host.is_empty()).then(|| cut(&config.host, NAME_BYTES)),
             links: config.links.clone(),
         }
@@ -79,6 +83,7 @@ impl Writer {
             direction: finding.deaf.map(direction),
             call: call.map(|call| self.call(call, finding, standing.at)),
             calls: standing.calls,
+            legs: legs(case),
             peer: finding.peer.map(|peer| AlertPeer {
                 addr: peer.ip().to_string(),
                 port: (peer.port() != 0).then(|| peer.port()),
@@ -147,6 +152,16 @@ impl Writer {
     }
 }
 
+/// The calls that belong to the one it is about.
+pub fn legs(case: Case<'_>) -> Vec<LegRecord> {
+    let (Some(legs), Subject::Call(call)) = (case.legs, case.subject) else { return Vec::new() };
+    legs.of(call, LEGS).into_iter().map(bounded).collect()
+}
+
+fn bounded(leg: LegRecord) -> LegRecord {
+    LegRecord { call_id: cut(&leg.call_id, LEG_BYTES), peer: leg.peer.map(|peer| cut(&peer, LEG_PEER_BYTES)), ..leg }
+}
+
 /// From the answer to now or to the end of the call.
 pub fn duration_ms(call: &CallIdentity<'_>, now: Timestamp) -> Option<u64> {
     let end = call.ended_at.unwrap_or(now).min(now);
@@ -203,6 +218,7 @@ mod tests {
     use super::*;
     use crate::config::Privacy;
     use crate::diagnosis::{Asks, Fault, Layer, RequestName, Subject};
+    use crate::leg::{LegBy, LegRelation};
     use crate::peer::PeerTable;
     use crate::record::{CallState, Output};
 
@@ -224,7 +240,7 @@ mod tests {
         standing: Standing<'_>,
     ) -> Alert {
         let peers = PeerTable::new(config, Default::default());
-        let case = Case { subject: Subject::Host, now: standing.at, call, peers: &peers };
+        let case = Case { subject: Subject::Host, now: standing.at, call, peers: &peers, legs: None };
         Writer::new(config).line(&DIAGNOSIS, finding, case, standing)
     }
 
@@ -284,7 +300,16 @@ mod tests {
                 ..Finding::new("contact-unresolvable", Severity::Critical, Confidence::Likely)
             };
             let samples = vec![Writer::sample(&long); SAMPLES];
-            let line = json(written(&config, &finding, Some(&identity(&long, &long)), standing(samples)));
+            let leg = LegRecord {
+                call_id: long.clone(),
+                relation: LegRelation::Transfer,
+                by: LegBy::SessionId,
+                confidence: Confidence::Possible,
+                peer: Some(long.clone()),
+            };
+            let mut alert = written(&config, &finding, Some(&identity(&long, &long)), standing(samples));
+            alert.legs = vec![bounded(leg); LEGS];
+            let line = json(alert);
             assert!(line.len() <= LINE_BYTES, "{} bytes with {filler:?}", line.len());
             assert!(line.contains("\"evidence_cut\":true"), "{line}");
         }

@@ -14,6 +14,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::diagnosis::{Confidence, Fault, Layer, Severity, Value};
+use crate::leg::LegRecord;
 use crate::time::Timestamp;
 
 /// What people read. One JSON object a line; schema version 1.
@@ -53,6 +54,10 @@ pub struct Alert {
     /// How many calls, where it is more than one, with samples.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub calls: Option<AlertCalls>,
+    /// Other calls that belong to the call: its legs behind a back-to-back user agent, and what a transfer made of it; the
+    /// first 3 known by `ts`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub legs: Vec<LegRecord>,
     /// The peer it is about.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub peer: Option<AlertPeer>,

@@ -5,10 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use core::time::Duration;
 use smallvec::SmallVec;
 
-use super::line::{SAMPLES, Writer, duration_ms};
+use super::line::{SAMPLES, Writer, duration_ms, legs};
 use super::verdict::{Condition, Strength};
 use super::{Alert, AlertCalls, Status};
 use crate::diagnosis::{CallIdentity, ProvenBy, Subject};
+use crate::leg::Legs;
 use crate::peer::PeerTable;
 use crate::time::Timestamp;
 
@@ -26,6 +27,8 @@ pub struct Case<'a> {
     pub call: Option<&'a CallIdentity<'a>>,
     /// Who is known by name.
     pub peers: &'a PeerTable,
+    /// Which other calls are its legs, where it is about a call.
+    pub legs: Option<Legs<'a>>,
 }
 
 /// An open alert.
@@ -128,17 +131,18 @@ impl Open {
     }
 
     /// The line that tells its end; none where it was never told.
-    pub fn into_resolved(self, now: Timestamp, call: Option<&CallIdentity<'_>>) -> Option<Box<Alert>> {
+    pub fn into_resolved(self, now: Timestamp, case: Option<Case<'_>>) -> Option<Box<Alert>> {
         let calls = self.calls();
         let mut line = self.line?;
         line.ts = now;
         line.status = Status::Resolved;
         line.calls = calls;
-        if let (Some(told), Some(call)) = (&mut line.call, call)
-            && told.call_id == call.call_id
+        if let (Some(told), Some(case)) = (&mut line.call, case)
+            && let Some(call) = case.call.filter(|call| told.call_id == call.call_id)
         {
             told.state = call.state;
             told.duration_ms = duration_ms(call, now);
+            line.legs = legs(case);
         }
         Some(line)
     }

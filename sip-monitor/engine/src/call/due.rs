@@ -9,7 +9,6 @@ use crate::dialog::Answer;
 use crate::event::Event;
 use crate::media::MediaTable;
 use crate::record::CallState;
-use crate::registration::RegistrationState;
 use crate::time::Timestamp;
 use crate::transaction::{MethodKind, TimerLetter, Transaction};
 
@@ -17,8 +16,6 @@ use crate::transaction::{MethodKind, TimerLetter, Transaction};
 const RINGING_IDLE: Duration = Duration::from_secs(600);
 /// How long a caller may take to answer a challenge: phones ask their user for a password.
 const CHALLENGE_IDLE: Duration = Duration::from_secs(180);
-/// How long a client that is not registered may take to try again under the same Call-ID.
-const REGISTER_IDLE: Duration = Duration::from_secs(900);
 /// How long a call that is up may be without a word of signalling.
 const CONFIRMED_IDLE: Duration = Duration::from_secs(24 * 3600);
 
@@ -47,7 +44,7 @@ impl Call {
         if self.nobody_answered() {
             let at =
                 self.transactions.iter().filter(|t| t.timed_out == Some(TimerLetter::B)).map(|t| t.sent.first()).max();
-            self.end(ctx, at.map_or(now, |at| at + timers.give_up()), CallState::Timeout);
+            self.end(ctx, at.map_or(now, |at| at + timers.give_up()), CallState::Timeout, None);
         }
         for answer in &mut self.answers {
             if answer.due(config).is_none_or(|at| at > now) {
@@ -62,7 +59,7 @@ impl Call {
             }
         }
         if let Some(at) = self.unanswered_challenge().filter(|at| *at + timers.give_up() <= now) {
-            self.end(ctx, at, CallState::Failed);
+            self.end(ctx, at, CallState::Failed, None);
         }
         if self.clock.media.is_some_and(|at| at <= now) {
             // Reports that came since may have pushed it away; then this was only a look at the clock.
@@ -120,12 +117,8 @@ impl Call {
                 CONFIRMED_IDLE
             }
             SessionKind::Invite => RINGING_IDLE,
-            SessionKind::Register => {
-                let registered = self.registration.as_ref().filter(|r| r.state == RegistrationState::Registered);
-                let granted = registered.and_then(|r| r.expires_granted_s).unwrap_or(0);
-                late + Duration::from_secs(granted.min(7 * 24 * 3600).into()).max(REGISTER_IDLE)
-            }
-            SessionKind::Options | SessionKind::Other => late,
+            // What is bound is kept by address of record, not by Call-ID.
+            SessionKind::Register | SessionKind::Options | SessionKind::Other => late,
         };
         self.last_at.max(self.ended_at.unwrap_or(self.last_at)) + keep
     }

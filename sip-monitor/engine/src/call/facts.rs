@@ -1,17 +1,19 @@
 //! The facts of a call.
 
 use core::net::SocketAddr;
+use std::sync::Arc;
 
 use smallvec::SmallVec;
 
-use crate::call::{Attempt, CallKey, DtmfInfo, Hold, Hop, HopView, IntervalRefused, Refusal, Returned, SessionTimer};
+use crate::call::{
+    Attempt, CallKey, DropSeen, DtmfInfo, Hold, Hop, HopView, IntervalRefused, Rare, Refusal, Returned, SessionTimer,
+};
 use crate::diagnosis::CallIdentity;
 use crate::dialog::{Answer, Contact, Dialog, DialogState};
 use crate::media::MediaSession;
 use crate::packet::{Direction, IcmpKind};
 use crate::peer::{Leg, LimitSeen};
 use crate::record::{CallState, Side, StateChange};
-use crate::registration::Registration;
 use crate::text::StoredText;
 use crate::time::Timestamp;
 use crate::transaction::{MethodKind, Path, Repeats, Transaction};
@@ -51,6 +53,8 @@ pub struct Call {
     pub state: CallState,
     /// State changes in order; the first 16.
     pub history: SmallVec<[StateChange; 4]>,
+    /// How often it changed.
+    pub(crate) changes: u32,
     /// First message.
     pub first_at: Timestamp,
     /// Last message.
@@ -85,6 +89,8 @@ pub struct Call {
     pub hangup: Option<Box<Hangup>>,
     /// ICMP errors that quote its signalling.
     pub icmp: Vec<IcmpSeen>,
+    /// Packets of its signalling flows that this host's kernel dropped.
+    pub dropped: Vec<DropSeen>,
     /// What it counts for at the peers it goes through.
     pub legs: SmallVec<[Leg; 1]>,
     /// A refusal that named a limit; the last one.
@@ -107,10 +113,12 @@ pub struct Call {
     pub intervals_refused: Vec<IntervalRefused>,
     /// The hold it is in, or was in when it ended.
     pub hold: Option<Hold>,
+    /// What few calls have.
+    pub rare: Option<Box<Rare>>,
+    /// What caller and callee say they are.
+    pub(crate) agents: [Option<Arc<str>>; 2],
     /// A request of it that came back to this host.
     pub returned: Option<Box<Returned>>,
-    /// The registration, where it is one.
-    pub registration: Option<Box<Registration>>,
     /// What offers and answers agreed on.
     pub media: MediaSession,
     /// DTMF in INFO requests.
@@ -193,6 +201,8 @@ pub struct Refer {
     pub target: StoredText,
     /// Final response to the REFER.
     pub code: Option<u16>,
+    /// When that came.
+    pub answered_at: Option<Timestamp>,
     /// Last status that a NOTIFY told (message/sipfrag).
     pub notified: Option<(Timestamp, u16)>,
     /// No NOTIFY is due: Refer-Sub: false (RFC 4488), or `nosub` is required (RFC 7614).

@@ -23,11 +23,11 @@ impl Call {
             (CallState::Confirmed, true) => {
                 // What the first offer and answer say is how the call began, not that somebody is put on hold (RFC 3725).
                 self.hold = self.is_renegotiated().then_some(Hold { since: at, by: Some(offerer) });
-                self.set_state(ctx, at, CallState::Held);
+                self.set_state(ctx, at, CallState::Held, Some(offerer));
             }
             (CallState::Held, false) => {
-                self.hold = None;
-                self.set_state(ctx, at, CallState::Confirmed);
+                self.end_hold(at);
+                self.set_state(ctx, at, CallState::Confirmed, Some(offerer));
             }
             (CallState::Held, true) => {
                 if let Some(hold) = self.hold.as_mut().filter(|hold| hold.by != Some(offerer)) {

@@ -5,6 +5,9 @@
 //! what their names say, [`record`] writes the result. [`table`] holds all calls of the engine.
 
 mod ack;
+mod agents;
+mod changed;
+mod dropped;
 mod dtmf;
 mod due;
 mod facts;
@@ -14,11 +17,11 @@ mod known;
 pub mod number;
 mod outcome;
 mod progress;
+mod rare;
 mod record;
 mod referral;
 mod refusal;
 mod registered;
-mod registrar;
 mod request;
 mod response;
 mod routing;
@@ -35,6 +38,9 @@ use crate::counters::Counters;
 use crate::event::Events;
 use crate::media::MediaTable;
 
+pub(crate) use agents::Agents;
+pub(crate) use changed::{Changed, Changes, cause_record};
+pub use dropped::DropSeen;
 pub use dtmf::DtmfInfo;
 pub(crate) use facts::CallClock;
 pub use facts::{Call, Hangup, IcmpSeen, ReasonSeen, Refer, SessionKind};
@@ -42,6 +48,8 @@ pub use hold::Hold;
 pub use hop::{Hop, HopView};
 pub(crate) use known::ChallengeIndex;
 pub use known::{Answered, Shown};
+pub use rare::{Forward, Rare};
+pub(crate) use record::RecordContext;
 pub(crate) use referral::{Referrals, Referred};
 pub use refusal::{Attempt, ChallengeSeen, CredentialsSeen, Refusal};
 pub(crate) use refusal::{challenges, credentials, phrase};
@@ -67,6 +75,11 @@ pub(crate) struct Context<'e> {
     pub counters: &'e mut Counters,
     pub hasher: &'e RandomState,
     pub events: Events,
+    /// What it did to the state, to be told.
+    pub changes: Changes,
+    pub agents: &'e mut Agents,
+    /// Status code of the response that is taken.
+    pub code: Option<u16>,
     /// The message is one that was seen before: sent again, or captured twice.
     pub repeated: bool,
 }

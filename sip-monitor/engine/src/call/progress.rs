@@ -2,7 +2,7 @@
 
 use core::hash::BuildHasher;
 
-use crate::call::{Call, CallClock, CallKey, Context, DtmfInfo, Hangup, Hop, ReasonSeen, SessionKind};
+use crate::call::{Call, CallClock, CallKey, Changed, Context, DtmfInfo, Hangup, Hop, ReasonSeen, SessionKind};
 use crate::dialog::{Dialog, DialogState};
 use crate::event::Event;
 use crate::media::{MediaSession, SdpContext, SdpRole};
@@ -42,6 +42,7 @@ impl Call {
             adopted: !starts_here,
             state: if starts_here { CallState::Calling } else { CallState::Confirmed },
             history: smallvec::SmallVec::new(),
+            changes: 0,
             first_at: seen.at,
             last_at: seen.at,
             invited_at: None,
@@ -59,6 +60,7 @@ impl Call {
             answers: smallvec::SmallVec::new(),
             hangup: None,
             icmp: Vec::new(),
+            dropped: Vec::new(),
             legs: smallvec::SmallVec::new(),
             limit: None,
             refers: Vec::new(),
@@ -70,8 +72,9 @@ impl Call {
             session_timer: None,
             intervals_refused: Vec::new(),
             hold: None,
+            rare: None,
+            agents: [None, None],
             returned: None,
-            registration: None,
             media,
             dtmf: DtmfInfo::default(),
             clock: CallClock { due: Timestamp::MAX, armed: Timestamp::MAX, media: None, watched: Timestamp::ZERO },
@@ -166,20 +169,24 @@ impl Call {
         u8::try_from(self.dialogs.len() - 1).ok()
     }
 
-    /// Moves to a state; says so once.
-    pub(crate) fn set_state(&mut self, ctx: &mut Context<'_>, at: Timestamp, state: CallState) {
+    /// Moves to a state; says so once. `by`: who brought it about.
+    pub(crate) fn set_state(&mut self, ctx: &mut Context<'_>, at: Timestamp, state: CallState, by: Option<Side>) {
         if self.state == state && !self.history.is_empty() {
             return;
         }
+        let previous = Some(self.state).filter(|previous| *previous != state);
+        let code = ctx.code;
         self.state = state;
+        self.changes = self.changes.saturating_add(1);
         if self.history.len() < HISTORY_KEPT {
-            self.history.push(StateChange { at, state });
+            self.history.push(StateChange { at, state, by, code });
         }
         ctx.events.push(Event::State(state));
+        ctx.changes.push(Changed { at, state, previous, by, code, sequence: self.changes });
     }
 
     /// The call is over as of `at`.
-    pub(crate) fn end(&mut self, ctx: &mut Context<'_>, at: Timestamp, state: CallState) {
+    pub(crate) fn end(&mut self, ctx: &mut Context<'_>, at: Timestamp, state: CallState, by: Option<Side>) {
         if self.ended_at.is_none() {
             self.ended_at = Some(at);
             self.media.ended(at);
@@ -189,7 +196,7 @@ impl Call {
                 answer.given_up_at.get_or_insert(at);
             }
         }
-        self.set_state(ctx, at, state);
+        self.set_state(ctx, at, state, by);
     }
 
     /// What media knows a dialog by: the callee's tag tells the branches of a fork apart.
@@ -245,7 +252,7 @@ impl Call {
         self.hangup = Some(Box::new(hangup(seen, side, path, ctx.text_limit())));
         ctx.events.push(Event::HungUp(MethodKind::Bye));
         let was_up = self.answered_at.is_some() || self.adopted;
-        self.end(ctx, seen.at, if was_up { CallState::Disconnected } else { CallState::Failed });
+        self.end(ctx, seen.at, if was_up { CallState::Disconnected } else { CallState::Failed }, side);
     }
 
     /// Takes a CANCEL that was not seen before on its hop.

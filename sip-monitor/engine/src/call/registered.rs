@@ -6,7 +6,8 @@ use crate::Engine;
 use crate::call::CallKey;
 use crate::diagnosis::{RegistrationFacts, SourceFacts, Subject};
 use crate::packet::Direction;
-use crate::record::CallState;
+use crate::record::{CallState, Output};
+use crate::registration::Binding;
 use crate::seen::Seen;
 use crate::source::Step;
 use crate::time::Timestamp;
@@ -21,8 +22,9 @@ impl Engine {
         self.counters.registrations_evicted = self.registrations.evicted;
         self.counters.registrations_refused = self.registrations.refused;
         self.counters.sources_refused = self.sources.dropped;
-        for id in touched.forgotten {
+        for (id, binding) in touched.forgotten {
             self.alerts.forget(Subject::Registration(id));
+            self.write_registration(&binding);
         }
         for id in touched.judged {
             self.judge_registration(id);
@@ -49,17 +51,32 @@ impl Engine {
 
     /// Runs what is due of registrations and sources by `now`.
     pub(crate) fn run_registrations(&mut self, now: Timestamp) {
-        while let Some((id, is_gone)) = self.registrations.pop_due(now, &self.config) {
-            if is_gone {
-                self.alerts.forget(Subject::Registration(id));
-            } else {
-                self.judge_registration(id);
+        while let Some((id, gone)) = self.registrations.pop_due(now, &self.config) {
+            match gone {
+                Some(binding) => {
+                    self.alerts.forget(Subject::Registration(id));
+                    self.write_registration(&binding);
+                }
+                None => self.judge_registration(id),
             }
         }
         while let Some((addr, changed)) = self.sources.pop_due(now) {
             if changed {
                 self.judge_source(addr);
             }
+        }
+    }
+
+    /// The capture is over: writes what is bound.
+    pub(crate) fn finish_registrations(&mut self) {
+        for binding in self.registrations.drain() {
+            self.write_registration(&binding);
+        }
+    }
+
+    fn write_registration(&mut self, binding: &Binding) {
+        if self.config.emit.registrations {
+            self.outputs.push_back(Output::Registration(Box::new(binding.record(&self.redactor))));
         }
     }
 

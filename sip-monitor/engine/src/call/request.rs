@@ -166,16 +166,13 @@ impl Call {
                 self.take_notify(ctx, seen);
                 false
             }
-            MethodKind::Register => {
-                self.take_register(ctx, seen);
-                false
-            }
             MethodKind::Info => {
                 self.take_info(ctx, seen, side);
                 false
             }
             MethodKind::Ack
             | MethodKind::Options
+            | MethodKind::Register
             | MethodKind::Subscribe
             | MethodKind::Message
             | MethodKind::Publish
@@ -197,7 +194,9 @@ impl Call {
             self.invited_at = Some(seen.at);
             self.invite_cseq = Some(seen.cseq);
             self.attempt = Attempt::of(seen, ctx.hasher);
-            return self.set_state(ctx, seen.at, CallState::Calling);
+            self.note_origin(ctx, seen);
+            self.note_agent(ctx, seen, Side::Caller);
+            return self.set_state(ctx, seen.at, CallState::Calling, Some(Side::Caller));
         }
         if self.invite_cseq.is_none_or(|known| seen.cseq > known) {
             self.invite_cseq = Some(seen.cseq);
@@ -205,7 +204,7 @@ impl Call {
             // The attempt goes on: credentials, another interval, another target (RFC 3261 8.1.3.5, 22.2).
             if self.answered_at.is_none() {
                 self.ended_at = None;
-                self.set_state(ctx, seen.at, CallState::Calling);
+                self.set_state(ctx, seen.at, CallState::Calling, Some(Side::Caller));
             }
         }
     }
@@ -303,6 +302,7 @@ impl Call {
             cseq: seen.cseq,
             target,
             code: None,
+            answered_at: None,
             notified: None,
             no_subscription,
             path,
@@ -323,7 +323,9 @@ impl Call {
         }
         let up = matches!(self.state, CallState::Confirmed | CallState::Held);
         if (200..300).contains(&code) && up && refer.code.is_none_or(|c| c < 300) {
-            self.set_state(ctx, seen.at, CallState::Transferred);
+            let by = self.refers.last().and_then(|refer| refer.side);
+            ctx.code = Some(code);
+            self.set_state(ctx, seen.at, CallState::Transferred, by);
         }
     }
 

@@ -1,8 +1,8 @@
 //! Calls, message by message.
 
 use crate::packet::IcmpKind;
-use crate::record::{CallState, Side};
-use crate::testing::{A, B, P, Rig, Sip, at};
+use crate::record::{CallState, Output, Side};
+use crate::testing::{A, B, P, Rig, SDP, Sip, at};
 use crate::transaction::{MethodKind, TimerLetter};
 
 #[test]
@@ -408,6 +408,66 @@ fn damaged_traffic(rig: &mut Rig, seed: u64) {
             rig.icmp(n * 37, "192.0.2.9:0", IcmpKind::Prohibited, B, A);
         }
     }
+}
+
+/// What is told of changes since the last time, as `sequence state`.
+fn told(rig: &mut Rig) -> Vec<String> {
+    let outputs = rig.outputs();
+    let events = outputs.iter().filter_map(|o| if let Output::Event(e) = o { Some(e) } else { None });
+    events.map(|e| format!("{} {:?}", e.sequence, e.state)).collect()
+}
+
+#[test]
+fn a_change_of_state_is_told_when_it_happens_and_only_where_it_is_wanted() {
+    let mut rig = Rig::with(|config| config.emit.events = true);
+    let invite = Sip::request("INVITE", 1).sdp();
+    rig.send(0, A, B, &invite);
+    assert_eq!(told(&mut rig), ["1 Calling"]);
+    rig.send(500, A, B, &invite);
+    assert_eq!(told(&mut rig).len(), 0, "the same INVITE again changes nothing");
+    rig.send(600, B, A, &invite.response(486).tagged("b"));
+    assert_eq!(told(&mut rig), ["2 Failed"]);
+    rig.finish(60_000);
+    assert_eq!(told(&mut rig).len(), 0, "the end of the capture is no change");
+    let mut quiet = Rig::new();
+    quiet.send(0, A, B, &invite);
+    assert_eq!(told(&mut quiet).len(), 0);
+}
+
+#[test]
+fn what_a_timer_ends_is_told_with_nobody_as_its_author() {
+    let mut rig = Rig::with(|config| config.emit.events = true);
+    rig.send(0, B, A, &Sip::request("INVITE", 1));
+    rig.outputs();
+    rig.engine.handle_timeout(at(40_000));
+    let outputs = rig.outputs();
+    let event = outputs.iter().find_map(|o| if let Output::Event(e) = o { Some(e) } else { None }).unwrap();
+    assert_eq!((event.state, event.ts, event.by, event.code), (CallState::Timeout, at(32_000), None, None));
+    assert_eq!(event.peer.as_ref().map(|p| p.addr.as_str()), Some("198.51.100.10"));
+}
+
+#[test]
+fn sixteen_holds_are_kept_and_all_of_them_are_counted_and_told() {
+    let mut rig = Rig::with(|config| config.emit.events = true);
+    rig.answered_call();
+    let offer = |cseq: u32, way: &str| {
+        let sip = Sip::request("INVITE", cseq).tagged("b").header("Content-Type: application/sdp");
+        sip.body("application/sdp", &format!("{SDP}a={way}\r\n"))
+    };
+    for n in 0..20_u32 {
+        for (i, (way, back)) in [("sendonly", "recvonly"), ("sendrecv", "sendrecv")].into_iter().enumerate() {
+            let (cseq, ms) = (2 + n * 2 + i as u32, 3_000 + i64::from(n) * 2_000 + i as i64 * 1_000);
+            let invite = offer(cseq, way);
+            rig.send(ms, A, B, &invite);
+            let answer = invite.response(200).body("application/sdp", &format!("{SDP}a={back}\r\n"));
+            rig.send(ms, B, A, &answer);
+            rig.send(ms + 1, A, B, &Sip::request("ACK", cseq).tagged("b").branch(&format!("z9hG4bK-a{cseq}")));
+        }
+    }
+    assert_eq!(told(&mut rig).last().unwrap(), "43 Confirmed", "three to come up, two for each hold");
+    let record = rig.finish(60_000).remove(0);
+    assert_eq!((record.holds.len(), record.held_ms), (16, Some(20_000.0)));
+    assert!(record.holds.iter().all(|hold| hold.by == Some(Side::Caller) && hold.until.is_some()));
 }
 
 #[test]

@@ -24,13 +24,14 @@ use smallvec::SmallVec;
 
 use crate::call::{Answered, Call};
 use crate::config::EngineConfig;
+use crate::leg::Legs;
 use crate::media::MediaTable;
 use crate::media::flow::AudioFlows;
 use crate::peer::PeerTable;
 use crate::record::{CallState, Side};
 use crate::time::Timestamp;
 
-pub use subject::{PeerFacts, RegistrationFacts, SourceFacts, Subject, WireFacts};
+pub use subject::{DropsFacts, PeerFacts, RegistrationFacts, SourceFacts, Subject, WireFacts};
 
 /// Which layer a condition belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, JsonSchema)]
@@ -154,6 +155,9 @@ pub enum Asks {
     Source(fn(&SourceFacts<'_>) -> Option<Finding>),
     /// The way signalling travels to or from one address: asked at each sign that something is wrong with it.
     Wire(fn(&WireFacts<'_>) -> Option<Finding>),
+    /// What this host's kernel drops at one place for one reason: asked when it has settled, then once a second at most while it
+    /// goes on.
+    Drops(fn(&DropsFacts<'_>) -> Option<Finding>),
     /// The host and the monitor itself: asked when a host fact changes.
     Host(fn(&HostFacts<'_>) -> Option<Finding>),
 }
@@ -174,6 +178,8 @@ pub struct CallFacts<'a> {
     pub answered: &'a Answered,
     /// What was measured of the peers it goes through.
     pub peers: &'a PeerTable,
+    /// Which other calls are its legs.
+    pub legs: Legs<'a>,
     /// What the monitor missed.
     pub capture: &'a CaptureFacts,
     /// What [`CallFacts::unsteady_audio`] found: several diagnoses ask for it.
@@ -258,13 +264,23 @@ pub struct CaptureFacts {
     pub first_lost_at: Option<Timestamp>,
     /// Last loss.
     pub last_lost_at: Option<Timestamp>,
+    /// Last message that the capture file holds too little of to know what it was.
+    pub cut_at: Option<Timestamp>,
+    /// The capture file holds one direction of signalling only.
+    pub half_seen: bool,
 }
 
 impl CaptureFacts {
-    /// Whether signalling or media records were lost at or after `since`: absence since then proves nothing.
+    /// Whether the monitor lost signalling or media records at or after `since`.
     #[must_use]
     pub fn lost_since(&self, since: Timestamp) -> bool {
         self.last_lost_at.is_some_and(|t| t >= since)
+    }
+
+    /// Whether something was missed at or after `since`: absence since then proves nothing.
+    #[must_use]
+    pub fn missed_since(&self, since: Timestamp) -> bool {
+        self.half_seen || self.last_lost_at.max(self.cut_at).is_some_and(|t| t >= since)
     }
 }
 

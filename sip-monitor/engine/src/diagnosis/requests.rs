@@ -2,7 +2,7 @@
 
 use core::time::Duration;
 
-use crate::call::{Call, HopView, IcmpSeen};
+use crate::call::{Call, DropSeen, HopView, IcmpSeen};
 use crate::config::EngineConfig;
 use crate::diagnosis::Fault;
 use crate::packet::{Direction, IcmpKind};
@@ -59,6 +59,20 @@ pub(super) fn icmp_against<'a>(call: &'a Call, request: &Transaction, view: &Hop
             && icmp.seen.last() >= request.sent.first()
             && !matches!(icmp.kind, IcmpKind::TooBig | IcmpKind::Other)
     })
+}
+
+/// Packets on the way of a request, or on that of its responses, that this host's kernel dropped, not older than it. What
+/// hits the request itself goes first.
+pub(super) fn drop_against<'a>(call: &'a Call, request: &Transaction, view: &HopView) -> Option<&'a DropSeen> {
+    let of = |src, dst| {
+        let same = move |seen: &&DropSeen| (seen.src, seen.dst) == (src, dst);
+        call.dropped
+            .iter()
+            .filter(same)
+            .filter(|seen| seen.drop.last_at >= request.sent.first())
+            .max_by_key(|s| s.drop.count)
+    };
+    of(view.src, view.dst).or_else(|| of(view.dst, view.src))
 }
 
 /// What an ICMP error says of its destination.

@@ -5,6 +5,7 @@ use core::net::IpAddr;
 use super::{CallIdentity, CaptureFacts};
 use crate::call::CallKey;
 use crate::config::EngineConfig;
+use crate::drops::{DropsKey, LocalDrops};
 use crate::peer::{Peer, PeerKey, PeerTable};
 use crate::registration::Binding;
 use crate::source::Source;
@@ -25,6 +26,8 @@ pub enum Subject {
     Source(IpAddr),
     /// What is wrong with the way signalling travels to or from one address.
     Wire(WireKey),
+    /// What this host's kernel drops at one place for one reason.
+    Drops(DropsKey),
     /// This host. There is one.
     Host,
 }
@@ -83,6 +86,20 @@ pub struct WireFacts<'a> {
     pub config: &'a EngineConfig,
     /// What was noted of one address about one topic.
     pub wire: &'a Wire,
+    /// Who talks SIP to this host, and the trunks.
+    pub peers: &'a PeerTable,
+    /// What the monitor missed.
+    pub capture: &'a CaptureFacts,
+}
+
+/// What a diagnosis about packets that this host's kernel drops may look at.
+pub struct DropsFacts<'a> {
+    /// The present.
+    pub now: Timestamp,
+    /// Settings.
+    pub config: &'a EngineConfig,
+    /// What was dropped at one place for one reason.
+    pub drops: &'a LocalDrops,
     /// Who talks SIP to this host, and the trunks.
     pub peers: &'a PeerTable,
     /// What the monitor missed.

@@ -15,7 +15,7 @@ use crate::sdp::{Codec, Media};
 use crate::time::Timestamp;
 
 /// Calls that may hold one endpoint at a time: the legs of a back-to-back user agent name the same one.
-const MAX_HOLDERS: usize = 8;
+pub(super) const MAX_HOLDERS: usize = 8;
 /// Endpoints that one call may hold: an endless run of re-INVITEs gives up the oldest.
 const MAX_ENDPOINTS: usize = 128;
 /// How many codecs of one m-line are kept.
@@ -145,8 +145,13 @@ impl Holders {
     }
 
     /// The calls that take media at an endpoint, newest first.
-    pub fn at(&self, endpoint: SocketAddr) -> impl DoubleEndedIterator<Item = &Holder> + '_ {
+    pub fn at(&self, endpoint: SocketAddr) -> impl DoubleEndedIterator<Item = &Holder> + Clone + '_ {
         self.by_endpoint.get(&endpoint).into_iter().flatten().rev()
+    }
+
+    /// The endpoints where a call takes media.
+    pub fn endpoints_of(&self, call: CallKey) -> &[SocketAddr] {
+        self.call(call).map_or(&[], |media| &media.endpoints)
     }
 
     /// The newest call that takes RTP at an endpoint.

@@ -3,12 +3,14 @@
 use core::net::{IpAddr, SocketAddr};
 use core::time::Duration;
 
+use smallvec::SmallVec;
+
 use crate::call::CallKey;
 use crate::media::session::Leg;
 use crate::media::store::StreamId;
 use crate::media::table::MAX_WITNESSES;
 use crate::media::witness::RtcpSource;
-use crate::media::{MediaSession, MediaTable, Reception, Stream};
+use crate::media::{HeardInterval, MediaSession, MediaTable, Reception, Stream};
 use crate::packet::{CaptureLoss, Direction, Packet};
 use crate::quality::{History, codec_quality};
 use crate::record::Side;
@@ -31,8 +33,29 @@ impl MediaTable {
         let quality = self.quality;
         let stream = self.streams.get_mut(id)?;
         stream.hear(interval, path, f64::from(quality.loss_percent));
+        let heard = stream.heard.as_ref().and_then(|heard| heard.history.last().copied());
+        let heard = heard.and_then(|interval| HeardInterval::of(stream, interval, false));
         let matters = stream.heard.as_ref().is_some_and(|heard| quality.may_matter(&heard.history));
-        stream.call().filter(|_| matters)
+        let call = stream.call().filter(|_| matters);
+        self.heard.extend(heard);
+        call
+    }
+
+    /// Intervals that ended since this was asked last.
+    pub(crate) fn take_heard(&mut self) -> Vec<HeardInterval> {
+        core::mem::take(&mut self.heard)
+    }
+
+    /// The call is over: streams that were too short for an interval are one by themselves.
+    pub(crate) fn hear_rest(&mut self, call: CallKey) {
+        let lossy_percent = f64::from(self.quality.loss_percent);
+        let ids: SmallVec<[StreamId; 4]> = self.streams.ids_of(call).collect();
+        for id in ids {
+            let Some(stream) = self.streams.get_mut(id) else { continue };
+            let Some(interval) = stream.hear_rest(lossy_percent) else { continue };
+            let heard = HeardInterval::of(stream, interval, false);
+            self.heard.extend(heard);
+        }
     }
 
     /// What packets of a call take from one side to the other: half of the round trips from here to each side.
@@ -109,7 +132,8 @@ impl MediaTable {
         let Some(stream) = self.streams.get_mut(id) else { return false };
         let codec = stream.codec_name().and_then(codec_quality);
         let rate_hz = stream.known_clock_rate_hz();
-        let here = (stream.counters.packets, stream.counters.lost);
+        let counted = &stream.counters;
+        let here = (counted.packets.saturating_sub(counted.duplicates), counted.lost);
         let pace = stream.heard.as_ref().map_or(0.0, |heard| heard.meter.pace());
         let Some(reception) = &mut stream.reception else {
             stream.reception = Some(Box::new(Reception::new(now, block, here)));
@@ -122,6 +146,9 @@ impl MediaTable {
         if let Some(interval) = interval {
             reception.hear(interval, codec, path, lossy_percent);
             matters |= quality.may_matter(&reception.history);
+            let rated = reception.history.last().copied();
+            let heard = rated.and_then(|interval| HeardInterval::of(stream, interval, true));
+            self.heard.extend(heard);
         }
         matters
     }

@@ -46,6 +46,37 @@ pub struct Heard {
     pub history: History,
 }
 
+/// An interval of a stream of a call, to be counted for the peer it comes from or goes to.
+#[derive(Clone, Debug)]
+pub struct HeardInterval {
+    /// The call.
+    pub call: CallKey,
+    /// Who sends the stream.
+    pub from: Option<Side>,
+    /// Which way it goes.
+    pub direction: Direction,
+    /// Its receiver's reports tell it, not its packets.
+    pub is_remote: bool,
+    /// Encoding name of its codec.
+    pub codec: Box<str>,
+    /// The interval, rated.
+    pub interval: Interval,
+}
+
+impl HeardInterval {
+    /// `None` of a stream of no call that is up, or of a codec without a name.
+    pub(super) fn of(stream: &Stream, interval: Interval, is_remote: bool) -> Option<Self> {
+        Some(Self {
+            call: stream.call()?,
+            from: stream.owner.as_ref()?.from,
+            direction: stream.counters.key.direction,
+            is_remote,
+            codec: stream.codec_name()?.into(),
+            interval,
+        })
+    }
+}
+
 /// The call a stream belongs to.
 #[derive(Clone, Debug)]
 pub struct Owner {
@@ -208,12 +239,25 @@ impl Stream {
         if heard.history.count() > 0 {
             return Some(heard.history.clone());
         }
+        let mut history = History::default();
+        history.push(self.rest()?, f64::from(QualityThresholds::default().loss_percent));
+        Some(history)
+    }
+
+    /// What was heard of it so far as one interval, where that was too short for a full one.
+    fn rest(&self) -> Option<Interval> {
+        let heard = self.heard.as_ref().filter(|heard| heard.history.count() == 0)?;
         let slot = self.known_clock_rate_hz().map(|rate| nearest_candidate(rate).1);
         let mut interval = heard.meter.rest(slot)?;
         interval.rate(self.codec_name().and_then(codec_quality), None);
-        let mut history = History::default();
-        history.push(interval, f64::from(QualityThresholds::default().loss_percent));
-        Some(history)
+        Some(interval)
+    }
+
+    /// It ends: puts what was too short for a full interval on record, once.
+    pub(super) fn hear_rest(&mut self, lossy_percent: f64) -> Option<Interval> {
+        let interval = self.rest()?;
+        self.heard.as_mut()?.history.push(interval, lossy_percent);
+        Some(interval)
     }
 
     /// Its record.
@@ -273,7 +317,7 @@ impl Stream {
 }
 
 /// Two decimals.
-fn hundredths(value: f64) -> f64 {
+pub(super) fn hundredths(value: f64) -> f64 {
     (value * 100.0).round() / 100.0
 }
 

@@ -1,7 +1,6 @@
 //! Every stream the capture reports, and which call it belongs to.
 
 use core::net::{IpAddr, SocketAddr};
-use core::ops::Range;
 use core::time::Duration;
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -12,13 +11,13 @@ use smallvec::SmallVec;
 
 use crate::call::CallKey;
 use crate::config::{EngineConfig, MediaSight, QualityThresholds};
-use crate::media::CodecName;
-use crate::media::holders::{Holders, Place};
+use crate::media::holders::{Holders, MAX_HOLDERS, Place};
 use crate::media::payload::{AFTER_END, Turn};
 use crate::media::store::{StreamId, StreamStore};
 use crate::media::stream::{Owner, Stream};
 use crate::media::witness::{Refusal, RtcpSource};
-use crate::packet::{DropReason, IcmpError, IcmpKind, KernelDrop, Packet, StreamCounters};
+use crate::media::{CodecName, HeardInterval};
+use crate::packet::{IcmpError, IcmpKind, Packet, StreamCounters};
 use crate::record::{Side, StreamRecord};
 use crate::sdp::Media;
 use crate::time::Timestamp;
@@ -33,10 +32,8 @@ const RELEASED_IDLE: Duration = Duration::from_secs(5);
 const EARLY_STREAM: Duration = Duration::from_secs(5);
 /// Flows with ICMP errors, and RTCP senders, kept for one call.
 pub(super) const MAX_WITNESSES: usize = 16;
-/// A stream that was heard so lately goes on.
-const STILL_SENDS: Duration = Duration::from_secs(2);
-/// How long an RTP stream takes to fill the receive buffer of a socket that nobody reads, with the kernel's default size.
-const UNREAD_BUFFER: Range<Duration> = Duration::from_secs(2)..Duration::from_secs(15);
+/// Flows with drops kept until a call claims them.
+const MAX_UNCLAIMED: usize = 256;
 /// A call is not judged again for the same direction within this time.
 const JUDGE_EVERY: Duration = Duration::from_millis(200);
 
@@ -48,8 +45,15 @@ pub struct MediaTable {
     pub(super) streams: StreamStore,
     pub(super) holders: Holders,
     records: VecDeque<StreamRecord>,
+    /// Streams that were joined to a call and not asked for yet.
+    joined: VecDeque<(CallKey, Side, u32)>,
+    /// Intervals that ended and are not counted for their peers yet.
+    pub(super) heard: Vec<HeardInterval>,
     keep_records: bool,
     next_sweep: Option<Timestamp>,
+    /// Packets dropped before any call was known to take them, oldest first.
+    unclaimed: VecDeque<Refusal>,
+    unclaimed_evicted: u64,
     /// When the monitor itself last missed media.
     pub(super) missed_at: Option<Timestamp>,
     pub(super) quality: QualityThresholds,
@@ -71,8 +75,12 @@ impl MediaTable {
             streams: StreamStore::new(config.limits.streams),
             holders: Holders::default(),
             records: VecDeque::new(),
+            joined: VecDeque::new(),
+            heard: Vec::new(),
             keep_records: config.emit.streams,
             next_sweep: None,
+            unclaimed: VecDeque::new(),
+            unclaimed_evicted: 0,
             missed_at: None,
             quality: config.thresholds.quality,
         }
@@ -157,50 +165,56 @@ impl MediaTable {
         self.refuse(refusal)
     }
 
-    /// Takes packets that this host's kernel dropped. Returns the call whose media they are.
-    pub fn handle_drop(&mut self, packet: &Packet<'_>, drop: &KernelDrop) -> Option<CallKey> {
-        if drop.reason == DropReason::SocketReceiveBuffer && self.is_of_a_player(packet, drop) {
-            return None;
-        }
-        self.refuse(Refusal {
-            src: packet.src,
-            dst: packet.dst,
-            kind: IcmpKind::Other,
-            icmp: (0, 0),
-            reporter: packet.dst,
-            direction: packet.direction,
-            dropped: Some(*drop),
-            count: drop.count,
-            first_at: drop.first_at,
-            last_at: drop.last_at,
-        })
-    }
-
-    /// Whether a full receive buffer is no fault: of a process that plays and never listens, such as an announcement or a
-    /// load generator. It sends from that port all the same, or has never read it: then the buffer fills when its
-    /// default size is used up, 5 s after the stream began or so. Else somebody read it and does so no more.
-    fn is_of_a_player(&self, packet: &Packet<'_>, drop: &KernelDrop) -> bool {
-        let sends = |s: &Stream| s.counters.in_sequence && drop.last_at.since(s.counters.last_at) <= STILL_SENDS;
-        let began_at = self.streams_to(packet.dst).filter(|s| s.counters.key.src == packet.src);
-        let began_at = began_at.map(|s| s.counters.first_at).min();
-        self.streams_from(packet.dst).any(sends)
-            || began_at.is_some_and(|at| UNREAD_BUFFER.contains(&drop.first_at.since(at)))
-    }
-
-    fn refuse(&mut self, refusal: Refusal) -> Option<CallKey> {
+    /// Joins a refusal to the call whose media it concerns.
+    pub(super) fn refuse(&mut self, refusal: Refusal) -> Option<CallKey> {
         let (src, dst) = (refusal.src, refusal.dst);
         let held = self.holders.between(src, dst).map(|(holder, _)| holder.call);
-        let call =
-            held.or_else(|| self.streams_to(dst).filter(|s| s.counters.key.src == src).find_map(Stream::call))?;
+        let of_stream = || self.streams_to(dst).filter(|s| s.counters.key.src == src).find_map(Stream::call);
+        let Some(call) = held.or_else(of_stream) else {
+            self.keep_unclaimed(refusal);
+            return None;
+        };
         let refusals = &mut self.holders.call_mut(call)?.refusals;
-        let id = |r: &Refusal| (r.src, r.dst, r.direction, r.dropped.map(|d| d.name));
-        let known = refusals.iter_mut().find(|r| id(r) == id(&refusal));
+        let known = refusals.iter_mut().find(|r| r.id() == refusal.id());
         if let Some(known) = known {
             known.repeat(&refusal);
         } else if refusals.len() < MAX_WITNESSES {
             refusals.push(refusal);
         }
         Some(call)
+    }
+
+    /// Keeps what the kernel dropped for a call whose SDP may come yet.
+    fn keep_unclaimed(&mut self, refusal: Refusal) {
+        if refusal.dropped.is_none() {
+            return;
+        }
+        self.unclaimed
+            .retain(|known| known.id() != refusal.id() && refusal.last_at.since(known.last_at) <= EARLY_STREAM);
+        if self.unclaimed.len() >= MAX_UNCLAIMED {
+            self.unclaimed.pop_front();
+            self.unclaimed_evicted += 1;
+        }
+        self.unclaimed.push_back(refusal);
+    }
+
+    /// What was dropped just before SDP named this endpoint belongs to its call.
+    fn claim(&mut self, at: Timestamp, endpoint: SocketAddr) {
+        let is_meant = |r: &Refusal| r.src == endpoint || r.dst == endpoint;
+        if !self.unclaimed.iter().any(is_meant) {
+            return;
+        }
+        let (meant, rest): (VecDeque<_>, VecDeque<_>) = self.unclaimed.drain(..).partition(is_meant);
+        self.unclaimed = rest;
+        for refusal in meant.into_iter().filter(|r| at.since(r.last_at) <= EARLY_STREAM) {
+            self.refuse(refusal);
+        }
+    }
+
+    /// Reports of drops forgotten for want of room before a call claimed them.
+    #[must_use]
+    pub const fn unclaimed_evicted(&self) -> u64 {
+        self.unclaimed_evicted
     }
 
     /// The codecs of an m-line, as one list with all calls that name the same.
@@ -221,6 +235,7 @@ impl MediaTable {
         if !self.holders.hold(call, call_id, place, codecs) || place.rtcp_only {
             return;
         }
+        self.claim(at, place.endpoint);
         let ids: SmallVec<[StreamId; 8]> = self.streams.ids_around(place.endpoint).collect();
         for id in ids {
             let Some(stream) = self.streams.get_mut(id) else { continue };
@@ -245,6 +260,7 @@ impl MediaTable {
             codecs: Arc::clone(&holder.codecs),
             released: false,
         };
+        self.joined.extend(owner.from.map(|from| (owner.call, from, key.ssrc)));
         self.streams.set_owner(id, owner);
     }
 
@@ -354,6 +370,23 @@ impl MediaTable {
     #[must_use]
     pub fn is_held_by_others(&self, endpoint: SocketAddr, call: CallKey) -> bool {
         self.holders.at(endpoint).any(|h| h.call != call)
+    }
+
+    /// The calls that take RTP at an endpoint of this call on the same side of it, itself among them, endpoint by endpoint.
+    /// Nothing of an endpoint that as many share as are kept: there are more.
+    pub fn calls_beside(&self, call: CallKey) -> impl Iterator<Item = SmallVec<[CallKey; MAX_HOLDERS]>> + '_ {
+        self.holders.endpoints_of(call).iter().filter_map(move |endpoint| {
+            let side = self.holders.at(*endpoint).find(|h| h.call == call && !h.rtcp_only)?.side?;
+            let all = self.holders.at(*endpoint);
+            let same: SmallVec<[CallKey; MAX_HOLDERS]> =
+                all.clone().filter(|h| h.side == Some(side) && !h.rtcp_only).map(|h| h.call).collect();
+            (same.len() > 1 && all.count() < MAX_HOLDERS).then_some(same)
+        })
+    }
+
+    /// A stream that was joined to a call: the call, the side that sends it, and its SSRC.
+    pub(crate) fn poll_joined(&mut self) -> Option<(CallKey, Side, u32)> {
+        self.joined.pop_front()
     }
 
     /// Whether the address is one of this host's.

@@ -7,7 +7,9 @@ use super::flow::{Flow, FlowState, Sight, Travel};
 use super::{MediaSession, MediaTable, SdpContext, SdpRole};
 use crate::call::CallKey;
 use crate::config::{EngineConfig, MediaSight};
-use crate::packet::{Body, Direction, IcmpError, IcmpKind, Packet, StreamCounters, StreamKey};
+use crate::packet::{
+    Body, Direction, DropReason, DroppedTraffic, IcmpError, IcmpKind, KernelDrop, Packet, StreamCounters, StreamKey,
+};
 use crate::record::{Side, StreamRecord};
 use crate::sdp::Sdp;
 use crate::time::Timestamp;
@@ -118,6 +120,30 @@ impl World {
         let body = Body::Icmp(error);
         let packet = Packet { time: at(ms), link: 0, direction, src, dst, ip_id: 0, ttl: 64, dscp: 0, body };
         self.table.handle_icmp(at(ms), &packet, &error);
+    }
+
+    fn drop(
+        &mut self,
+        ms: u64,
+        src: &str,
+        dst: &str,
+        reason: DropReason,
+        count: u64,
+        first_ms: u64,
+    ) -> Option<CallKey> {
+        let drop = KernelDrop {
+            reason,
+            name: "X",
+            traffic: DroppedTraffic::Media,
+            count,
+            first_at: at(first_ms),
+            last_at: at(ms),
+        };
+        let (src, dst) = (addr(src), addr(dst));
+        let direction = if src.ip() == addr(CALLEE).ip() { Direction::Out } else { Direction::In };
+        let body = Body::Drop(drop);
+        let packet = Packet { time: at(ms), link: 0, direction, src, dst, ip_id: 0, ttl: 0, dscp: 0, body };
+        self.table.handle_drop(&packet, &drop)
     }
 
     fn rtcp(&mut self, ms: u64, src: &str, dst: &str, payload: &[u8]) {
@@ -623,4 +649,36 @@ fn the_clock_rate_is_negotiated_static_or_estimated() {
     let rates: Vec<_> = records.iter().map(|r| (r.payload_types[0], r.clock_rate_hz)).collect();
     assert_eq!(rates, [(9, 8_000), (96, 48_000), (110, 16_000)]);
     assert!((records[1].jitter_mean_ms - 1.5).abs() < 1e-9);
+}
+
+#[test]
+fn what_was_dropped_just_before_sdp_named_the_endpoint_belongs_to_its_call() {
+    let mut world = World::new();
+    assert_eq!(world.drop(1_000, CALLER_RTP, CALLEE_RTP, DropReason::Netfilter, 20, 600), None);
+    assert_eq!(world.drop(1_000, CALLER_RTP, "203.0.113.7:20002", DropReason::Netfilter, 20, 600), None);
+    world.say(1_500, Side::Caller, SdpRole::Offer, &sdp(CALLER_RTP, &[]));
+    let claimed: Vec<(SocketAddr, u64)> = world.table.refusals(KEY).iter().map(|r| (r.dst, r.count)).collect();
+    assert_eq!(claimed, [(addr(CALLEE_RTP), 20), (addr("203.0.113.7:20002"), 20)]);
+}
+
+#[test]
+fn what_was_dropped_long_before_belongs_to_nobody_and_little_is_kept() {
+    let mut world = World::new();
+    for port in 0..1_000_u16 {
+        world.drop(1_000, &format!("192.0.2.1:{port}"), CALLEE_RTP, DropReason::Netfilter, 20, 600);
+    }
+    assert_eq!(world.table.unclaimed_evicted(), 1_000 - 256);
+    world.say(9_000, Side::Caller, SdpRole::Offer, &sdp(CALLEE_RTP, &[]));
+    assert!(world.table.refusals(KEY).is_empty());
+}
+
+#[test]
+fn a_stream_that_leaves_and_goes_on_is_not_dropped_as_a_whole() {
+    let mut world = World::answered();
+    world.talk(CALLER_RTP, CALLEE_RTP, 0, 9_000);
+    world.talk(CALLEE_RTP, CALLER_RTP, 0, 5_200);
+    world.drop(6_100, CALLEE_RTP, CALLER_RTP, DropReason::Netfilter, 20, 5_000);
+    assert_eq!(world.state(Side::Caller, 6_100), FlowState::Flowing);
+    world.drop(7_400, CALLEE_RTP, CALLER_RTP, DropReason::Netfilter, 80, 5_000);
+    assert_eq!(world.state(Side::Caller, 7_400), FlowState::Refused);
 }

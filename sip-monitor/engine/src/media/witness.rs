@@ -55,10 +55,22 @@ impl Refusal {
         *self = Self { count, first_at, ..*next };
     }
 
+    /// What makes two reports tell of the same packets.
+    #[must_use]
+    pub fn id(&self) -> (SocketAddr, SocketAddr, Direction, Option<&'static str>) {
+        (self.src, self.dst, self.direction, self.dropped.map(|drop| drop.name))
+    }
+
     /// Whether this host itself refused.
     #[must_use]
     pub fn is_by_this_host(&self) -> bool {
         self.dropped.is_some() || self.direction == Direction::Out
+    }
+
+    /// Whether dropped packets were counted at the interface before: all that arrive, and what the queue of an interface drops.
+    #[must_use]
+    pub fn is_counted_first(&self) -> bool {
+        self.direction == Direction::In || self.dropped.is_some_and(|drop| drop.reason == DropReason::QueueFull)
     }
 
     /// The name of the cause within this host, where it is one that has a name.
@@ -69,7 +81,9 @@ impl Refusal {
             (Some(DropReason::NoSocket), _) => Some("no-listener"),
             (Some(DropReason::SocketReceiveBuffer), _) => Some("socket-overflow"),
             (Some(DropReason::ReversePathFilter), _) => Some("rp-filter"),
-            (Some(DropReason::Neighbour | DropReason::Checksum | DropReason::Other), _) | (None, false) => None,
+            (Some(DropReason::Neighbour), _) => Some("neighbour"),
+            (Some(DropReason::Checksum), _) => Some("checksum"),
+            (Some(DropReason::NoRoute | DropReason::QueueFull | DropReason::Other), _) | (None, false) => None,
             (None, true) if self.kind == IcmpKind::Prohibited => Some("local-firewall"),
             (None, true) => Some("no-listener"),
         }

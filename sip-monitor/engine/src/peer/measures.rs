@@ -132,6 +132,19 @@ impl Measured {
         recent
     }
 
+    /// The last five to ten minutes as of `now`, and when they began.
+    #[must_use]
+    pub fn recent_at(&self, now: Timestamp) -> (Measures, Timestamp) {
+        let generation_ns = GENERATION_S * 1_000_000_000;
+        let generation = now.unix_ns() / generation_ns;
+        let recent = match generation - self.generation {
+            0 => self.recent(),
+            1 => self.current.clone(),
+            _ => Measures::default(),
+        };
+        (recent, Timestamp::from_unix_ns((generation - 1) * generation_ns))
+    }
+
     /// Counts something in both.
     pub(crate) fn count(&mut self, now: Timestamp, change: impl Fn(&mut Measures)) {
         self.turn(now);
@@ -177,6 +190,8 @@ mod tests {
         measured.count(at(10), |m| m.outcome(200));
         measured.count(at(310), |m| m.outcome(503));
         assert_eq!(measured.recent().ended(), 2);
+        assert_eq!(measured.recent_at(at(610)).0.ended(), 1);
+        assert_eq!(measured.recent_at(at(910)).0.ended(), 0);
         measured.count(at(1_000), |m| m.outcome(200));
         assert_eq!((measured.recent().ended(), measured.total.ended()), (1, 3));
     }

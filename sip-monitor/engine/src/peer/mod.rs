@@ -14,12 +14,14 @@ mod observe;
 mod patterns;
 mod pings;
 mod repeats;
+mod report;
 mod setups;
 mod table;
 mod talks;
 #[cfg(test)]
 mod tests;
 mod trunk;
+mod voice;
 mod window;
 
 pub use flow::FlowIndex;
@@ -32,8 +34,10 @@ pub(crate) use observe::{Novelty, Touched};
 pub use patterns::{Common, Departure, Patterns};
 pub use pings::{PingEnd, Pings};
 pub use repeats::{Counts, RepeatCause, RepeatShare};
+pub(crate) use report::Reports;
 pub use setups::{Setup, SetupDelay, Setups};
 pub use table::{Peer, PeerKey, PeerTable};
 pub use talks::{Alike, Talk, Talks};
 pub use trunk::{Prefix, PrefixError, Trunk};
+pub use voice::Voice;
 pub use window::{ABANDONED, Ends, Window};

@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 
-use super::{Measured, Meter, Patterns, Pings, RepeatShare, Setups, Talks, Trunk, Window};
+use super::{Measured, Meter, Patterns, Pings, RepeatShare, Setups, Talks, Trunk, Voice, Window};
 use crate::config::EngineConfig;
 use crate::sip::{Host, Uri};
 use crate::time::Timestamp;
@@ -67,6 +67,8 @@ pub struct Peer {
     pub patterns: Option<Box<Patterns>>,
     /// What had to be sent again.
     pub repeats: RepeatShare,
+    /// How good its audio is, by codec and direction.
+    pub voices: Vec<Voice>,
 }
 
 /// Every peer.
@@ -85,6 +87,8 @@ pub struct PeerTable {
     evicted: Vec<PeerKey>,
     evictions: u64,
     limit: usize,
+    /// Audio kept of peers that are no trunk.
+    pub(super) voices: usize,
     local: Vec<IpAddr>,
     began_at: Option<Timestamp>,
     next_check: Option<Timestamp>,
@@ -111,6 +115,7 @@ impl PeerTable {
             evicted: Vec::new(),
             evictions: 0,
             limit: config.limits.peers.max(1),
+            voices: 0,
             local: config.local.clone(),
             began_at: None,
             next_check: None,
@@ -321,6 +326,7 @@ impl PeerTable {
             pings: Pings::default(),
             patterns: None,
             repeats: RepeatShare::default(),
+            voices: Vec::new(),
         }));
         match trunk {
             Some(index) => {
@@ -359,6 +365,7 @@ impl PeerTable {
             return;
         };
         let Some(peer) = slot.peer.take() else { return };
+        self.voices = self.voices.saturating_sub(peer.voices_counted());
         match peer.trunk {
             Some(index) => {
                 if let Some(place) = self.by_trunk.get_mut(usize::from(index)) {

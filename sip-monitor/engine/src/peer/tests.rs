@@ -3,6 +3,7 @@
 use core::time::Duration;
 
 use super::{Peer, Trunk};
+use crate::record::Output;
 use crate::testing::{A, B, P, Rig, Sip, at};
 
 /// This host is `host`.
@@ -118,4 +119,29 @@ fn an_address_that_is_called_by_a_trunks_domain_belongs_to_the_trunk() {
     let peer = peer(&rig, B);
     assert_eq!(rig.engine.peers().name(peer), "carrier-a");
     assert_eq!(peer.measured.total.attempts, 1);
+}
+
+/// Addresses of the peers that records came of.
+fn recorded(rig: &mut Rig) -> Vec<(i64, String)> {
+    let outputs = rig.outputs();
+    let peers = outputs.iter().filter_map(|o| if let Output::Peer(p) = o { Some(p) } else { None });
+    peers.map(|p| (p.ts.since(at(0)).as_millis() as i64 / 1_000, p.peer.addr.clone())).collect()
+}
+
+#[test]
+fn records_of_peers_are_written_each_interval_while_they_are_heard_of_and_at_the_end() {
+    let mut rig = Rig::with(|config| {
+        config.local = vec!["198.51.100.10".parse().unwrap()];
+        config.emit.peers = true;
+        config.peers_every = Some(Duration::from_secs(60));
+    });
+    rig.answered_call();
+    rig.engine.handle_timeout(at(600_000));
+    // 1,700,000,000 s are 20 s past a full minute.
+    assert_eq!(recorded(&mut rig), [(40, "203.0.113.7".to_owned())], "nobody was heard of after that");
+    rig.send(700_000, A, B, &Sip::request("BYE", 2).tagged("b"));
+    rig.engine.handle_timeout(at(800_000));
+    assert_eq!(recorded(&mut rig), [(760, "203.0.113.7".to_owned())]);
+    rig.engine.finish(at(810_000));
+    assert_eq!(recorded(&mut rig), [(810, "203.0.113.7".to_owned())]);
 }

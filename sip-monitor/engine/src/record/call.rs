@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use super::CauseRecord;
+use crate::leg::LegRecord;
 use crate::time::Timestamp;
 
 /// The nine states of a call.
@@ -78,11 +80,48 @@ pub struct CallRecord {
     /// Reason header of what ended the call, as sent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// Q.850 cause of what ended the call: of a Reason in the BYE, the CANCEL or the refusal.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub q850: Option<CauseRecord>,
+    /// Holds in order; the first 16.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub holds: Vec<HoldRecord>,
+    /// All time on hold together, those beyond the first 16 included, milliseconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub held_ms: Option<f64>,
+    /// Transfers asked for, in order; the first 8.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub transfers: Vec<TransferRecord>,
+    /// Redirections of the initial INVITE, in order; the first 8.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub forwards: Vec<ForwardRecord>,
+    /// Whom the call was meant for before it was diverted to here, the last diversion first: URIs of Diversion (RFC 5806), else
+    /// those of History-Info (RFC 7044) in its order; masked by default.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub diverted_from: Vec<String>,
+    /// Call-ID of the call that this one takes over (Replaces of its INVITE, RFC 3891).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub replaces: Option<String>,
+    /// User-Agent of the first INVITE.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub caller_agent: Option<String>,
+    /// Server or User-Agent of the last response to it that named another.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub callee_agent: Option<String>,
+    /// Peers it went through, in the order they joined; one that was forgotten meanwhile is left out.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub peers: Vec<CallPeer>,
     /// The call was already up when the monitor first saw it.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub adopted: bool,
     /// Media descriptions as last negotiated.
     pub media: Vec<MediaRecord>,
+    /// What flowed, a direction and a hop each.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub media_flows: Vec<FlowRecord>,
+    /// Calls that belong to it, as far as known when the record was written; the first 16.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub legs: Vec<LegRecord>,
 }
 
 /// A side of a call.
@@ -113,7 +152,16 @@ pub struct StateChange {
     pub at: Timestamp,
     /// Into which state.
     pub state: CallState,
+    /// Which side brought it about.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub by: Option<Side>,
+    /// Status code of the response that did.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub code: Option<u16>,
 }
+
+// It stands in the facts of every live call.
+const _: () = assert!(size_of::<StateChange>() == 16);
 
 /// A transaction on one hop (RFC 3261 17).
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
@@ -156,6 +204,8 @@ pub struct ResponseRecord {
 /// A dialog (RFC 3261 12).
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct DialogRecord {
+    /// Call-ID header value.
+    pub call_id: String,
     /// Tag of the caller.
     pub from_tag: String,
     /// Tag of the callee.
@@ -167,6 +217,160 @@ pub struct DialogRecord {
     pub route_set: Vec<String>,
     /// When it began.
     pub started_at: Timestamp,
+    /// Each state and when it began. One that was up before the capture began has no `early`.
+    pub state_history: Vec<DialogChange>,
+}
+
+/// A state of a dialog and when it began.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct DialogChange {
+    /// When.
+    pub at: Timestamp,
+    /// `early`, `confirmed` or `terminated`.
+    pub state: String,
+}
+
+/// One side held the other.
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+pub struct HoldRecord {
+    /// Who held the other; left out where both did.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub by: Option<Side>,
+    /// Answer to the offer that began it.
+    pub from: Timestamp,
+    /// Answer to the offer that ended it, or the end of the call.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub until: Option<Timestamp>,
+}
+
+/// Whether the target of a transfer was spoken to before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum TransferKind {
+    /// The Refer-To names a number.
+    Blind,
+    /// The Refer-To names a call to take over (Replaces, RFC 3891).
+    Attended,
+}
+
+/// A transfer that was asked for (REFER, RFC 3515).
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+pub struct TransferRecord {
+    /// When it was asked for.
+    pub at: Timestamp,
+    /// Who asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub by: Option<Side>,
+    /// Refer-To URI without its headers, masked by default.
+    pub target: String,
+    /// Blind or attended.
+    pub kind: TransferKind,
+    /// Call-ID of the call to be taken over.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub replaces: Option<String>,
+    /// Final response to the REFER.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub code: Option<u16>,
+    /// When that came.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub answered_at: Option<Timestamp>,
+    /// Last status that a NOTIFY told of the call that came of it; below 200 it is not known how that ended.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub outcome_code: Option<u16>,
+    /// When that NOTIFY came.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub outcome_at: Option<Timestamp>,
+}
+
+/// A redirection (3xx) of the initial INVITE.
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+pub struct ForwardRecord {
+    /// When.
+    pub at: Timestamp,
+    /// Status code.
+    pub code: u16,
+    /// Contact URIs, masked by default.
+    pub targets: Vec<String>,
+}
+
+/// Which part a peer had in a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum PeerRole {
+    /// The INVITE went to it.
+    Called,
+    /// The INVITE came from it.
+    Calling,
+}
+
+/// A peer that the call went through.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct CallPeer {
+    /// Address.
+    pub addr: String,
+    /// Name of its trunk in the configuration.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// It is an address of this host.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub local: bool,
+    /// Its part.
+    pub role: PeerRole,
+    /// Its final response as counted for it; 0 is no answer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub code: Option<u16>,
+}
+
+/// RTP of the call from one address to another, all its streams together. Through a relay on this host each direction of the
+/// call has two.
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+pub struct FlowRecord {
+    /// Who sends it, where that is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub from_side: Option<Side>,
+    /// Sender, `ip:port`.
+    pub src: String,
+    /// Receiver, `ip:port`.
+    pub dst: String,
+    /// `in`, `out` or `transit`, as seen from this host.
+    pub direction: String,
+    /// Streams (SSRCs) in it.
+    pub streams: u32,
+    /// Codec of the longest, `name/rate`, where known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub codec: Option<String>,
+    /// Packets seen.
+    pub packets: u64,
+    /// Sequence numbers never seen.
+    pub lost: u64,
+    /// Those, percent of what should have been seen.
+    pub loss_percent: f64,
+    /// Mean interarrival jitter, milliseconds.
+    pub jitter_mean_ms: f64,
+    /// Its maximum, milliseconds.
+    pub jitter_max_ms: f64,
+    /// Mean MOS of the intervals of 10 s where it passed here.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mos_mean: Option<f64>,
+    /// Lowest MOS of an interval.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mos_min: Option<f64>,
+    /// From this host to the receiver and back, by RTCP, milliseconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rtt_ms: Option<f64>,
+    /// Packets that its receiver has lost, by its last RTCP report.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub remote_lost: Option<i32>,
+    /// Interarrival jitter at its receiver, by its last report, milliseconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub remote_jitter_ms: Option<f64>,
+    /// Mean MOS at its receiver, made from its reports.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub remote_mos: Option<f64>,
+    /// First packet.
+    pub first_at: Timestamp,
+    /// Last packet.
+    pub last_at: Timestamp,
 }
 
 /// One media description of the call as last negotiated.

@@ -1,8 +1,12 @@
-//! What leaves the engine besides alerts: one record a call, a stream, a registration or a message. Field names and units
+//! What leaves the engine besides alerts: one record a call, a change of its state, a stream, a
+//! registration, a peer or a message. Field names and units
 //! are the published schema (`sip-monitor schema`); fields that do not apply are left out, never null.
 
 mod call;
+mod cause;
+mod event;
 mod message;
+mod peer;
 mod registration;
 mod stream;
 
@@ -12,9 +16,15 @@ use serde::Serialize;
 use crate::alert::Alert;
 
 pub use call::{
-    CallRecord, CallState, DialogRecord, MediaRecord, ResponseRecord, Side, StateChange, TransactionRecord,
+    CallPeer, CallRecord, CallState, DialogChange, DialogRecord, FlowRecord, ForwardRecord, HoldRecord, MediaRecord,
+    PeerRole, ResponseRecord, Side, StateChange, TransactionRecord, TransferKind, TransferRecord,
 };
+pub use cause::{CauseRecord, q850_text};
+pub use event::EventRecord;
 pub use message::MessageRecord;
+pub use peer::{
+    DelayRecord, MeasuresRecord, MediaWay, OptionsRecord, PeerName, PeerRecord, QualityRecord, SpreadRecord,
+};
 pub use registration::RegistrationRecord;
 pub use stream::StreamRecord;
 
@@ -29,10 +39,14 @@ pub enum Output {
     Alert(Box<Alert>),
     /// A call (one Call-ID with an INVITE) that is over, or that was up when the capture ended.
     Call(Box<CallRecord>),
+    /// A call changed its state.
+    Event(Box<EventRecord>),
     /// An RTP stream that is over, or that was up when the capture ended.
     Stream(Box<StreamRecord>),
     /// A registration (one address of record and Contact).
     Registration(Box<RegistrationRecord>),
+    /// A peer and what was measured of it.
+    Peer(Box<PeerRecord>),
     /// A SIP message as it was seen.
     Message(Box<MessageRecord>),
 }

@@ -48,6 +48,10 @@ pub struct Binding {
     pub source: SocketAddr,
     /// Where it went.
     pub registrar: SocketAddr,
+    /// Call-ID of the last REGISTER.
+    pub call_id: StoredText,
+    /// From URI, where it is not the address of record: third-party registration (RFC 3261 10.2).
+    pub registered_by: Option<StoredText>,
     /// Which way it went, as seen from this host.
     pub direction: Direction,
     /// User-Agent of the client.
@@ -64,8 +68,18 @@ pub struct Binding {
     pub granted_s: u32,
     /// Expiry asked for last, seconds; 0 is a removal.
     pub asked_s: Option<u32>,
-    /// Refreshes since it came up.
+    /// REGISTER requests, retransmissions and relayed copies not counted.
+    pub requests: u32,
+    /// Those that renewed it while it was up.
     pub refreshes: u32,
+    /// Challenges, all together.
+    pub challenges: u32,
+    /// How often it came up.
+    pub came_up: u32,
+    /// Last final status code.
+    pub final_code: Option<u16>,
+    /// Since when it is down, where it was up before.
+    pub offline_since: Option<Timestamp>,
     /// Challenges in a row.
     pub rounds: u32,
     /// `423 Interval Too Brief` in a row.
@@ -142,6 +156,14 @@ impl Binding {
     /// It came up or went down.
     pub(crate) fn change(&mut self, at: Timestamp, state: BindingState) {
         let (was, is) = (self.state == BindingState::Up, state == BindingState::Up);
+        if is {
+            self.offline_since = None;
+            self.came_up = self.came_up.saturating_add(u32::from(!was));
+        } else if was {
+            // What was not refreshed was over at its expiry, whenever that is noticed.
+            let expired = self.expires_at().filter(|_| state == BindingState::Lapsed);
+            self.offline_since = Some(expired.map_or(at, |expired| expired.min(at)));
+        }
         self.state = state;
         if was != is {
             if self.changes.len() == CHANGES_KEPT {

@@ -148,6 +148,11 @@ impl RegistrationTable {
             return again && Self::fail_unanswered(binding, seen.at, SENT_IN_VAIN);
         }
         binding.last_at = seen.at;
+        binding.requests = binding.requests.saturating_add(1);
+        let own_id = seen.message.call_id().unwrap_or_default();
+        if !binding.call_id.matches(own_id, TEXT_BYTES) {
+            binding.call_id = StoredText::new(own_id, TEXT_BYTES);
+        }
         binding.source = seen.src;
         binding.registrar = seen.dst;
         binding.direction = seen.direction;
@@ -223,6 +228,7 @@ impl RegistrationTable {
             if let Some(pending) = &mut binding.pending {
                 pending.answered = true;
             }
+            binding.final_code = Some(code);
             match code {
                 200..300 => accept(binding, seen),
                 300..400 => {}
@@ -273,8 +279,8 @@ impl RegistrationTable {
         self.due.first().map(|(at, _)| *at)
     }
 
-    /// Runs what is due of one binding: the binding, and whether it is now forgotten.
-    pub(crate) fn pop_due(&mut self, now: Timestamp, config: &EngineConfig) -> Option<(u64, bool)> {
+    /// Runs what is due of one binding: its number, and the binding where it is now forgotten.
+    pub(crate) fn pop_due(&mut self, now: Timestamp, config: &EngineConfig) -> Option<(u64, Option<Box<Binding>>)> {
         let (at, id) = self.due.first().copied().filter(|(at, _)| *at <= now)?;
         self.due.remove(&(at, id));
         let binding = self.bindings.get_mut(&id)?;
@@ -314,11 +320,10 @@ impl RegistrationTable {
             binding.changes.remove(0);
         }
         if binding.free_at() <= now {
-            self.remove(id);
-            return Some((id, true));
+            return Some((id, self.remove(id)));
         }
         self.arm(id, now, give_up);
-        Some((id, false))
+        Some((id, None))
     }
 
     fn arm(&mut self, id: u64, now: Timestamp, give_up: Duration) {
@@ -355,12 +360,13 @@ impl RegistrationTable {
             };
             if self.bindings.get(&old).is_some_and(|b| b.state != BindingState::Up) {
                 self.evicted += 1;
-                self.remove(old);
-                touched.forgotten.push(old);
+                touched.forgotten.extend(self.remove(old).map(|binding| (old, binding)));
             }
         }
         let id = self.next;
         self.next += 1;
+        let by = seen.from.map(|from| from.uri).filter(|uri| self.aor_hash(uri) != aor_hash);
+        let registered_by = by.map(|uri| StoredText::new(uri, TEXT_BYTES));
         let contact_ip = Uri::parse(contact).ok().and_then(|uri| uri.host).and_then(|host| host.ip());
         self.bindings.insert(
             id,
@@ -370,6 +376,8 @@ impl RegistrationTable {
                 contact_ip,
                 source: seen.src,
                 registrar: seen.dst,
+                call_id: StoredText::default(),
+                registered_by,
                 direction: seen.direction,
                 user_agent: None,
                 first_at: seen.at,
@@ -378,7 +386,12 @@ impl RegistrationTable {
                 registered_at: None,
                 granted_s: 0,
                 asked_s: None,
+                requests: 0,
                 refreshes: 0,
+                challenges: 0,
+                came_up: 0,
+                final_code: None,
+                offline_since: None,
                 rounds: 0,
                 too_brief: 0,
                 changes: SmallVec::new(),
@@ -397,8 +410,15 @@ impl RegistrationTable {
         Some(id)
     }
 
-    fn remove(&mut self, id: u64) {
-        let Some(binding) = self.bindings.remove(&id) else { return };
+    /// Takes all out, in the order they began.
+    pub(crate) fn drain(&mut self) -> Vec<Binding> {
+        let mut ids: Vec<(Timestamp, u64)> = self.bindings.iter().map(|(id, b)| (b.first_at, *id)).collect();
+        ids.sort_unstable();
+        ids.into_iter().filter_map(|(_, id)| self.remove(id)).map(|binding| *binding).collect()
+    }
+
+    fn remove(&mut self, id: u64) -> Option<Box<Binding>> {
+        let binding = self.bindings.remove(&id)?;
         self.due.remove(&(binding.due, id));
         let aor_hash = self.aor_hash(binding.aor.as_str().as_bytes());
         if let Some(ids) = self.by_aor.get_mut(&aor_hash) {
@@ -407,6 +427,7 @@ impl RegistrationTable {
                 self.by_aor.remove(&aor_hash);
             }
         }
+        Some(binding)
     }
 
     /// Ids of forgotten bindings stay in the queue of ages until it is twice as long as it has to be.
@@ -434,7 +455,7 @@ pub(crate) struct Touched {
     pub judged: SmallVec<[u64; 2]>,
     quiet: SmallVec<[u64; 2]>,
     /// Forgotten to make room.
-    pub forgotten: SmallVec<[u64; 1]>,
+    pub forgotten: Vec<(u64, Box<Binding>)>,
 }
 
 fn accept(binding: &mut Binding, seen: &Seen<'_, '_>) {
@@ -491,6 +512,7 @@ fn refuse(binding: &mut Binding, seen: &Seen<'_, '_>, code: u16, hasher: &Random
     match code {
         401 | 407 => {
             binding.rounds = binding.rounds.saturating_add(1);
+            binding.challenges = binding.challenges.saturating_add(1);
             let refused = !pending.credentials.is_empty() && fresh && !stale && !pending.resync;
             binding.challenge = Some((seen.at, challenged));
             if refused {

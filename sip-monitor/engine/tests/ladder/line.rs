@@ -145,14 +145,17 @@ fn dropped(text: &str, hosts: &Hosts) -> Result<What> {
         "rp-filter" => (DropReason::ReversePathFilter, "IP_RPFILTER"),
         "neighbour" => (DropReason::Neighbour, "NEIGH_FAILED"),
         "checksum" => (DropReason::Checksum, "UDP_CSUM"),
+        "no-route" => (DropReason::NoRoute, "IP_OUTNOROUTES"),
+        "queue-full" => (DropReason::QueueFull, "QDISC_DROP"),
+        "other" => (DropReason::Other, "NOMEM"),
         other => return Err(format!("no drop reason {other:?}")),
     };
     let (src, dst, rest) = ends(rest, hosts)?;
-    Ok(What::Drop { src, dst, reason, fields: Fields::parse_with(rest, &["ptime"])? })
+    Ok(What::Drop { src, dst, reason, fields: Fields::parse_with(rest, &["ptime", "invite"])? })
 }
 
 fn loss(text: &str) -> Result<What> {
-    let fields = Fields::parse_with(text, &["signalling", "media", "map", "fragments", "unreadable"])?;
+    let fields = Fields::parse_with(text, &["signalling", "media", "map", "fragments", "unreadable", "cut"])?;
     let count = |key| fields.number(key).map(Option::unwrap_or_default);
     Ok(What::Loss(CaptureLoss {
         signalling_ring_full: count("signalling")?,
@@ -160,5 +163,6 @@ fn loss(text: &str) -> Result<What> {
         map_full: count("map")?,
         fragments_evicted: count("fragments")?,
         unreadable: count("unreadable")?,
+        cut: count("cut")?,
     }))
 }

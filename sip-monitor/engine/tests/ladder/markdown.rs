@@ -30,6 +30,12 @@ pub struct Scenario {
     pub ladder: Lines,
     /// Lines of the alerts expected.
     pub alerts: Lines,
+    /// Which calls are legs of each other, where that is said.
+    pub legs: Option<Lines>,
+    /// Lines of the changes of state expected.
+    pub events: Lines,
+    /// Lines of records expected.
+    pub records: Lines,
     /// Ladders that `use NAME` stands for.
     pub parts: BTreeMap<String, Lines>,
     /// Message bodies that `body=NAME` stands for.
@@ -47,7 +53,10 @@ pub enum Kind {
 
 /// Every scenario of every file of the folder, in the order of names.
 pub fn scenarios() -> Vec<Scenario> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/scenarios");
+    // Tests of the daemon play them as well, and stand one folder higher.
+    let crates = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let engine = crates.join("engine");
+    let folder = if engine.is_dir() { engine } else { crates.to_owned() }.join("tests/scenarios");
     let entries = std::fs::read_dir(&folder).unwrap_or_else(|e| panic!("{}: {e}", folder.display()));
     let mut paths: Vec<PathBuf> = entries.map(|entry| entry.expect("a readable folder").path()).collect();
     paths.retain(|path| path.extension().is_some_and(|e| e == "md") && path.file_stem().is_some_and(|s| s != "README"));
@@ -74,6 +83,9 @@ pub fn parse(name: &str, text: &str) -> Result<Vec<Scenario>> {
         settings: Vec::new(),
         ladder: Vec::new(),
         alerts: Vec::new(),
+        legs: None,
+        events: Vec::new(),
+        records: Vec::new(),
         parts: BTreeMap::new(),
         bodies: BTreeMap::new(),
     };
@@ -118,6 +130,9 @@ impl Scenario {
                 self.parts.insert(name.to_owned(), lines);
             }
             ("alerts", "") => self.alerts.extend(meant.cloned()),
+            ("legs", "") => self.legs.get_or_insert_default().extend(meant.cloned()),
+            ("events", "") => self.events.extend(meant.cloned()),
+            ("records", "") => self.records.extend(meant.cloned()),
             ("hosts", "") => {
                 for (_, line) in meant {
                     self.hosts.declare(line)?;
@@ -134,7 +149,11 @@ impl Scenario {
                 let text: String = lines.iter().map(|(_, line)| format!("{line}\r\n")).collect();
                 self.bodies.insert(name.to_owned(), text);
             }
-            _ => return Err(format!("no block is called `{info}`: ladder, alerts, hosts, config, body NAME")),
+            _ => {
+                return Err(format!(
+                    "no block is called `{info}`: ladder, alerts, legs, events, records, hosts, config, body NAME"
+                ));
+            }
         }
         Ok(())
     }

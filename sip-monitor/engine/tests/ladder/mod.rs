@@ -3,13 +3,16 @@
 
 #![allow(dead_code, reason = "each test target uses its part")]
 
+mod drops;
 mod expect;
 mod field;
 mod host;
+mod legs;
 mod line;
 mod markdown;
 mod message;
 mod play;
+mod recorded;
 mod rtcp;
 mod rtp;
 mod script;
@@ -19,10 +22,13 @@ mod tcp;
 
 #[allow(unused_imports, reason = "each test target uses its part")]
 pub use {
-    expect::judge,
+    expect::{compare, expected, judge, shown},
+    legs::judge_legs,
     markdown::{Kind, Scenario, scenarios},
     play::outputs,
-    script::datagrams,
+    recorded::{record_lines, recorded},
+    rtp::{Datagram, datagrams as rtp_datagrams},
+    script::{BASE, Script, compile, config, datagrams},
 };
 
 /// What is wrong with a scenario itself, with its place.

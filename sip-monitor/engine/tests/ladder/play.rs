@@ -38,13 +38,12 @@ pub fn play(scenario: &Scenario, last_alert_ns: i64) -> Result<Vec<Alert>> {
 /// Everything the engine says about a scenario, records of each kind included.
 pub fn outputs(scenario: &Scenario) -> Result<Vec<Output>> {
     let script = compile(scenario)?;
-    let emit = Emit { calls: true, streams: true, registrations: true, messages: true };
+    let emit = Emit { calls: true, events: true, streams: true, registrations: true, peers: true, messages: true };
     let mut player = Player::new(EngineConfig { emit, ..config(scenario)? });
     for event in &script.events {
         player.packet(event)?;
     }
-    let last_ns = script.events.iter().map(|e| e.at_ns).max().unwrap_or(0);
-    let end = at(script.end_ns.unwrap_or(last_ns));
+    let end = at(script.last_ns());
     player.run_to(end)?;
     player.engine.finish(end);
     player.drain();
@@ -65,7 +64,12 @@ impl Player {
     fn alerts(&self) -> Vec<Alert> {
         let alerts = self.outputs.iter().filter_map(|output| match output {
             Output::Alert(alert) => Some((**alert).clone()),
-            Output::Call(_) | Output::Stream(_) | Output::Registration(_) | Output::Message(_) => None,
+            Output::Call(_)
+            | Output::Event(_)
+            | Output::Stream(_)
+            | Output::Registration(_)
+            | Output::Peer(_)
+            | Output::Message(_) => None,
         });
         alerts.collect()
     }

@@ -14,7 +14,7 @@ use super::field::Fields;
 use super::line::{Line, What};
 use super::markdown::Scenario;
 use super::sip::Calls;
-use super::{Result, rtcp, rtp, tcp};
+use super::{Result, drops, rtcp, rtp, tcp};
 
 /// Time 0 of every ladder: 2026-11-20T10:00:00Z.
 pub const BASE: Timestamp = Timestamp::from_unix_ns(1_795_168_800_000_000_000);
@@ -41,6 +41,7 @@ pub struct Event {
 #[derive(Clone, Debug)]
 enum Payload {
     Udp(Vec<u8>),
+    Cut(Vec<u8>),
     Rtcp(Vec<u8>),
     Tcp(tcp::Segment),
     Incomplete(tcp::Fragments),
@@ -64,6 +65,7 @@ impl Event {
             dscp: 0,
             body: match &self.payload {
                 Payload::Udp(bytes) => Body::Udp(bytes),
+                Payload::Cut(bytes) => Body::Cut(bytes),
                 Payload::Rtcp(bytes) => Body::Rtcp(bytes),
                 Payload::Tcp(segment) => Body::Tcp(segment.body()),
                 Payload::Incomplete(fragments) => Body::Incomplete(fragments.body(at(self.at_ns))),
@@ -88,6 +90,35 @@ pub struct Script {
     pub events: Vec<Event>,
     /// Where the capture ends, if the ladder says so.
     pub end_ns: Option<i64>,
+    /// The RTP packets behind the stream reports among the events, in order of time.
+    pub media: Vec<(StreamKey, Vec<rtp::RtpPacket>)>,
+    /// The kernel is watched, which is so live only.
+    drops_watched: bool,
+}
+
+impl Script {
+    /// Why no capture file can hold it, where that is so.
+    pub fn beyond_a_capture(&self) -> Option<&'static str> {
+        if self.drops_watched {
+            return Some("that a kernel dropped nothing is in no capture file");
+        }
+        self.events.iter().find_map(|event| match event.payload {
+            Payload::Drop(_) => Some("a kernel's drop reasons are in no capture file"),
+            Payload::Loss(_) => Some("what the monitor itself lost is in no capture file"),
+            Payload::Udp(_)
+            | Payload::Cut(_)
+            | Payload::Rtcp(_)
+            | Payload::Tcp(_)
+            | Payload::Incomplete(_)
+            | Payload::Icmp(_)
+            | Payload::Stream(_) => None,
+        })
+    }
+
+    /// Where the capture ends.
+    pub fn last_ns(&self) -> i64 {
+        self.end_ns.unwrap_or_else(|| self.events.iter().map(|e| e.at_ns).max().unwrap_or(0))
+    }
 }
 
 /// Reads the ladder of a scenario.
@@ -114,7 +145,8 @@ pub fn datagrams(scenario: &Scenario) -> Vec<Vec<u8>> {
     let script = compile(scenario).unwrap_or_else(|e| panic!("{}: {e}", scenario.place));
     let payloads = script.events.into_iter().filter_map(|event| match event.payload {
         Payload::Udp(bytes) => Some(bytes),
-        Payload::Rtcp(_)
+        Payload::Cut(_)
+        | Payload::Rtcp(_)
         | Payload::Tcp(_)
         | Payload::Incomplete(_)
         | Payload::Icmp(_)
@@ -153,8 +185,15 @@ impl Compiler<'_> {
         match what {
             What::Message { src, dst, start, fields } => {
                 let hosts = &self.scenario.hosts;
-                let bytes = self.calls.message(hosts, &self.scenario.bodies, src, dst, &start, &fields)?;
-                self.send(at_ns, src, dst, &fields, start == "INVITE", Payload::Udp(bytes))
+                let mut bytes = self.calls.message(hosts, &self.scenario.bodies, src, dst, &start, &fields)?;
+                let payload = match fields.number("cut")? {
+                    None => Payload::Udp(bytes),
+                    Some(kept) => {
+                        bytes.truncate(kept);
+                        Payload::Cut(bytes)
+                    }
+                };
+                self.send(at_ns, src, dst, &fields, start == "INVITE", payload)
             }
             What::Raw { src, dst, fields } => {
                 let text = fields.phrase.as_deref().unwrap_or_default();
@@ -184,20 +223,19 @@ impl Compiler<'_> {
                 self.streams.entry(key).or_default().extend(packets);
                 Ok(())
             }
-            What::Drop { src, dst, reason: (reason, name), fields } => {
-                // Told as the kernel does: at the first packet, then once a second.
-                let step_ns = i64::from(fields.number("ptime")?.unwrap_or(20)) * 1_000_000;
+            What::Drop { src, dst, reason, fields } => {
                 let direction = self.scenario.hosts.direction(src, dst);
-                for told_ns in (at_ns..=until_ns).step_by(1_000_000_000) {
-                    let packets = (told_ns - at_ns) / step_ns;
-                    let payload = Payload::Drop(KernelDrop {
-                        reason,
-                        name,
-                        count: packets.unsigned_abs() + 1,
-                        first_at: at(at_ns),
-                        last_at: at(at_ns + packets * step_ns),
-                    });
-                    self.events.push(Event { at_ns: told_ns, direction, src, dst, ip_id: 0, ttl: 0, payload });
+                let step_ns = i64::from(fields.number("ptime")?.unwrap_or(20)) * 1_000_000;
+                // Packets of a stream up to a time, or so many repetitions of a message.
+                let times_ns: Vec<i64> = if until_ns > at_ns {
+                    (at_ns..=until_ns).step_by(usize::try_from(step_ns).unwrap_or(1)).collect()
+                } else {
+                    let is_invite = fields.option("invite").is_some();
+                    fields.offsets(is_invite).into_iter().map(|offset_ns| at_ns + offset_ns).collect()
+                };
+                for (at_ns, drop) in drops::reports(times_ns, reason, (src.port(), dst.port())) {
+                    let payload = Payload::Drop(drop);
+                    self.events.push(Event { at_ns, direction, src, dst, ip_id: 0, ttl: 0, payload });
                 }
                 Ok(())
             }
@@ -273,9 +311,12 @@ impl Compiler<'_> {
         if end_ns < self.events.iter().map(|e| e.at_ns).max().unwrap_or(0) {
             return Err("`end` stands before the last line".to_owned());
         }
-        for (key, mut packets) in std::mem::take(&mut self.streams) {
+        let mut media: Vec<_> = std::mem::take(&mut self.streams).into_iter().collect();
+        for (key, packets) in &mut media {
+            let key = *key;
             packets.sort_by_key(|p| p.at_ns);
-            for (at_ns, counters) in rtp::reports(key, BASE, &packets, end_ns) {
+            packets.retain(|p| p.at_ns <= end_ns);
+            for (at_ns, counters) in rtp::reports(key, BASE, packets, end_ns) {
                 let (direction, src, dst) = (key.direction, key.src, key.dst);
                 let payload = Payload::Stream(Box::new(counters));
                 self.events.push(Event { at_ns, direction, src, dst, ip_id: 0, ttl: counters.ttl_min, payload });
@@ -283,7 +324,8 @@ impl Compiler<'_> {
         }
         // Stable: what the ladder says first comes first.
         self.events.sort_by_key(|e| e.at_ns);
-        Ok(Script { events: self.events, end_ns: self.end_ns })
+        let drops_watched = self.scenario.settings.iter().any(|(key, value)| key == "drops_watched" && value == "true");
+        Ok(Script { events: self.events, end_ns: self.end_ns, media, drops_watched })
     }
 }
 
@@ -327,7 +369,14 @@ pub fn config(scenario: &Scenario) -> Result<EngineConfig> {
             "transfer_notify" => config.thresholds.transfer_notify = seconds()?,
             "alert_window" => config.thresholds.alert_window = seconds()?,
             "trunk" => config.trunks.push(trunk(value)?),
+            "drops_watched" => {
+                config.drops_watched = value.parse().map_err(|_| format!("{key} = {value}: true or false"))?
+            }
             "calls" => config.limits.calls = number()? as usize,
+            // A replay finds that out by itself.
+            "half_seen" => config.half_seen = value == "true",
+            "leg_headers" => config.legs.headers = value.split_whitespace().map(str::to_owned).collect(),
+            "leg_numbers_within" => config.legs.numbers_within = seconds()?,
             _ => return Err(format!("no setting {key:?}")),
         }
     }

@@ -8,7 +8,9 @@ use std::collections::{BTreeSet, HashMap};
 
 use sip_monitor_engine::Output;
 use sip_monitor_engine::alert::{Alert, Status};
-use sip_monitor_engine::record::{CallRecord, MessageRecord, RegistrationRecord, StreamRecord};
+use sip_monitor_engine::record::{
+    CallRecord, EventRecord, MessageRecord, PeerRecord, RegistrationRecord, StreamRecord,
+};
 
 use super::{ladder, style, text};
 use crate::capture::replay::{Summary, link::NoIp};
@@ -31,8 +33,10 @@ pub struct Report {
     alerts: Vec<Alert>,
     first: HashMap<String, usize>,
     calls: Vec<CallRecord>,
+    events: Vec<EventRecord>,
     streams: Vec<StreamRecord>,
     registrations: Vec<RegistrationRecord>,
+    peers: Vec<PeerRecord>,
     messages: Vec<MessageRecord>,
     ladders: HashMap<String, Vec<MessageRecord>>,
 }
@@ -47,8 +51,10 @@ impl Report {
             alerts: Vec::new(),
             first: HashMap::new(),
             calls: Vec::new(),
+            events: Vec::new(),
             streams: Vec::new(),
             registrations: Vec::new(),
+            peers: Vec::new(),
             messages: Vec::new(),
             ladders: HashMap::new(),
         }
@@ -60,8 +66,14 @@ impl Report {
         match output {
             Output::Alert(alert) => self.take_alert(*alert),
             Output::Call(call) => self.calls.push(*call),
+            Output::Event(event) => {
+                if self.events.len() < ROWS {
+                    self.events.push(*event);
+                }
+            }
             Output::Stream(stream) => self.streams.push(*stream),
             Output::Registration(registration) => self.registrations.push(*registration),
+            Output::Peer(peer) => self.peers.push(*peer),
             Output::Message(message) => {
                 if let Some(call_id) = &message.call_id {
                     let ladder = self.ladders.entry(call_id.clone()).or_default();
@@ -107,11 +119,17 @@ impl Report {
         if self.kinds.contains(&Kind::Calls) && !self.calls.is_empty() {
             out.push_str(&self.call_table(width));
         }
+        if self.kinds.contains(&Kind::Events) && !self.events.is_empty() {
+            out.push_str(&self.event_table(width));
+        }
         if self.kinds.contains(&Kind::Streams) && !self.streams.is_empty() {
             out.push_str(&self.stream_table(width));
         }
         if self.kinds.contains(&Kind::Registrations) && !self.registrations.is_empty() {
             out.push_str(&self.registration_table(width));
+        }
+        if self.kinds.contains(&Kind::Peers) && !self.peers.is_empty() {
+            out.push_str(&self.peer_table(width));
         }
         if self.kinds.contains(&Kind::Messages) && !self.messages.is_empty() {
             out.push_str(&self.message_table(width));
@@ -238,6 +256,10 @@ fn problem(alert: &Alert, width: usize) -> String {
     let subject = text::subject(alert);
     if !subject.is_empty() {
         out.push_str(&text::paragraph("on:   ", &format!("{} at {}", subject, text::clock(alert.ts)), width));
+    }
+    let legs = text::legs(alert);
+    if !legs.is_empty() {
+        out.push_str(&text::paragraph("legs: ", &legs, width));
     }
     out
 }

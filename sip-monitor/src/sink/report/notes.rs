@@ -14,10 +14,14 @@ pub struct Seen {
     pub alerts: u64,
     /// Calls.
     pub calls: u64,
+    /// Changes of state.
+    pub events: u64,
     /// Streams.
     pub streams: u64,
     /// Registrations.
     pub registrations: u64,
+    /// Peers.
+    pub peers: u64,
     /// Messages.
     pub messages: u64,
 }
@@ -28,8 +32,10 @@ impl Seen {
         *match output {
             Output::Alert(_) => &mut self.alerts,
             Output::Call(_) => &mut self.calls,
+            Output::Event(_) => &mut self.events,
             Output::Stream(_) => &mut self.streams,
             Output::Registration(_) => &mut self.registrations,
+            Output::Peer(_) => &mut self.peers,
             Output::Message(_) => &mut self.messages,
         } += 1;
     }
@@ -43,8 +49,10 @@ pub fn notes(summary: &Summary, seen: &Seen, kinds: &[Kind]) -> Vec<String> {
     let empty = kinds.iter().all(|kind| match kind {
         Kind::Alerts => seen.alerts == 0,
         Kind::Calls => seen.calls == 0,
+        Kind::Events => seen.events == 0,
         Kind::Streams => seen.streams == 0,
         Kind::Registrations => seen.registrations == 0,
+        Kind::Peers => seen.peers == 0,
         Kind::Messages => seen.messages == 0,
     });
     if empty {
@@ -109,6 +117,9 @@ pub(super) fn not_read(summary: &Summary) -> Vec<String> {
             number(summary.cut)
         ));
     }
+    if summary.half_seen {
+        out.push("one direction of signalling only: that nothing came back is no fault of anybody".to_owned());
+    }
     out
 }
 
@@ -136,6 +147,14 @@ mod tests {
         assert_eq!(number(999), "999");
         assert_eq!(number(1_240), "1,240");
         assert_eq!(number(1_234_567), "1,234,567");
+    }
+
+    #[test]
+    fn half_a_capture_is_said_to_be_half() {
+        let whole = Summary::default();
+        assert!(not_read(&whole).is_empty());
+        let half = Summary { half_seen: true, ..whole };
+        assert!(not_read(&half)[0].starts_with("one direction of signalling only"));
     }
 
     #[test]

@@ -1,4 +1,5 @@
-//! The tables of a report: calls, streams, registrations, messages.
+//! The tables of a report: calls, changes of their state, streams, registrations,
+//! peers, messages.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -40,6 +41,29 @@ impl Report {
             ]);
         }
         section("Calls", self.calls.len(), &table)
+    }
+
+    pub(super) fn event_table(&self, width: usize) -> String {
+        let call_number: HashMap<&str, usize> =
+            self.calls.iter().zip(1..).map(|(c, n)| (c.call_id.as_str(), n)).collect();
+        let mut table = table(width, &["time", "call", "from", "to", "state", "code", "by", "cause"], &[2, 3, 7]);
+        for e in &self.events {
+            let cause = e.q850.as_ref().map(|q| {
+                let text = q.text.as_deref().map(|text| format!(" {text}")).unwrap_or_default();
+                format!("{}{text}", q.cause)
+            });
+            table.add_row(vec![
+                Cell::new(text::clock(e.ts)),
+                right(call_number.get(e.call_id.as_str()).map(ToString::to_string).unwrap_or_default()),
+                Cell::new(short_uri(&e.from)),
+                Cell::new(short_uri(&e.to)),
+                Cell::new(text::state(e.state)),
+                Cell::new(e.code.map(|c| c.to_string()).unwrap_or_default()),
+                Cell::new(e.by.map(text::side).unwrap_or_default()),
+                Cell::new(cause.unwrap_or_default()),
+            ]);
+        }
+        section("Changes of state", usize::try_from(self.seen.events).unwrap_or(usize::MAX), &table)
     }
 
     pub(super) fn stream_table(&self, width: usize) -> String {
@@ -91,6 +115,37 @@ impl Report {
             ]);
         }
         section("Registrations", self.registrations.len(), &table)
+    }
+
+    pub(super) fn peer_table(&self, width: usize) -> String {
+        let header = [
+            "peer",
+            "address",
+            "to it",
+            "from it",
+            "most up",
+            "answered",
+            "could not serve",
+            "ringing p95",
+            "OPTIONS p95",
+        ];
+        let mut table = table(width, &header, &[0, 1]);
+        for p in self.peers.iter().take(ROWS) {
+            let percent = |share: Option<f64>| share.map(|share| format!("{share:.1} %")).unwrap_or_default();
+            let trip = p.options.as_ref().and_then(|options| options.round_trip.as_ref());
+            table.add_row(vec![
+                Cell::new(p.peer.name.as_deref().unwrap_or(if p.local { "this host" } else { "" })),
+                Cell::new(&p.peer.addr),
+                right(number(p.since_start.attempts.into())),
+                right(number(p.attempts_from.into())),
+                right(number(p.concurrent_max.into())),
+                right(percent(p.since_start.ser_percent)),
+                right(percent(p.since_start.isa_percent)),
+                right(p.since_start.srd.as_ref().map(|d| text::duration(d.p95_ms)).unwrap_or_default()),
+                right(trip.map(|d| text::duration(d.p95_ms)).unwrap_or_default()),
+            ]);
+        }
+        section("Peers", self.peers.len(), &table)
     }
 
     pub(super) fn message_table(&self, width: usize) -> String {

@@ -68,13 +68,19 @@ impl Bench {
             link: None,
             transport: "udp",
         };
-        let case = Case { subject: Subject::Call(key(n)), now: at(seconds), call: Some(&call), peers: &self.peers };
+        let case = Case {
+            subject: Subject::Call(key(n)),
+            now: at(seconds),
+            call: Some(&call),
+            peers: &self.peers,
+            legs: None,
+        };
         self.book.settle(case, &self.capture, findings.iter().cloned().collect(), &mut self.out);
         self.lines()
     }
 
     fn judge_host(&mut self, seconds: f64, findings: &[(&'static Diagnosis, Finding)]) -> Vec<Alert> {
-        let case = Case { subject: Subject::Host, now: at(seconds), call: None, peers: &self.peers };
+        let case = Case { subject: Subject::Host, now: at(seconds), call: None, peers: &self.peers, legs: None };
         self.book.settle(case, &self.capture, findings.iter().cloned().collect(), &mut self.out);
         self.lines()
     }
@@ -318,6 +324,7 @@ fn absence_that_the_monitor_may_have_missed_is_only_possible_and_info() {
         lost: CaptureLoss { signalling_ring_full: 3, ..CaptureLoss::default() },
         first_lost_at: Some(at(2.0)),
         last_lost_at: Some(at(2.0)),
+        ..CaptureFacts::default()
     };
     let absence =
         |since| Finding { rests_on_absence_since: Some(at(since)), ..found("never-seen", Severity::Critical) };

@@ -16,6 +16,7 @@
 //!
 //! References: RFC 3551 4.5.14 (PCMU and PCMA), RFC 3389 (comfort noise is how silence should be told).
 
+use crate::call::{Call, CallKey};
 use crate::diagnosis::{Asks, CallFacts, Cause, Confidence, Diagnosis, Fault, Finding, Layer, Severity};
 use crate::media::{CONSTANT_FOR, Stream};
 use crate::packet::Direction;
@@ -51,12 +52,13 @@ fn judge(facts: &CallFacts<'_>) -> Option<Finding> {
     if audio.caller.secure || audio.callee.secure {
         return None;
     }
-    let of_side = |from: Side| -> Option<&Stream> {
-        let sent = facts.media.streams_of(call.key).filter(|s| s.counters.in_sequence);
+    let of_call = |key: CallKey, from: Side| -> Option<&Stream> {
+        let sent = facts.media.streams_of(key).filter(|s| s.counters.in_sequence);
         let sent = sent.filter(|s| s.owner.as_ref().is_some_and(|o| o.from == Some(from)));
         let latest = sent.max_by_key(|s| s.counters.last_at)?;
         (now.since(latest.counters.last_at) < CONSTANT_FOR).then_some(latest)
     };
+    let of_side = |from: Side| of_call(call.key, from);
     let (from_caller, from_callee) = (of_side(Side::Caller)?, of_side(Side::Callee)?);
     let is_dead = |s: &Stream| {
         let constant_for = s.constant_for();
@@ -68,6 +70,14 @@ fn judge(facts: &CallFacts<'_>) -> Option<Finding> {
         (false, true) if from_caller.payload.varied => (Side::Callee, from_callee),
         _ => return None,
     };
+    // What comes in as silence on another leg is passed on as silence: that leg tells it.
+    let comes_dead = |leg: &&Call| {
+        of_call(leg.key, from)
+            .is_some_and(|s| s.counters.key.direction == Direction::In && s.constant_for() >= CONSTANT_FOR)
+    };
+    if stream.counters.key.direction == Direction::Out && facts.legs.across(call.key).iter().any(comes_dead) {
+        return None;
+    }
     Some(finding(facts, from, stream))
 }
 

@@ -31,6 +31,7 @@ pub mod media_after_bye;
 pub mod no_ack;
 pub mod one_way_audio;
 pub mod oversized_udp;
+pub mod packets_dropped_locally;
 pub mod payload_unnegotiated;
 pub mod peer_unavailable;
 pub mod prack_missing;
@@ -54,6 +55,7 @@ pub mod stream_restart;
 pub mod t38_failed;
 pub mod tcp_failed;
 pub mod teardown_failed;
+pub mod tls_failed;
 pub mod transfer_failed;
 pub mod trunk_down;
 pub mod trunk_limit;
@@ -91,6 +93,7 @@ pub const ALL: &[&Diagnosis] = &[
     &no_ack::DIAGNOSIS,
     &one_way_audio::DIAGNOSIS,
     &oversized_udp::DIAGNOSIS,
+    &packets_dropped_locally::DIAGNOSIS,
     &payload_unnegotiated::DIAGNOSIS,
     &peer_unavailable::DIAGNOSIS,
     &prack_missing::DIAGNOSIS,
@@ -114,6 +117,7 @@ pub const ALL: &[&Diagnosis] = &[
     &t38_failed::DIAGNOSIS,
     &tcp_failed::DIAGNOSIS,
     &teardown_failed::DIAGNOSIS,
+    &tls_failed::DIAGNOSIS,
     &transfer_failed::DIAGNOSIS,
     &trunk_down::DIAGNOSIS,
     &trunk_limit::DIAGNOSIS,
@@ -152,6 +156,7 @@ const SOURCES: &[&str] = &[
     include_str!("no_ack.rs"),
     include_str!("one_way_audio.rs"),
     include_str!("oversized_udp.rs"),
+    include_str!("packets_dropped_locally.rs"),
     include_str!("payload_unnegotiated.rs"),
     include_str!("peer_unavailable.rs"),
     include_str!("prack_missing.rs"),
@@ -175,6 +180,7 @@ const SOURCES: &[&str] = &[
     include_str!("t38_failed.rs"),
     include_str!("tcp_failed.rs"),
     include_str!("teardown_failed.rs"),
+    include_str!("tls_failed.rs"),
     include_str!("transfer_failed.rs"),
     include_str!("trunk_down.rs"),
     include_str!("trunk_limit.rs"),

@@ -6,6 +6,9 @@
 //!
 //! **Evidence.** The fourth copy of a request (3.5 s) or its time-out, with no response of any kind. A request that was sent once
 //! over UDP and never again is no evidence unless it was refused: its sender may have had an answer that did not pass here.
+//! Of a request that arrived, the kernel of this host says what became of it where its drop reasons are watched (Linux 5.17 and
+//! newer, live): dropped by a rule, for want of a socket, for a full receive buffer, or none of it dropped and
+//! so handed to a process that does not answer (`local-silent`).
 //! BYE, CANCEL, REGISTER, OPTIONS and reliable provisional responses have codes of their own.
 //!
 //! **Usual causes.** The peer's firewall or allow-list drops what comes from this address; the service behind the address is
@@ -13,12 +16,12 @@
 //!
 //! **Remedy.** Named with both addresses. A peer that answers later resolves the alert.
 
-use crate::call::{Call, HopView};
-use crate::diagnosis::requests::{fault_of_receiver, icmp_against, icmp_text, peer_of, times};
+use crate::call::{Call, DropSeen, HopView, Shown};
+use crate::diagnosis::requests::{drop_against, fault_of_receiver, icmp_against, icmp_text, peer_of, times};
 use crate::diagnosis::{
     Asks, CallFacts, Cause, Confidence, Diagnosis, Fault, Finding, Layer, RequestName, Severity, UNKNOWN, Value,
 };
-use crate::packet::{Direction, IcmpKind};
+use crate::packet::{Direction, DropReason, IcmpKind};
 use crate::tcp::Breaking;
 use crate::transaction::{MethodKind, Transaction};
 
@@ -35,13 +38,18 @@ pub const DIAGNOSIS: Diagnosis = Diagnosis {
         },
         Cause {
             name: "no-listener",
-            evidence: "this host answers the request with ICMP port unreachable",
+            evidence: "the kernel of this host drops the request since no process has the port open, or answers it with ICMP port unreachable",
             remedy: "Start the service, or let it listen on the address and port that the request was sent to",
         },
         Cause {
             name: "local-firewall",
-            evidence: "this host answers the request with ICMP administratively prohibited",
+            evidence: "a netfilter rule of this host drops the request or the responses to it, or answers it with ICMP administratively prohibited",
             remedy: "Allow the peer in this host's firewall",
+        },
+        Cause {
+            name: "socket-overflow",
+            evidence: "the kernel of this host drops the request since the receive buffer of the SIP socket is full",
+            remedy: "See why the service does not read its socket (hung, overloaded); raise net.core.rmem_max and its own setting",
         },
         Cause {
             name: "icmp-unreachable",
@@ -64,6 +72,11 @@ pub const DIAGNOSIS: Diagnosis = Diagnosis {
             remedy: "See whether the server and the path to it are up: the connection is dead",
         },
         Cause {
+            name: "local-silent",
+            evidence: "the request arrived, the kernel of this host is watched and dropped none of it, and no answer left",
+            remedy: "See the logs and the load of the service, and whether it ignores this peer",
+        },
+        Cause {
             name: "remote-silent",
             evidence: "this host sent it, and neither a response nor an ICMP error came",
             remedy: "Have the peer's firewall and allow-list checked for this host's address, and whether its service runs",
@@ -81,11 +94,14 @@ fn judge(facts: &CallFacts<'_>) -> Option<Finding> {
     let causes = [
         Case::response_not_relayed,
         Case::not_relayed,
+        Case::dropped_here,
         Case::refused_here,
         Case::icmp_unreachable,
         Case::fragment_lost,
         Case::connection_broken,
         Case::remote_silent,
+        Case::not_relayed_as_others,
+        Case::local_silent,
     ];
     let finding = causes.iter().find_map(|cause| cause(&case)).unwrap_or_else(|| case.unknown());
     Some(finding)
@@ -93,18 +109,19 @@ fn judge(facts: &CallFacts<'_>) -> Option<Finding> {
 
 /// A request without response, and its hop.
 struct Case<'a> {
+    facts: &'a CallFacts<'a>,
     call: &'a Call,
     request: &'a Transaction,
     view: HopView,
 }
 
 impl<'a> Case<'a> {
-    fn new(facts: &CallFacts<'a>, request: &'a Transaction) -> Option<Self> {
+    fn new(facts: &'a CallFacts<'a>, request: &'a Transaction) -> Option<Self> {
         if !request.is_unanswered(facts.config.thresholds.unanswered_retransmissions) || !is_ours(request) {
             return None;
         }
         let view = facts.call.path(request.path)?;
-        let case = Self { call: facts.call, request, view };
+        let case = Self { facts, call: facts.call, request, view };
         let is_udp = facts.call.hops.get(usize::from(request.path.hop)).is_some_and(|hop| hop.transport == "udp");
         let counts = request.sent.count() > 1 || !is_udp || (view.direction == Direction::Out && case.icmp().is_some());
         // Where its copy went on from here, that one tells.
@@ -173,11 +190,26 @@ impl<'a> Case<'a> {
         if self.view.direction != Direction::In || self.copies().any(|(_, view)| view.direction == Direction::Out) {
             return None;
         }
-        let onward = self.relays_to()?;
+        Some(self.kept(Some(self.relays_to()?)))
+    }
+
+    /// This host has passed calls on before, and this one stayed here though the kernel had nothing against it.
+    fn not_relayed_as_others(&self) -> Option<Finding> {
+        let is_new_call = self.request.method == MethodKind::Invite && !self.request.in_dialog;
+        let may_be = self.view.direction == Direction::In && is_new_call;
+        let went_on = || self.copies().any(|(_, view)| view.direction == Direction::Out);
+        let is_relay = || self.facts.answered.was_shown(self.view.dst.ip(), Shown::Relay);
+        (may_be && !went_on() && is_relay()).then(|| self.kept(None))
+    }
+
+    fn kept(&self, onward: Option<core::net::SocketAddr>) -> Finding {
         let host = self.view.dst;
-        Some(Finding {
+        let to = onward.map(|onward| format!(" to {onward}")).unwrap_or_default();
+        let mut evidence = vec![("relay", host.into())];
+        evidence.extend(onward.map(|onward| ("next_hop", onward.into())));
+        Finding {
             summary: format!(
-                "{} from {} arrived at {host} {} and was not sent on to {onward}, nor answered",
+                "{} from {} arrived at {host} {} and was not sent on{to}, nor answered",
                 self.name(),
                 self.view.src,
                 times(self.request.sent.count())
@@ -188,9 +220,9 @@ impl<'a> Case<'a> {
                 self.view.src
             ),
             fault: Some(Fault::Local),
-            evidence: self.evidence(vec![("relay", host.into()), ("next_hop", onward.into())]),
+            evidence: self.evidence(evidence),
             ..self.finding("not-relayed", Confidence::Likely)
-        })
+        }
     }
 
     /// Where another request of the same side that came this way was sent on to.
@@ -204,6 +236,100 @@ impl<'a> Case<'a> {
             };
             let mut onward = self.call.transactions.iter().filter(sent_on).filter_map(|t| self.call.path(t.path));
             onward.find(|view| view.direction == Direction::Out && view.dst != self.view.src).map(|view| view.dst)
+        })
+    }
+
+    /// This host's kernel drops it, or what is sent back: what says no more than that no answer left is `unknown`.
+    fn dropped_here(&self) -> Option<Finding> {
+        let seen = self.dropped()?;
+        let (name, count) = (seen.drop.name, seen.drop.count);
+        let (src, dst) = (self.view.src, self.view.dst);
+        let leaves = (seen.src, seen.dst) == (dst, src);
+        let (cause, because, remedy) = match seen.drop.reason {
+            DropReason::Netfilter if leaves => (
+                "local-firewall",
+                "this host's own firewall drops what it sends back".to_owned(),
+                format!("Allow outbound UDP to {src} in this host's firewall: `nft list ruleset`"),
+            ),
+            DropReason::Netfilter => (
+                "local-firewall",
+                "this host's firewall drops it".to_owned(),
+                format!(
+                    "Allow UDP from {} to port {} in this host's firewall: `nft list ruleset`",
+                    src.ip(),
+                    dst.port()
+                ),
+            ),
+            DropReason::NoSocket if !leaves => (
+                "no-listener",
+                "no process has the port open".to_owned(),
+                format!("Start the service on {dst}, or let it listen on this address and UDP port (`ss -lun`)"),
+            ),
+            DropReason::SocketReceiveBuffer if !leaves => (
+                "socket-overflow",
+                "the receive buffer of its socket is full".to_owned(),
+                format!(
+                    "See why the process on UDP {} does not read its socket (hung, overloaded); raise net.core.rmem_max and its \
+                     own receive buffer",
+                    dst.port()
+                ),
+            ),
+            DropReason::NoSocket
+            | DropReason::SocketReceiveBuffer
+            | DropReason::ReversePathFilter
+            | DropReason::Neighbour
+            | DropReason::Checksum
+            | DropReason::NoRoute
+            | DropReason::QueueFull
+            | DropReason::Other => (
+                UNKNOWN,
+                format!("this host's kernel drops {}", if leaves { "what is sent back" } else { "it" }),
+                format!(
+                    "See what makes the kernel of this host drop for {name}: `packets-dropped-locally` explains the reasons"
+                ),
+            ),
+        };
+        Some(Finding {
+            summary: format!("{} from {src} to {dst} is not answered: {because} ({count} packets {name})", self.name()),
+            remedy,
+            fault: Some(Fault::Local),
+            evidence: self.evidence(vec![
+                ("drop_reason", name.into()),
+                ("dropped_packets", count.into()),
+                ("dropped_flow", format!("{} -> {}", seen.src, seen.dst).into()),
+                ("dropped_since", seen.drop.first_at.to_string().into()),
+            ]),
+            // The kernel counts by flow: a run that goes on for longer may have hit other messages.
+            ..self.finding(
+                cause,
+                if seen.drop.first_at >= self.request.sent.first() { Confidence::Certain } else { Confidence::Likely },
+            )
+        })
+    }
+
+    fn dropped(&self) -> Option<&'a DropSeen> {
+        drop_against(self.call, self.request, &self.view).filter(|_| self.view.direction == Direction::In)
+    }
+
+    /// The kernel would have said so if it had dropped the request: a process has it.
+    fn local_silent(&self) -> Option<Finding> {
+        if self.view.direction != Direction::In || !self.facts.config.drops_watched {
+            return None;
+        }
+        let (src, dst) = (self.view.src, self.view.dst);
+        Some(Finding {
+            summary: format!(
+                "{} from {src} arrived {} at {dst}, the kernel dropped none of it, and the service did not answer",
+                self.name(),
+                times(self.request.sent.count())
+            ),
+            remedy: format!(
+                "See the logs and the load of the service on {dst}: it hangs, is overloaded, or ignores {}",
+                src.ip()
+            ),
+            fault: Some(Fault::Local),
+            evidence: self.evidence(vec![("kernel_drops", 0_u64.into())]),
+            ..self.finding("local-silent", Confidence::Likely)
         })
     }
 

@@ -3,7 +3,7 @@
 //! A BYE must be answered with 200. Where it is not, one side believes that the call goes on: it stays up in its books, blocks a
 //! line, and is charged until something else ends it.
 //!
-//! **Evidence.** The fifth copy of a BYE without response (7.5 s; the fourth where ICMP errors quote it) or its time-out; a final
+//! **Evidence.** The fifth copy of a BYE without response (7.5 s; the fourth where ICMP errors quote it or this host's kernel drops it) or its time-out; a final
 //! response other than 2xx. A 481 is
 //! normal where both sides hang up at once, and for the second BYE of a forked call. A challenge (401, 407) is normal when the
 //! BYE comes again with credentials.
@@ -13,10 +13,13 @@
 //!
 //! **Remedy.** Take the end time of such calls from the side that hung up; repair what is named.
 
-use crate::call::HopView;
-use crate::diagnosis::requests::{fault_of_receiver, fault_of_sender, icmp_against, icmp_text, peer_of, times};
+use crate::call::{DropSeen, HopView};
+use crate::diagnosis::requests::{
+    drop_against, fault_of_receiver, fault_of_sender, icmp_against, icmp_text, peer_of, times,
+};
 use crate::diagnosis::{Asks, CallFacts, Cause, Confidence, Diagnosis, Finding, Layer, RequestName, Severity, Value};
 use crate::dialog::Dialog;
+use crate::packet::Direction;
 use crate::text::StoredText;
 use crate::transaction::{MethodKind, Transaction};
 
@@ -84,7 +87,8 @@ impl<'a> Case<'a> {
         if self.others().any(|t| t.responses.iter().any(|r| (200..300).contains(&r.code))) {
             return None;
         }
-        let patience = if self.icmp().is_some() { REPEATED - 1 } else { REPEATED };
+        let is_refused = self.icmp().is_some() || self.dropped().is_some();
+        let patience = if is_refused { REPEATED - 1 } else { REPEATED };
         if bye.is_unanswered(patience) {
             // Sent once and not repeated: its sender may have had an answer that did not pass here.
             let is_udp = self.facts.call.hops.get(usize::from(bye.path.hop)).is_some_and(|hop| hop.transport == "udp");
@@ -124,6 +128,11 @@ impl<'a> Case<'a> {
 
     fn icmp(&self) -> Option<&'a crate::call::IcmpSeen> {
         icmp_against(self.facts.call, self.bye, &self.view)
+    }
+
+    /// What this host's kernel dropped of it, or of what was sent back.
+    fn dropped(&self) -> Option<&'a DropSeen> {
+        drop_against(self.facts.call, self.bye, &self.view).filter(|_| self.view.direction == Direction::In)
     }
 
     fn wrong_route(&self, problem: Problem) -> Option<Finding> {
@@ -177,6 +186,18 @@ impl<'a> Case<'a> {
                     self.view.src
                 ),
                 vec![("icmp", icmp_text(icmp.kind).into())],
+            ),
+            (Problem::Unanswered, None) if let Some(seen) = self.dropped() => (
+                format!(
+                    "BYE from {} to {dst} is not answered: this host's kernel drops {} packets ({})",
+                    self.view.src, seen.drop.count, seen.drop.name
+                ),
+                format!(
+                    "See what makes this host drop for {} (`packets-dropped-locally` explains the reasons); take the end time of \
+                     the call from {}",
+                    seen.drop.name, self.view.src
+                ),
+                vec![("drop_reason", seen.drop.name.into())],
             ),
             (Problem::Unanswered, None) => (
                 format!("BYE was sent to {dst} {} without any response", times(self.bye.sent.count())),

@@ -34,6 +34,16 @@ pub const CAUSES: &[Cause] = &[
         remedy: "Set net.ipv4.conf.INTERFACE.rp_filter to 2 (loose) or mend the routes",
     },
     Cause {
+        name: "neighbour",
+        evidence: "this host's kernel drops the RTP that it sends: the next hop does not answer ARP or neighbour discovery",
+        remedy: "See `ip neigh show` and whether the next hop is up, in this VLAN and under this netmask",
+    },
+    Cause {
+        name: "checksum",
+        evidence: "this host's kernel drops the arriving RTP: its checksum is wrong",
+        remedy: "Look for a device, driver or tunnel on the way that damages packets or computes their checksums wrongly",
+    },
+    Cause {
         name: "wrong-port",
         evidence: "RTP between the two goes to another port or address than the SDP of the receiver announced",
         remedy: "Look for a middlebox or SIP ALG that rewrites SDP, or for a sender that ignores the latest SDP",
@@ -83,7 +93,8 @@ pub(super) struct Verdict<'a> {
 impl<'a> Case<'a> {
     /// The first cause that the evidence shows, in the order of [`CAUSES`].
     pub(super) fn verdict(&self) -> Verdict<'a> {
-        let missing: Vec<&Flow> = self.missing_flows().collect();
+        let waits = |flow: &Flow| self.waits.is_some_and(|waiting| waiting.to == flow.to);
+        let missing: Vec<&Flow> = self.missing_flows().filter(|flow| !waits(flow)).collect();
         let first = |test: &dyn Fn(&Flow) -> bool| missing.iter().copied().find(|f| test(f));
         let nothing_came =
             |f: &Flow| matches!(f.state, FlowState::Absent | FlowState::Refused | FlowState::Undeliverable);
@@ -95,7 +106,7 @@ impl<'a> Case<'a> {
         if let Some(flow) = first(&|f| f.private_address.is_some() && nothing_came(f) && !dropped_here(f)) {
             return private_address(flow);
         }
-        for cause in ["local-firewall", "no-listener", "socket-overflow", "rp-filter"] {
+        for cause in ["local-firewall", "no-listener", "socket-overflow", "rp-filter", "neighbour", "checksum"] {
             if let Some(flow) = refused(&|r| r.local_cause() == Some(cause)) {
                 return refused_here(flow, cause);
             }
@@ -116,7 +127,9 @@ impl<'a> Case<'a> {
         if let Some(flow) = first(&low) {
             return self.low_ttl(flow);
         }
-        let sends_nothing = |f: &Flow| f.state == FlowState::Absent && matches!(f.travel, Travel::Out | Travel::Within);
+        let sends_nothing = |f: &Flow| {
+            f.state == FlowState::Absent && matches!(f.travel, Travel::Out | Travel::Within) && !f.is_starved
+        };
         if let Some(flow) = first(&sends_nothing) {
             return self.never_sent(flow);
         }
@@ -188,12 +201,16 @@ impl<'a> Case<'a> {
             None => (Fault::Remote, String::new()),
         };
         let sent = self.audio.towards(flow.from()).packets;
+        let beside = match self.waits {
+            Some(_) => "and none on the other leg that could be passed on".to_owned(),
+            None => format!("{sent} packets were sent the other way"),
+        };
         Verdict {
             flow,
             cause: "never-arrived",
             fault: Some(fault),
             confidence: Confidence::Likely,
-            why: format!("no RTP arrives at {}, {sent} packets were sent the other way{told}", flow.endpoint),
+            why: format!("no RTP arrives at {}, {beside}{told}", flow.endpoint),
             remedy: format!(
                 "Open UDP {} (and the rest of the RTP port range) towards this host in every firewall and NAT on the way, and \
                  ask the peer whether it sends to {}",
@@ -269,6 +286,11 @@ fn refused_here<'a>(flow: &'a Flow, cause: &'static str) -> Verdict<'a> {
         ("local-firewall", true) => {
             format!("this host's own firewall drops the RTP that it sends to {endpoint}: {proof}")
         }
+        ("neighbour", true) => {
+            format!(
+                "this host cannot send its RTP to {endpoint}, the next hop does not answer ARP or neighbour discovery: {proof}"
+            )
+        }
         (_, true) => format!("this host's kernel drops the RTP that it sends to {endpoint}: {proof}"),
         ("local-firewall", false) if reason.is_some() => {
             format!("RTP arrives for {endpoint} and this host's firewall drops it: {proof}")
@@ -283,6 +305,9 @@ fn refused_here<'a>(flow: &'a Flow, cause: &'static str) -> Verdict<'a> {
             format!(
                 "RTP arrives for {endpoint} by an interface that is not the way back to {peer}, and is dropped: {proof}"
             )
+        }
+        ("checksum", false) => {
+            format!("RTP arrives for {endpoint} with a wrong checksum, and is dropped: {proof}")
         }
         (_, false) if reason.is_some() => {
             format!("RTP arrives for {endpoint} and this host's kernel drops it: {proof}")
@@ -308,9 +333,18 @@ fn refused_here<'a>(flow: &'a Flow, cause: &'static str) -> Verdict<'a> {
         ("rp-filter", _) => format!(
             "Set net.ipv4.conf.all.rp_filter and that of the interface to 2 (loose), or route {peer} by the interface its packets come in by"
         ),
+        ("neighbour", _) => format!(
+            "See `ip neigh show` and `ip route get {}`: the next hop is down, in another VLAN or under another netmask",
+            endpoint.ip()
+        ),
+        ("checksum", _) => format!(
+            "Look for a device, driver or tunnel on the way from {peer} that damages packets or computes their checksums \
+             wrongly; `ethtool -K INTERFACE rx off` tells whether the card does"
+        ),
         _ => format!("Look up the kernel's drop reason {} for this host", reason.unwrap_or("given")),
     };
-    Verdict { flow, cause, fault: Some(Fault::Local), confidence: Confidence::Certain, why, remedy }
+    let fault = if matches!(cause, "neighbour" | "checksum") { Fault::Network } else { Fault::Local };
+    Verdict { flow, cause, fault: Some(fault), confidence: Confidence::Certain, why, remedy }
 }
 
 fn wrong_port(flow: &Flow) -> Verdict<'_> {

@@ -1,9 +1,9 @@
 //! Early media that was promised and does not come.
 
-use super::{Case, Extent};
+use super::{Case, Extent, has_nothing_to_send};
 use crate::diagnosis::{CallFacts, Cause, Confidence, Finding, Severity, UNKNOWN};
-use crate::media::EARLY_MEDIA;
 use crate::media::flow::{FlowState, Travel};
+use crate::media::{EARLY_MEDIA, MediaSession};
 use crate::record::Side;
 use crate::time::Timestamp;
 
@@ -16,13 +16,33 @@ pub const EARLY_CAUSES: &[Cause] = &[
     },
     Cause {
         name: "local-firewall",
-        evidence: "this host itself answers the arriving early media with ICMP administratively prohibited",
+        evidence: "this host's kernel drops the early media by a netfilter rule, or answers it with ICMP administratively prohibited",
         remedy: "Allow the RTP port range in this host's firewall, inbound UDP",
     },
     Cause {
         name: "no-listener",
-        evidence: "this host itself answers the arriving early media with ICMP port unreachable",
+        evidence: "this host's kernel drops the arriving early media or answers ICMP port unreachable: no process has the port open",
         remedy: "Open the RTP port before the INVITE is sent, not at the answer",
+    },
+    Cause {
+        name: "socket-overflow",
+        evidence: "this host's kernel drops the arriving early media: the receive buffer of its socket is full",
+        remedy: "Let the media process read its socket from the 183 on, not from the answer on",
+    },
+    Cause {
+        name: "rp-filter",
+        evidence: "this host's kernel drops the arriving early media: its source is not reached by the interface it came in by",
+        remedy: "Set net.ipv4.conf.INTERFACE.rp_filter to 2 (loose) or mend the routes",
+    },
+    Cause {
+        name: "neighbour",
+        evidence: "this host's kernel drops the early media that it sends: the next hop does not answer ARP or neighbour discovery",
+        remedy: "See `ip neigh show` and whether the next hop is up",
+    },
+    Cause {
+        name: "checksum",
+        evidence: "this host's kernel drops the arriving early media: its checksum is wrong",
+        remedy: "Look for a device, driver or tunnel on the way that damages packets",
     },
     Cause {
         name: "wrong-port",
@@ -61,8 +81,9 @@ pub fn find_early(facts: &CallFacts<'_>) -> Option<Finding> {
         matches!(flow.state, FlowState::Absent | FlowState::Refused | FlowState::Undeliverable)
             && now.since(flow.due_since) >= EARLY_MEDIA
     })?;
-    let case = Case { audio, missing: &audio.to_caller, other: &audio.to_callee, extent: Extent::One };
-    if !case.is_seen() {
+    let case = Case { audio, missing: &audio.to_caller, other: &audio.to_callee, extent: Extent::One, waits: None };
+    let early_of = |other: &MediaSession| other.early_flows(facts.media, facts.config, now);
+    if !case.is_seen() || has_nothing_to_send(facts, case.missing, now, early_of) {
         return None;
     }
     let verdict = case.verdict();

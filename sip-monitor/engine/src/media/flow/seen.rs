@@ -8,7 +8,7 @@ use smallvec::SmallVec;
 use crate::media::flow::due::View;
 use crate::media::flow::{Flow, FlowState, SETTLE, Travel};
 use crate::media::{MediaTable, Refusal, RtcpSource, Stream, per_second};
-use crate::packet::Direction;
+use crate::packet::DropReason;
 use crate::rtp::ReportBlock;
 use crate::time::Timestamp;
 
@@ -20,6 +20,8 @@ pub(super) const ICMP_INTERVAL: Duration = Duration::from_secs(2);
 const DROPPED_SHARE: f64 = 0.9;
 /// A packet that leaves this long after the first drop has not been hit by it.
 const DROPS_BEGIN: Duration = Duration::from_millis(500);
+/// A stream is reported once a second: one that leaves is known to have ended after that.
+const REPORTED_WITHIN: Duration = Duration::from_secs(2);
 /// RTCP comes every 5 s or so (RFC 3550 6.2); three intervals without it and its sender is gone.
 pub(super) const RTCP_ALIVE: Duration = Duration::from_secs(15);
 /// A sender report may come one interval after the packets it counts.
@@ -76,7 +78,11 @@ impl Seen {
         for refusal in table.refusals(view.key) {
             // Of a call that is over: a port that is closed then drops what still comes.
             let in_time = refusal.dropped.is_none() || refusal.first_at + REFUSED_FOR <= view.now;
-            if in_time && receiver.has(refusal.dst) && sender.has_host(refusal.src.ip()) {
+            if in_time
+                && !is_read_again(view, refusal)
+                && receiver.has(refusal.dst)
+                && sender.has_host(refusal.src.ip())
+            {
                 seen.refuse(refusal);
             }
         }
@@ -192,14 +198,23 @@ impl Path {
     }
 
     /// Whether the kernel drops the stream and not just some packets of it. What arrives is counted before it is dropped, so
-    /// its rates are compared; what leaves is dropped before it is counted, so nothing of it is seen any more.
+    /// its rates are compared; what leaves is mostly dropped before it is counted, so nothing of it is seen any more.
     fn drops_are_all(&self, drops: &Refusal) -> bool {
         match self.stream {
             None => true,
-            Some((_, rate)) if drops.direction == Direction::In => drops.rate() >= rate * DROPPED_SHARE,
-            Some((seen_at, _)) => seen_at.since(drops.first_at) <= DROPS_BEGIN,
+            Some((_, rate)) if drops.is_counted_first() => drops.rate() >= rate * DROPPED_SHARE,
+            Some((seen_at, _)) => {
+                seen_at.since(drops.first_at) <= DROPS_BEGIN && drops.last_at.since(seen_at) >= REPORTED_WITHIN
+            }
         }
     }
+}
+
+/// Whether the process that let its receive buffer overflow is back: it sends from that port again.
+fn is_read_again(view: &View<'_>, refusal: &Refusal) -> bool {
+    let overflowed = refusal.dropped.is_some_and(|drop| drop.reason == DropReason::SocketReceiveBuffer);
+    let sends = |s: &Stream| s.counters.in_sequence && s.counters.last_at > refusal.last_at;
+    overflowed && view.table.streams_from(refusal.dst).any(sends)
 }
 
 /// Whether all that is sent goes to a private address from which nothing ever came.

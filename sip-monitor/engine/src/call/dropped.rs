@@ -1,0 +1,163 @@
+//! Packets that this host's kernel dropped: which calls they hit, and when they are judged apart from any call.
+
+use core::net::{IpAddr, SocketAddr};
+
+use smallvec::SmallVec;
+
+use crate::Engine;
+use crate::call::{Call, CallKey};
+use crate::diagnosis::{DropsFacts, Subject};
+use crate::drops::{DroppedFlow, DropsKey, Standing};
+use crate::event::Event;
+use crate::media::DroppedMedia;
+use crate::packet::{Direction, DroppedTraffic, KernelDrop, Packet};
+use crate::time::Timestamp;
+
+/// Flows and reasons kept for one call.
+const KEPT: usize = 8;
+/// Codes of a call that tell the same of its messages as the kernel does: nobody answers them.
+const UNANSWERED: [&str; 3] = ["request-unanswered", "teardown-failed", "cancel-ignored"];
+
+/// Messages of the call's flows that this host's kernel dropped.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct DropSeen {
+    /// Source.
+    pub src: SocketAddr,
+    /// Destination.
+    pub dst: SocketAddr,
+    /// Which way they went.
+    pub direction: Direction,
+    /// The last run of them. The kernel counts by flow: other calls between the same two ports are in it.
+    pub drop: KernelDrop,
+}
+
+impl Engine {
+    /// Takes a report about packets that this host's kernel dropped.
+    pub(crate) fn handle_drop(&mut self, now: Timestamp, packet: &Packet<'_>, drop: &KernelDrop) {
+        self.counters.kernel_drop_reports += 1;
+        match drop.traffic {
+            DroppedTraffic::ToSipPort | DroppedTraffic::FromSipPort => {
+                self.handle_dropped_signalling(now, packet, drop)
+            }
+            DroppedTraffic::Media => self.handle_dropped_media(now, packet, drop),
+        }
+    }
+
+    fn handle_dropped_signalling(&mut self, now: Timestamp, packet: &Packet<'_>, drop: &KernelDrop) {
+        let mut concerned = self.flows.recent(packet.src, packet.dst, now);
+        // A response that is dropped concerns the request that came the other way.
+        for key in self.flows.recent(packet.dst, packet.src, now) {
+            if !concerned.contains(&key) {
+                concerned.push(key);
+            }
+        }
+        for key in &concerned {
+            if let Some(call) = self.calls.get_mut(*key) {
+                call.note_drop(packet, drop);
+                self.after(*key, &[Event::Noted]);
+            }
+        }
+        self.note_drop(now, packet, drop, &concerned);
+    }
+
+    fn handle_dropped_media(&mut self, now: Timestamp, packet: &Packet<'_>, drop: &KernelDrop) {
+        if self.media.is_harmless_drop(packet, drop) {
+            return;
+        }
+        let key = self.media.handle_drop(packet, drop);
+        self.note_media(key);
+        let over = |call: &Call| call.media.ended_at().is_some_and(|at| drop.last_at >= at);
+        // What still comes after a BYE finds its port closed.
+        if key.and_then(|key| self.calls.get(key)).is_none_or(|call| !over(call)) {
+            self.note_drop(now, packet, drop, key.as_slice());
+        }
+    }
+
+    fn note_drop(&mut self, now: Timestamp, packet: &Packet<'_>, drop: &KernelDrop, concerned: &[CallKey]) {
+        let named = concerned.iter().filter_map(|key| Some((*key, self.calls.get(*key)?.identity().call_id)));
+        let calls: Vec<(CallKey, &str)> = named.collect();
+        let Some(noted) = self.drops.note(now, packet, drop, &calls) else { return };
+        self.counters.drops_evicted = self.drops.evicted() + self.media.unclaimed_evicted();
+        if let Some(evicted) = noted.evicted {
+            self.alerts.forget(Subject::Drops(evicted));
+        }
+        if noted.is_due {
+            self.judge_drops(noted.key);
+        }
+    }
+
+    /// Judges what has settled by `now`, and forgets what is long over.
+    pub(crate) fn run_drops(&mut self, now: Timestamp) {
+        if self.drops.poll_timeout().is_none_or(|at| at > now) {
+            return;
+        }
+        let (due, gone) = self.drops.handle_timeout(now);
+        for key in due {
+            self.judge_drops(key);
+        }
+        for key in gone {
+            self.alerts.forget(Subject::Drops(key));
+        }
+    }
+
+    fn judge_drops(&mut self, key: DropsKey) {
+        let Some(drops) = self.drops.get(key) else { return };
+        let standings: SmallVec<[Standing; 4]> = drops.flows.iter().map(|flow| self.standing(flow, key)).collect();
+        self.drops.settle(key, &standings);
+        let Some(drops) = self.drops.get(key) else { return };
+        let facts =
+            DropsFacts { now: self.now, config: &self.config, drops, peers: &self.peers, capture: &self.capture };
+        self.alerts.judge_drops(&facts, &mut self.outputs);
+    }
+
+    fn standing(&self, flow: &DroppedFlow, key: DropsKey) -> Standing {
+        let before = flow.standing;
+        if key.traffic == DroppedTraffic::Media {
+            let share = self.media.dropped_share(&DroppedMedia {
+                src: flow.src,
+                dst: flow.dst,
+                direction: key.direction,
+                reason: key.reason,
+                packets: flow.packets,
+                first_at: flow.first_at,
+                last_at: flow.last_at,
+            });
+            return Standing {
+                has_call: !flow.calls.is_empty(),
+                share: share.map(|s| s.share),
+                from_the_start: share.is_some_and(|s| s.from_the_start),
+                ..before
+            };
+        }
+        let is_told = flow.calls.iter().any(|call| self.alerts.holds_any(Subject::Call(*call), &UNANSWERED));
+        let until = is_told.then(|| self.now + self.config.thresholds.alert_window);
+        Standing {
+            is_known: before.is_known || self.is_known(flow.remote(key.direction), flow, key.direction),
+            explained_until: until.or(before.explained_until),
+            ..before
+        }
+    }
+
+    /// Whether somebody is no stranger at whom a firewall may well be aimed.
+    fn is_known(&self, remote: IpAddr, flow: &DroppedFlow, direction: Direction) -> bool {
+        let address = if direction == Direction::Out { flow.dst } else { flow.src };
+        self.peers.trunk_of(address).is_some()
+            || self.sources.get(remote).is_some_and(|source| source.accepted > 0)
+            || self.peers.find(address).is_some_and(|peer| {
+                peer.measured.total.attempts > 0 || peer.measured.total.registrations > 0 || peer.pings.ended > 0
+            })
+    }
+}
+
+impl Call {
+    fn note_drop(&mut self, packet: &Packet<'_>, drop: &KernelDrop) {
+        let seen = DropSeen { src: packet.src, dst: packet.dst, direction: packet.direction, drop: *drop };
+        let same =
+            |known: &&mut DropSeen| (known.src, known.dst, known.drop.name) == (seen.src, seen.dst, seen.drop.name);
+        if let Some(known) = self.dropped.iter_mut().find(same) {
+            *known = seen;
+        } else if self.dropped.len() < KEPT {
+            self.dropped.push(seen);
+        }
+    }
+}

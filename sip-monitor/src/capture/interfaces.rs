@@ -1,0 +1,201 @@
+//! The interfaces that are watched: those named, or all that are up. One that goes is watched again when it comes back, and where
+//! all are watched, one that appears is watched from then on.
+
+use aya::Ebpf;
+
+use super::{
+    attach::{Attachment, Loaded},
+    error::LiveError,
+    live::IngressMode,
+    netif::{self, Interface},
+};
+
+/// How often an interface that refuses is tried again.
+const RETRY_EVERY_NS: u64 = 5_000_000_000;
+/// Interfaces watched at most: a host with more makes and removes them all the time, and each is a name that is kept.
+const MAX_INTERFACES: usize = 256;
+
+/// How one interface is watched.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InterfaceStatus {
+    /// Its name.
+    pub name: String,
+    /// Its place in the list of names: [`sip_monitor_engine::Packet::link`].
+    pub link: u16,
+    /// Its index, where it exists.
+    pub ifindex: Option<u32>,
+    /// The hook at ingress: `xdp`, `xdp-generic`, `tcx`, `tc`; empty while it is not attached.
+    pub ingress: &'static str,
+    /// The hook at egress: `tcx` or `tc`; empty while it is not attached.
+    pub egress: &'static str,
+    /// Why it is not attached, or not as one would expect.
+    pub note: Option<String>,
+}
+
+/// An interface that is watched, also while it is gone.
+#[derive(Debug)]
+struct Watched {
+    name: String,
+    attachment: Option<Attachment>,
+    note: Option<String>,
+    /// Not tried again before this: an interface that refuses the programs does so for long.
+    retry_at_ns: u64,
+}
+
+impl Watched {
+    fn new(name: String) -> Self {
+        Self { name, attachment: None, note: None, retry_at_ns: 0 }
+    }
+}
+
+/// See the module. Dropping it detaches everything.
+#[derive(Debug)]
+pub(super) struct Interfaces {
+    watched: Vec<Watched>,
+    loaded: Loaded,
+    ingress: IngressMode,
+    /// Whether those that appear are to be watched, too.
+    all: bool,
+    /// Whether it was said that there are too many.
+    told_too_many: bool,
+}
+
+impl Interfaces {
+    /// Those of these names, and with `all` whatever appears. Nothing is attached yet.
+    pub(super) fn new(names: Vec<String>, all: bool, loaded: Loaded, ingress: IngressMode) -> Self {
+        let watched = names.into_iter().map(Watched::new).collect();
+        Self { watched, loaded, ingress, all, told_too_many: false }
+    }
+
+    /// Attaches to those that are there and were not; logs what happens.
+    pub(super) fn attach_missing(&mut self, ebpf: &mut Ebpf, all: &[Interface], now_ns: u64) {
+        for watched in &mut self.watched {
+            let Some(interface) = all.iter().find(|i| i.name == watched.name) else { continue };
+            if watched.attachment.is_some() || now_ns < watched.retry_at_ns {
+                continue;
+            }
+            let (name, index) = (interface.name.as_str(), interface.index);
+            match Attachment::new(ebpf, self.loaded, name, index, self.ingress, interface.ethernet) {
+                Ok(attachment) => {
+                    let note = attachment.note().map(|n| format!(" ({n})")).unwrap_or_default();
+                    tracing::info!("{name}: {} in, {} out{note}", attachment.ingress_mode(), attachment.egress_mode());
+                    watched.attachment = Some(attachment);
+                    watched.note = None;
+                }
+                Err(e) => {
+                    let text = e.to_string();
+                    if watched.note.as_ref() != Some(&text) {
+                        tracing::warn!("{text}");
+                    }
+                    watched.note = Some(text);
+                    watched.retry_at_ns = now_ns + RETRY_EVERY_NS;
+                }
+            }
+        }
+    }
+
+    /// Lets go of those that are gone. True where one is to be attached.
+    pub(super) fn look(&mut self, now_ns: u64) -> bool {
+        let mut changed = false;
+        for watched in &mut self.watched {
+            let index = netif::index_of(&watched.name);
+            match &watched.attachment {
+                Some(attachment) if Some(attachment.ifindex()) != index => {
+                    tracing::warn!("{} is gone; it is watched again when it comes back", watched.name);
+                    watched.attachment = None;
+                    watched.note = Some("the interface is gone".to_owned());
+                    watched.retry_at_ns = 0;
+                    changed = true;
+                }
+                None if index.is_some() => changed |= now_ns >= watched.retry_at_ns,
+                Some(_) | None => {}
+            }
+        }
+        changed
+    }
+
+    /// Takes in what has appeared, where all interfaces are watched. True where one has.
+    pub(super) fn take_new(&mut self, all: &[Interface]) -> bool {
+        if !self.all {
+            return false;
+        }
+        let known = self.watched.len();
+        for interface in all.iter().filter(|i| i.up && !i.loopback) {
+            if self.watched.iter().any(|w| w.name == interface.name) {
+                continue;
+            }
+            // One that is gone for good makes room; a name that comes back is the same interface to whoever looks.
+            if self.watched.len() >= MAX_INTERFACES {
+                if !std::mem::replace(&mut self.told_too_many, true) {
+                    tracing::warn!(
+                        "more than {MAX_INTERFACES} interfaces came and went: {} and those after it are not watched; name \
+                         those that matter with -i",
+                        interface.name
+                    );
+                }
+                break;
+            }
+            tracing::info!("{} is new", interface.name);
+            self.watched.push(Watched::new(interface.name.clone()));
+        }
+        self.watched.len() > known
+    }
+
+    /// Why one of them is not attached, where somebody has to know: one that was named, or all of them.
+    pub(super) fn failure(&self) -> Option<String> {
+        let failed = self.watched.iter().find(|w| w.attachment.is_none())?;
+        let matters = !self.all || self.watched.iter().all(|w| w.attachment.is_none());
+        failed.note.clone().filter(|_| matters)
+    }
+
+    /// Index and place of each that is attached.
+    pub(super) fn links(&self) -> Vec<(u32, u16)> {
+        let links = self.watched.iter().zip(0_u16..);
+        links.filter_map(|(w, link)| Some((w.attachment.as_ref()?.ifindex(), link))).collect()
+    }
+
+    pub(super) fn names(&self) -> Vec<String> {
+        self.watched.iter().map(|w| w.name.clone()).collect()
+    }
+
+    pub(super) fn status(&self) -> Vec<InterfaceStatus> {
+        let status = |(link, w): (usize, &Watched)| InterfaceStatus {
+            name: w.name.clone(),
+            link: u16::try_from(link).unwrap_or(u16::MAX),
+            ifindex: w.attachment.as_ref().map(Attachment::ifindex),
+            ingress: w.attachment.as_ref().map_or("", Attachment::ingress_mode),
+            egress: w.attachment.as_ref().map_or("", Attachment::egress_mode),
+            note: w.note.clone().or_else(|| w.attachment.as_ref()?.note().map(str::to_owned)),
+        };
+        self.watched.iter().enumerate().map(status).collect()
+    }
+
+    pub(super) fn detach(&mut self) {
+        for watched in &mut self.watched {
+            watched.attachment = None;
+        }
+    }
+}
+
+/// The interfaces to watch: those `wanted`, or all that are up and not loopback where none is.
+///
+/// # Errors
+/// [`LiveError::NoInterface`], or where they cannot be listed.
+pub(super) fn choose(wanted: &[String]) -> Result<Vec<String>, LiveError> {
+    let all = netif::interfaces().map_err(|e| LiveError::failed("listing the interfaces", e))?;
+    let existing = || all.iter().map(|i| i.name.clone()).collect();
+    if let Some(missing) = wanted.iter().find(|name| !all.iter().any(|i| i.name == **name)) {
+        return Err(LiveError::NoInterface(missing.clone(), existing()));
+    }
+    if !wanted.is_empty() {
+        let mut names = Vec::new();
+        for name in wanted {
+            if !names.contains(name) {
+                names.push(name.clone());
+            }
+        }
+        return Ok(names);
+    }
+    let up: Vec<String> = all.iter().filter(|i| i.up && !i.loopback).map(|i| i.name.clone()).collect();
+    if up.is_empty() { Err(LiveError::NoInterface(String::new(), existing())) } else { Ok(up) }
+}
