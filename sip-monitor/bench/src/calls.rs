@@ -20,9 +20,11 @@ pub struct Pace {
     pub tick_ns: i64,
     /// Between two messages of its setup, and of its end.
     pub step_ns: i64,
-    /// From the INVITE to the BYE.
+    /// From the INVITE to the BYE at the least.
     pub lasts_ns: i64,
-    /// Reports about each of its two streams, from the ACK on.
+    /// Calls of one length are a finding: they last up to `2 << spread` ticks longer, each call another time.
+    pub spread: u32,
+    /// Reports about each of its two streams from the ACK on, at the most: as long as it is up.
     pub reports: u32,
     /// Between two of them.
     pub report_ns: i64,
@@ -31,7 +33,7 @@ pub struct Pace {
 impl Pace {
     /// Calls that are up at a time.
     pub const fn concurrent(self) -> u32 {
-        (self.lasts_ns / self.tick_ns) as u32
+        (self.lasts_ns / self.tick_ns) as u32 + (1 << self.spread)
     }
 }
 
@@ -110,13 +112,13 @@ impl Calls {
         let up_ns = setup.len() as i64 * self.pace.step_ns;
         self.setup = setup;
         for age_ns in (0..i64::from(self.pace.reports)).map(|report| report * self.pace.report_ns) {
-            if let Some(call) = self.call_after(tick, up_ns + age_ns) {
+            if let Some(call) = self.call_after(tick, up_ns + age_ns).filter(|call| tick < self.ends_at(*call)) {
                 self.report(now, call, age_ns, take);
             }
         }
         let mut teardown = std::mem::take(&mut self.teardown);
         for (step, template) in teardown.iter_mut().enumerate() {
-            if let Some(call) = self.call_after(tick, self.pace.lasts_ns + step as i64 * self.pace.step_ns) {
+            if let Some(call) = self.call_to_end(tick, step as i64 * self.pace.step_ns) {
                 self.send(now, template, call, take);
             }
         }
@@ -126,6 +128,24 @@ impl Calls {
     /// Which call is `age_ns` old in a tick.
     fn call_after(&self, tick: u32, age_ns: i64) -> Option<u32> {
         tick.checked_sub(u32::try_from(age_ns / self.pace.tick_ns).ok()?)
+    }
+
+    /// Which call hung up `ago_ns` before a tick.
+    fn call_to_end(&self, tick: u32, ago_ns: i64) -> Option<u32> {
+        let place = self.call_after(tick, self.pace.lasts_ns + ago_ns)?.checked_sub(1 << self.pace.spread)?;
+        Some(self.exchanged(place))
+    }
+
+    /// The tick in which a call hangs up.
+    fn ends_at(&self, call: u32) -> u32 {
+        let least = u32::try_from(self.pace.lasts_ns / self.pace.tick_ns).unwrap_or(u32::MAX);
+        self.exchanged(call).saturating_add(least).saturating_add(1 << self.pace.spread)
+    }
+
+    /// Calls that began in one run of ticks end in another order: which goes in whose place, and the other way round.
+    fn exchanged(&self, call: u32) -> u32 {
+        let place = call % (1 << self.pace.spread);
+        call - place + place.reverse_bits().checked_shr(u32::BITS - self.pace.spread).unwrap_or(0)
     }
 
     fn send(&mut self, now: i64, template: &mut Template, call: u32, take: &mut impl FnMut(Timestamp, &Packet<'_>)) {

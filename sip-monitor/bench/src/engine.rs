@@ -15,15 +15,22 @@ use crate::calls::{Calls, MESSAGES, Pace};
 use crate::registrations::register;
 
 /// Calls of 8 s, a hundred a second, with four reports of streams each.
-const SHORT: Pace =
-    Pace { tick_ns: 10_000_000, step_ns: 10_000_000, lasts_ns: 8_000_000_000, reports: 2, report_ns: 1_000_000_000 };
-/// Calls of 80 s, twelve a second, with a hundred reports each: a thousand are up.
+const SHORT: Pace = Pace {
+    tick_ns: 10_000_000,
+    step_ns: 10_000_000,
+    lasts_ns: 8_000_000_000,
+    spread: 0,
+    reports: 2,
+    report_ns: 1_000_000_000,
+};
+/// Calls of 35 to 165 s, eight a second, with a hundred and thirty reports each: 782 are up.
 const FEW: Pace =
-    Pace { tick_ns: 80_000_000, lasts_ns: 80_000_000_000, reports: 50, report_ns: 1_600_000_000, ..SHORT };
-/// The same calls, a hundred times as many a second.
-const MANY: Pace = Pace { tick_ns: 800_000, ..FEW };
+    Pace { tick_ns: 128_000_000, lasts_ns: 34_560_000_000, spread: 9, reports: 108, report_ns: 1_536_000_000, ..SHORT };
+/// The same calls, 128 times as many a second.
+const MANY: Pace = Pace { tick_ns: 1_000_000, spread: 16, ..FEW };
 /// Calls that nobody hangs up, all within a few seconds.
-const ENDLESS: Pace = Pace { tick_ns: 50_000, step_ns: 0, lasts_ns: 1_000_000_000_000, reports: 1, report_ns: 0 };
+const ENDLESS: Pace =
+    Pace { tick_ns: 50_000, step_ns: 0, lasts_ns: 1_000_000_000_000, spread: 0, reports: 1, report_ns: 0 };
 
 const CALLS: u32 = 30_000;
 const ROUNDS: usize = 3;
@@ -85,13 +92,13 @@ fn long_run() {
     );
 }
 
-/// The same calls with a thousand and with a hundred thousand of them up.
+/// The same calls with some hundreds and with a hundred thousand of them up.
 fn concurrency() {
     let cost = |pace: Pace| {
         let mut engine = engine(catalogue::ALL);
         let mut calls = Calls::new(pace);
         // Calls that are over are kept for late messages: all tables are as full as they will be after that.
-        let (full, count) = (pace.concurrent() * 3 / 2, 20_000);
+        let (full, count) = (pace.concurrent() * 2, 20_000);
         measure(&mut calls, 0..full, |now, packet| engine.handle_packet(now, packet));
         let spent = measure(&mut calls, full..full + count, |now, packet| engine.handle_packet(now, packet));
         nothing_is_wrong(&mut engine);
@@ -99,8 +106,7 @@ fn concurrency() {
     };
     let (few, many) = (cost(FEW), cost(MANY));
     println!(
-        "engine: {few:>6.2} us a call of {} reports with {} up, {many:>6.2} us with {}: {:.2} x",
-        2 * FEW.reports,
+        "engine: {few:>6.2} us a long call with {} up, {many:>6.2} us with {}: {:.2} x (130 reports of streams each)",
         FEW.concurrent(),
         MANY.concurrent(),
         many / few

@@ -27,7 +27,7 @@ pub fn run() -> Result<()> {
     let name = |what: &str| format!("sm-bench-{}-{what}", std::process::id());
     let (own, other) = (Namespace::create(&name("own"))?, Namespace::create(&name("other"))?);
     let mut ebpf = object::load(&LoadOptions::default())?;
-    if let Err(why) = own.inside(|| Ok(drops::watch(&mut ebpf)))? {
+    if let Err(why) = own.inside(|| Ok(drops::watch(&mut ebpf, drops::Tracepoint::Auto)))? {
         println!("kernel: the drop tracepoint: skipped, {why}");
         return Ok(());
     }
