@@ -270,9 +270,9 @@ mod tests {
     #[test]
     fn what_is_older_than_the_window_is_forgotten_and_no_number_takes_more_than_its_share() {
         let mut index = NumberIndex::new(RandomState::default());
-        let (wanted, of_caller) = (NumberKeys([Some(2), Some(1)]), NumberKeys([None, Some(1)]));
+        let (wanted, of_caller) = (NumberKeys([Some(2), Some(1_000)]), NumberKeys([None, Some(1_000)]));
         for slot in 0..16 {
-            index.insert(key(slot), NumberKeys([Some(2), Some(u64::from(slot) + 1)]), at(100), at(95));
+            index.insert(key(slot), NumberKeys([Some(2), Some(1_000 + u64::from(slot))]), at(100), at(95));
         }
         assert_eq!(index.find(wanted, at(95)).calls.len(), 16);
         assert!(!index.find(wanted, at(95)).is_crowded);
