@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::time::Instant;
 
+use jiff::Timestamp;
 use serde_json::Value;
 use sip_monitor::demo::daemon::Line;
 
@@ -91,6 +92,28 @@ impl Alerts {
         self.alerts().find(|(_, alert)| call_of(alert) == name).map(|(at, _)| *at)
     }
 
+    /// Alert lines about one call, in the order they came.
+    pub fn lines_about(&self, name: &str) -> Vec<&Value> {
+        self.alerts().map(|(_, line)| line).filter(|line| call_of(line) == name).collect()
+    }
+
+    /// Alert lines about anything else than these calls.
+    pub fn lines_about_none_of(&self, names: &[&str]) -> Vec<&Value> {
+        self.alerts().map(|(_, line)| line).filter(|line| !names.contains(&call_of(line))).collect()
+    }
+
+    /// Alert lines of that severity.
+    pub fn of_severity(&self, severity: &str) -> Vec<&Value> {
+        self.alerts().map(|(_, line)| line).filter(|line| line["severity"] == severity).collect()
+    }
+
+    /// When a call was answered, by its record.
+    pub fn answered_at(&self, name: &str) -> Option<Timestamp> {
+        let is_it = |call: &&&Value| call["call_id"].as_str().is_some_and(|id| id.split('@').next() == Some(name));
+        let records = self.records("call");
+        time_of(records.iter().find(is_it)?, "answered_at")
+    }
+
     fn verdicts(&self, wanted: impl Fn(&str) -> bool) -> BTreeSet<Verdict> {
         let mut by_id: BTreeMap<String, Verdict> = BTreeMap::new();
         for (_, alert) in self.alerts().filter(|(_, alert)| wanted(call_of(alert))) {
@@ -98,6 +121,11 @@ impl Alerts {
         }
         by_id.into_values().collect()
     }
+}
+
+/// A time in a line.
+pub fn time_of(line: &Value, key: &str) -> Option<Timestamp> {
+    line[key].as_str()?.parse().ok()
 }
 
 fn verdict_of(alert: &Value) -> Verdict {

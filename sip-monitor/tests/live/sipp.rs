@@ -193,6 +193,11 @@ pub struct Running {
 }
 
 impl Running {
+    /// Its process id, which is in its Call-IDs.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// It stands still, and its socket stays open.
     pub fn freeze(&self) {
         self.signal(libc::SIGSTOP);
