@@ -112,6 +112,8 @@ pub struct Live {
     swept: Vec<Record>,
     second_at_ns: u64,
     looked_at_ns: u64,
+    /// Up to here records were handed on.
+    handed_on_ns: u64,
     clock_offset_ns: i64,
     /// Drop reasons watched, or why none.
     drops: Result<usize, String>,
@@ -175,6 +177,7 @@ impl Live {
             swept: Vec::new(),
             second_at_ns: now_ns,
             looked_at_ns: now_ns,
+            handed_on_ns: now_ns,
             clock_offset_ns: real_minus_boot_ns(),
             drops: Ok(0),
         };
@@ -199,7 +202,11 @@ impl Live {
                 self.attach_missing();
             }
         }
-        self.hand_on(now_ns.saturating_sub(HOLD_BACK_NS), sink);
+        // Told before what came after it: no timer that the records let run may take what was lost for absent.
+        let until_ns = now_ns.saturating_sub(HOLD_BACK_NS);
+        let has_lost = self.tell_losses(self.handed_on_ns, false, sink)?;
+        self.hand_on(until_ns, sink);
+        self.handed_on_ns = until_ns;
         if self.streams.is_due(now_ns) {
             let opened = self.counters()?.get(Counter::StreamsOpened);
             self.streams.step(now_ns, opened, &mut self.swept)?;
@@ -210,7 +217,7 @@ impl Live {
             self.adjust_clock();
             self.refresh_addresses();
         }
-        self.tell_losses(now_ns, sink)?;
+        self.tell_losses(until_ns, has_lost, sink)?;
         if let Some(logger) = &mut self.logger {
             logger.flush();
         }
@@ -224,11 +231,12 @@ impl Live {
     pub fn finish(&mut self, sink: &mut dyn FnMut(&Packet<'_>)) -> Result<(), LiveError> {
         self.interfaces.detach();
         let now_ns = boot_ns();
+        let has_lost = self.tell_losses(self.handed_on_ns, false, sink)?;
         self.hand_on(u64::MAX, sink);
         let opened = self.counters()?.get(Counter::StreamsOpened);
         self.streams.finish(now_ns, opened, &mut self.swept)?;
         self.hand_on(u64::MAX, sink);
-        self.tell_losses(now_ns, sink)
+        self.tell_losses(now_ns, has_lost, sink).map(|_| ())
     }
 
     /// Names of the interfaces, by [`Packet::link`]. The list only grows.
@@ -291,7 +299,9 @@ impl Live {
         swept.drain(..n);
     }
 
-    fn tell_losses(&mut self, now_ns: u64, sink: &mut dyn FnMut(&Packet<'_>)) -> Result<(), LiveError> {
+    /// Tells what was lost since it was asked last; `goes_on`: nothing more may have been, but the losses told before may have
+    /// gone on until now. Returns whether anything was lost.
+    fn tell_losses(&mut self, at_ns: u64, goes_on: bool, sink: &mut dyn FnMut(&Packet<'_>)) -> Result<bool, LiveError> {
         let counters = self.counters()?;
         let mut loss = counters.loss_since(&self.told);
         self.told = counters;
@@ -301,10 +311,10 @@ impl Live {
         let evicted = self.streams.evicted();
         loss.map_full += evicted - self.evicted_told;
         self.evicted_told = evicted;
-        if loss.total() > 0 {
+        if loss.total() > 0 || goes_on {
             let nobody = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0);
             sink(&Packet {
-                time: self.decoder.advance(now_ns.saturating_sub(HOLD_BACK_NS)),
+                time: self.decoder.advance(at_ns),
                 link: 0,
                 direction: Direction::In,
                 src: nobody,
@@ -315,7 +325,7 @@ impl Live {
                 body: Body::CaptureLoss(loss),
             });
         }
-        Ok(())
+        Ok(loss.total() > 0)
     }
 
     fn attach_missing(&mut self) {

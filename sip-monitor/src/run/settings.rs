@@ -61,9 +61,12 @@ pub fn live(config: &Config, args: &RunArgs, seed: u64) -> LiveConfig {
 }
 
 /// The part of the engine; local addresses and interface names come from live capture.
-#[must_use]
-pub fn engine(config: &Config) -> EngineConfig {
-    EngineConfig { media_sight: MediaSight::Full, host: host_name(), ..config.to_engine() }
+///
+/// # Errors
+/// Where the key of hashed numbers cannot be had.
+pub fn engine(config: &Config) -> Result<EngineConfig, Failure> {
+    let privacy_key = config::privacy_key(config)?;
+    Ok(EngineConfig { media_sight: MediaSight::Full, privacy_key, host: host_name(), ..config.to_engine() })
 }
 
 /// The part of the sinks.
@@ -111,6 +114,7 @@ pub fn swapped(old: &Config, new: Config) -> Config {
         limits: old.limits,
         log: old.log.clone(),
         privacy: new.privacy,
+        privacy_key_file: new.privacy_key_file,
         thresholds: new.thresholds,
         output: config::Output { queue, ..new.output },
     }
