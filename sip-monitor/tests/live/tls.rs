@@ -29,10 +29,12 @@ fn a_refused_certificate_is_told_by_its_alert_and_an_accepted_one_is_not() -> Re
         let mut command = world.pair.outside.command("openssl");
         let at = format!("{}:5061", world.peer(n).ip());
         command.args(["s_server", "-www", "-accept", &at, "-cert", &cert, "-key", &key]);
-        servers.push(Program::start(command, "s_server", Path::new(&file(&format!("server-{n}.log"))))?);
+        let log = file(&format!("server-{n}.log"));
+        let mut server = Program::start(command, "s_server", Path::new(&log))?;
+        let listens = || std::fs::read_to_string(&log).ok().filter(|said| said.contains("ACCEPT"));
+        server.wait_until(Duration::from_secs(30), listens)?;
+        servers.push(server);
     }
-    // No word of theirs says that they listen.
-    std::thread::sleep(Duration::from_millis(500));
     let connect = |n: usize, args: &[&str], works: bool| {
         let at = format!("{}:5061", world.peer(n).ip());
         openssl(&world, &[&["s_client", "-connect", &at, "-verify_return_error"], args].concat(), works)
@@ -52,7 +54,7 @@ fn a_refused_certificate_is_told_by_its_alert_and_an_accepted_one_is_not() -> Re
 /// Runs OpenSSL on the host with nothing to say, and checks whether it ends well.
 fn openssl(world: &World, args: &[&str], works: bool) -> Result<()> {
     let mut command = world.pair.monitored.command("timeout");
-    command.args(["10", "openssl"]).args(args).stdin(Stdio::null());
+    command.args(["30", "openssl"]).args(args).stdin(Stdio::null());
     let output = command.output().context("starting openssl")?;
     let said = String::from_utf8_lossy(&output.stderr);
     ensure!(output.status.success() == works, "openssl {}: {} {said}", args.join(" "), output.status);
