@@ -36,6 +36,7 @@ pub mod timer;
 pub mod transaction;
 pub mod wire;
 
+use core::cell::OnceCell;
 use core::time::Duration;
 use std::collections::VecDeque;
 
@@ -45,7 +46,7 @@ use alert::AlertBook;
 use call::{Agents, Answered, Call, CallKey, CallTable, ChallengeIndex, Changes, Context, RecordContext, Referrals};
 pub use config::EngineConfig;
 use counters::Counters;
-use diagnosis::{CallFacts, CaptureFacts, HostFacts, PeerFacts, Subject, WireFacts};
+use diagnosis::{CallFacts, CaptureFacts, Diagnosis, HostFacts, PeerFacts, Subject, WireFacts, catalogue};
 use drops::DropTable;
 use event::{Event, Events};
 use leg::{LegTable, Legs};
@@ -96,6 +97,12 @@ impl Engine {
     /// An engine that has seen nothing.
     #[must_use]
     pub fn new(config: EngineConfig) -> Self {
+        Self::with_catalogue(config, catalogue::ALL)
+    }
+
+    /// One that asks only these diagnoses, for who measures what a diagnosis costs or needs but a few of them.
+    #[must_use]
+    pub fn with_catalogue(config: EngineConfig, diagnoses: &[&'static Diagnosis]) -> Self {
         let hasher = RandomState::default();
         Self {
             redactor: Redactor::new(config.privacy),
@@ -117,7 +124,7 @@ impl Engine {
             reports: Reports::new(&config),
             media: MediaTable::new(&config),
             drops: DropTable::new(config.thresholds.alert_window, hasher),
-            alerts: AlertBook::new(&config),
+            alerts: AlertBook::new(&config, diagnoses),
             capture: CaptureFacts::default(),
             counters: Counters::default(),
             outputs: VecDeque::new(),
@@ -252,7 +259,8 @@ impl Engine {
 
     /// Runs every timer up to `now`, each at its own time, so that what it tells does not depend on when it was asked.
     fn advance(&mut self, now: Timestamp) -> Timestamp {
-        while let Some(at) = self.poll_timeout().filter(|at| *at <= now) {
+        let mut next = self.poll_timeout();
+        while let Some(at) = next.filter(|at| *at <= now) {
             self.now = self.now.max(at);
             while let Some((armed, key)) = self.timers.pop(self.now) {
                 self.wake_call(armed, key);
@@ -276,7 +284,8 @@ impl Engine {
                 self.alerts.handle_timeout(self.now, &mut self.outputs);
             }
             // Who asks to be woken at a time that has just been handled would be asked for ever.
-            if self.poll_timeout().is_some_and(|next| next <= at) {
+            next = self.poll_timeout();
+            if next.is_some_and(|next| next <= at) {
                 debug_assert!(false, "a timer stays due after it was handled");
                 break;
             }
@@ -345,6 +354,7 @@ impl Engine {
             peers: &self.peers,
             legs: Legs { table: &self.legs, calls: &self.calls, media: &self.media, peers: &self.peers },
             capture: &self.capture,
+            unsteady_audio: OnceCell::new(),
         };
         self.alerts.judge_call(key, &facts, &mut self.outputs);
     }

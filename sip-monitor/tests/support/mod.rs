@@ -5,7 +5,7 @@ pub mod frames;
 
 use aya::{
     Btf, Ebpf, TestRun,
-    maps::{Array, HashMap, MapData, PerCpuArray, RingBuf},
+    maps::{Array, HashMap, Map, MapData, PerCpuArray, RingBuf},
     programs::{Program, TestRunOptions},
 };
 use sip_monitor::capture::{
@@ -152,6 +152,11 @@ impl Kernel {
         let map: HashMap<&MapData, Key, Value> =
             HashMap::try_from(self.ebpf.map(limits::MAP_STREAMS).unwrap()).unwrap();
         map.iter().map(|entry| entry.expect("an entry").1.0).collect()
+    }
+
+    /// The map of streams itself. Nothing that looks into it can be asked afterwards.
+    pub fn take_stream_map(&mut self) -> Map {
+        self.ebpf.take_map(limits::MAP_STREAMS).unwrap()
     }
 
     /// Takes a stream out of the map.

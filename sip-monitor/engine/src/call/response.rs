@@ -324,7 +324,7 @@ impl Call {
         let limit = ctx.text_limit();
         let invite = index.and_then(|index| self.transactions.get(index));
         let invite_src = invite.and_then(|t| self.path(t.path)).map(|hop| hop.src);
-        let vias = via_stack(seen.message, ctx.hasher);
+        let vias = via_stack(seen, ctx.hasher);
         let via_mismatch = invite.filter(|t| t.vias != vias).map(|t| {
             let top = seen.message.list(HeaderName::Via).next().unwrap_or_default();
             Box::new(ViaMismatch {

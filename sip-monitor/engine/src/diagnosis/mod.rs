@@ -15,15 +15,18 @@ mod subject;
 mod unacknowledged;
 mod voice;
 
+use core::cell::OnceCell;
 use std::borrow::Cow;
 
 use schemars::JsonSchema;
 use serde::Serialize;
+use smallvec::SmallVec;
 
 use crate::call::{Answered, Call};
 use crate::config::EngineConfig;
 use crate::leg::Legs;
 use crate::media::MediaTable;
+use crate::media::flow::AudioFlows;
 use crate::peer::PeerTable;
 use crate::record::{CallState, Side};
 use crate::time::Timestamp;
@@ -179,9 +182,24 @@ pub struct CallFacts<'a> {
     pub legs: Legs<'a>,
     /// What the monitor missed.
     pub capture: &'a CaptureFacts,
+    /// What [`CallFacts::unsteady_audio`] found: several diagnoses ask for it.
+    pub(crate) unsteady_audio: OnceCell<SmallVec<[AudioFlows; 1]>>,
 }
 
 impl CallFacts<'_> {
+    /// The audio that is due both ways, hop by hop, as it stands now, or stood when the call ended; empty where all of it plainly
+    /// flows.
+    #[must_use]
+    pub fn unsteady_audio(&self) -> &[AudioFlows] {
+        self.unsteady_audio.get_or_init(|| {
+            let media = &self.call.media;
+            if media.plainly_flows(self.media, self.config, self.now) {
+                return SmallVec::new();
+            }
+            media.flows(self.media, self.config, self.now)
+        })
+    }
+
     /// The signalling peer nearest to a side: the end of that hop that is not this host.
     #[must_use]
     pub fn peer(&self, side: Side) -> Option<core::net::SocketAddr> {

@@ -38,7 +38,12 @@ impl<'a> Legs<'a> {
     /// The calls that belong to a call, the surest first.
     #[must_use]
     pub fn of(&self, call: CallKey, limit: usize) -> Vec<LegRecord> {
-        let mut records: Vec<LegRecord> = self.links(call).iter().filter_map(|link| self.record(call, link)).collect();
+        self.records(call, &self.links(call), limit)
+    }
+
+    /// The links of a call, and its legs that are over, as records.
+    pub(super) fn records(&self, call: CallKey, links: &[Link], limit: usize) -> Vec<LegRecord> {
+        let mut records: Vec<LegRecord> = links.iter().filter_map(|link| self.record(call, link)).collect();
         for former in self.table.former(call) {
             let is_known = |known: &LegRecord| known.call_id == former.call_id && known.relation == former.relation;
             if !records.iter().any(is_known) {
@@ -50,20 +55,26 @@ impl<'a> Legs<'a> {
         records
     }
 
+    /// The legs of a call that are known by more than numbers.
+    #[must_use]
+    pub fn beside(&self, call: CallKey) -> SmallVec<[&'a Call; 2]> {
+        let calls: &'a CallTable = self.calls;
+        let links = self.links(call);
+        let legs = links.iter().filter(|link| link.relation == LegRelation::Leg && link.by != LegBy::Numbers);
+        legs.filter_map(|link| calls.get(link.other)).collect()
+    }
+
     /// The calls on the other side of this host, between which it passes on: one came in here and the other left from here.
     /// Numbers alone are too little to say so.
     #[must_use]
     pub fn across(&self, call: CallKey) -> SmallVec<[&'a Call; 2]> {
-        let calls: &'a CallTable = self.calls;
-        let Some(way) = calls.get(call).and_then(Way::of) else { return SmallVec::new() };
+        let Some(way) = self.calls.get(call).and_then(Way::of) else { return SmallVec::new() };
         let is_across = |other: &Call| {
             Way::of(other).is_some_and(|other| {
                 (way.leads_to(&other) && other.origin.here) || (other.leads_to(&way) && way.origin.here)
             })
         };
-        let links = self.links(call);
-        let legs = links.iter().filter(|link| link.relation == LegRelation::Leg && link.by != LegBy::Numbers);
-        legs.filter_map(|link| calls.get(link.other)).filter(|other| is_across(other)).collect()
+        self.beside(call).into_iter().filter(|other| is_across(other)).collect()
     }
 
     /// The links of a call, in the order the other calls began.

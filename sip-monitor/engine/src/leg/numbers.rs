@@ -1,11 +1,10 @@
 //! Calls by their numbers, for as long as another leg of them may still leave: a few seconds.
 
 use core::hash::BuildHasher;
-use core::time::Duration;
 use std::collections::VecDeque;
 
 use foldhash::fast::RandomState;
-use hashbrown::HashTable;
+use hashbrown::HashMap;
 use smallvec::SmallVec;
 
 use crate::call::number::Number;
@@ -16,7 +15,7 @@ use crate::time::Timestamp;
 
 /// Digits at the end of a number by which it is found, however its beginning is written.
 const TAIL_DIGITS: u32 = 7;
-/// Calls of one number looked at; where there are more, which is meant cannot be said.
+/// Calls of one number kept; where there are more, which is meant cannot be said by it.
 const LOOKED_AT: usize = 16;
 /// Numbers kept at a time.
 const KEPT: usize = 65_536;
@@ -24,15 +23,26 @@ const KEPT: usize = 65_536;
 /// Calls of the last seconds by called and by calling number.
 #[derive(Debug)]
 pub(super) struct NumberIndex {
-    by_number: HashTable<Entry>,
-    in_order: VecDeque<Entry>,
+    by_number: HashMap<u64, Bucket, RandomState>,
+    /// When which number was used, for as long as it is kept.
+    in_order: VecDeque<(Timestamp, u64)>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq)]
-struct Entry {
-    hash: u64,
-    call: CallKey,
-    at: Timestamp,
+/// Calls of one number, oldest first.
+#[derive(Debug, Default)]
+struct Bucket {
+    calls: SmallVec<[(Timestamp, CallKey); 1]>,
+    /// The last one that found no room.
+    crowded_at: Option<Timestamp>,
+}
+
+/// Calls with a number of another one.
+#[derive(Debug, Default, PartialEq)]
+pub(super) struct Found {
+    /// In the order of keys.
+    pub calls: SmallVec<[CallKey; 4]>,
+    /// Of one of the numbers there were more.
+    pub is_crowded: bool,
 }
 
 /// The hashes by which the two numbers of a call are found: what is read of each call.
@@ -66,51 +76,54 @@ pub(super) enum Fit {
 
 impl NumberIndex {
     /// Nothing.
-    pub fn new() -> Self {
-        Self { by_number: HashTable::new(), in_order: VecDeque::new() }
+    pub fn new(hasher: RandomState) -> Self {
+        Self { by_number: HashMap::with_hasher(hasher), in_order: VecDeque::new() }
     }
 
-    /// Calls that have one of the numbers at least, `None` where they are too many to tell which is meant.
-    pub fn find(&self, keys: NumberKeys) -> Option<SmallVec<[CallKey; 4]>> {
-        let mut found = SmallVec::new();
-        for hash in keys.0.into_iter().flatten() {
-            for entry in self.by_number.iter_hash(hash).filter(|entry| entry.hash == hash) {
-                if found.contains(&entry.call) {
-                    continue;
+    /// Calls that began at `since` or later and have one of the numbers at least.
+    pub fn find(&self, keys: NumberKeys, since: Timestamp) -> Found {
+        let mut found = Found::default();
+        for bucket in keys.0.iter().flatten().filter_map(|key| self.by_number.get(key)) {
+            found.is_crowded |= bucket.crowded_at.is_some_and(|at| at >= since);
+            for (_, call) in bucket.calls.iter().filter(|(at, _)| *at >= since) {
+                if !found.calls.contains(call) {
+                    found.calls.push(*call);
                 }
-                if found.len() == LOOKED_AT {
-                    return None;
-                }
-                found.push(entry.call);
             }
         }
-        // The table has an order of its own, which is another at each run.
-        found.sort();
-        Some(found)
+        found.calls.sort();
+        found
     }
 
-    /// Keeps a call for as long as `within`. Returns how many others had to go early.
-    pub fn insert(&mut self, call: CallKey, keys: NumberKeys, at: Timestamp, within: Duration) -> u64 {
-        while self.in_order.front().is_some_and(|entry| at.since(entry.at) > within) {
+    /// Keeps a call and forgets those that began before `since`. Returns how many others had to go early.
+    pub fn insert(&mut self, call: CallKey, keys: NumberKeys, at: Timestamp, since: Timestamp) -> u64 {
+        while self.in_order.front().is_some_and(|(at, _)| *at < since) {
             self.drop_oldest();
         }
         let mut evicted = 0;
-        for hash in keys.0.into_iter().flatten() {
+        for key in keys.0.into_iter().flatten() {
             if self.in_order.len() >= KEPT {
                 self.drop_oldest();
                 evicted += 1;
             }
-            let entry = Entry { hash, call, at };
-            self.in_order.push_back(entry);
-            self.by_number.insert_unique(hash, entry, |entry| entry.hash);
+            self.in_order.push_back((at, key));
+            let bucket = self.by_number.entry(key).or_default();
+            if bucket.calls.len() < LOOKED_AT {
+                bucket.calls.push((at, call));
+            } else {
+                bucket.crowded_at = Some(at);
+            }
         }
         evicted
     }
 
     fn drop_oldest(&mut self) {
-        let Some(oldest) = self.in_order.pop_front() else { return };
-        if let Ok(found) = self.by_number.find_entry(oldest.hash, |entry| *entry == oldest) {
-            found.remove();
+        let Some((at, key)) = self.in_order.pop_front() else { return };
+        let Some(bucket) = self.by_number.get_mut(&key) else { return };
+        bucket.calls.retain(|(began_at, _)| *began_at > at);
+        let is_over = bucket.crowded_at.is_none_or(|crowded_at| crowded_at <= at);
+        if bucket.calls.is_empty() && is_over {
+            self.by_number.remove(&key);
         }
     }
 }
@@ -246,33 +259,47 @@ mod tests {
         assert_eq!(tail("alice5551230002"), None);
     }
 
+    fn at(s: i64) -> Timestamp {
+        Timestamp::from_unix_ns(s * 1_000_000_000)
+    }
+
+    fn key(slot: u32) -> CallKey {
+        CallKey { slot, generation: 1 }
+    }
+
     #[test]
     fn what_is_older_than_the_window_is_forgotten_and_no_number_takes_more_than_its_share() {
-        let mut index = NumberIndex::new();
-        let at = |s: i64| Timestamp::from_unix_ns(s * 1_000_000_000);
-        let key = |slot| CallKey { slot, generation: 1 };
-        let within = Duration::from_secs(5);
-        let wanted = NumberKeys([Some(2), Some(1)]);
+        let mut index = NumberIndex::new(RandomState::default());
+        let (wanted, of_caller) = (NumberKeys([Some(2), Some(1)]), NumberKeys([None, Some(1)]));
         for slot in 0..16 {
-            index.insert(key(slot), wanted, at(100), within);
+            index.insert(key(slot), NumberKeys([Some(2), Some(u64::from(slot) + 1)]), at(100), at(95));
         }
-        assert_eq!(index.find(wanted).map(|found| found.len()), Some(16));
-        index.insert(key(16), wanted, at(100), within);
-        assert_eq!(index.find(wanted), None, "too many to tell");
-        index.insert(key(17), wanted, at(106), within);
-        assert_eq!(index.find(wanted).as_deref(), Some(&[key(17)][..]));
+        assert_eq!(index.find(wanted, at(95)).calls.len(), 16);
+        assert!(!index.find(wanted, at(95)).is_crowded);
+        index.insert(key(16), wanted, at(101), at(96));
+        assert!(index.find(wanted, at(96)).is_crowded, "too many to tell");
+        let of_caller = index.find(of_caller, at(96));
+        assert_eq!((of_caller.calls.as_slice(), of_caller.is_crowded), (&[key(0), key(16)][..], false));
+        index.insert(key(17), wanted, at(107), at(102));
+        assert_eq!(index.find(wanted, at(102)), Found { calls: [key(17)].into_iter().collect(), is_crowded: false });
         assert_eq!((index.by_number.len(), index.in_order.len()), (2, 2));
     }
 
     #[test]
-    fn a_flood_of_numbers_stays_within_its_room() {
-        let mut index = NumberIndex::new();
+    fn a_flood_of_numbers_and_a_flood_to_one_number_stay_within_their_room() {
+        let mut index = NumberIndex::new(RandomState::default());
         let mut evicted = 0;
         for slot in 0..100_000_u32 {
-            let keys = NumberKeys([Some(slot.into()), None]);
-            evicted += index.insert(CallKey { slot, generation: 1 }, keys, Timestamp::ZERO, Duration::from_secs(5));
+            evicted += index.insert(key(slot), NumberKeys([Some(slot.into()), None]), at(0), at(0));
         }
         assert_eq!((index.by_number.len(), index.in_order.len()), (KEPT, KEPT));
         assert_eq!(evicted, 100_000 - KEPT as u64);
+        for slot in 0..100_000_u32 {
+            index.insert(key(slot), NumberKeys([Some(7), None]), at(0), at(0));
+        }
+        assert_eq!((index.by_number.len(), index.in_order.len()), (1, KEPT));
+        assert!(index.by_number.values().all(|bucket| bucket.calls.len() <= LOOKED_AT));
+        index.insert(key(1), NumberKeys([Some(8), None]), at(60), at(55));
+        assert_eq!((index.by_number.len(), index.in_order.len()), (1, 1));
     }
 }

@@ -70,12 +70,10 @@ impl Engine {
     /// The legs of a call that is about to be freed, the last time that it can be asked. Its legs keep its name.
     pub(crate) fn take_legs(&mut self, key: CallKey) -> Vec<LegRecord> {
         let legs = self.legs();
-        let names: Vec<(CallKey, LegRecord)> = legs
-            .links(key)
-            .iter()
-            .filter_map(|link| Some((link.other, legs.record(link.other, &Link { other: key, ..*link })?)))
-            .collect();
-        let records = legs.of(key, LEGS_IN_RECORD);
+        let links = legs.links(key);
+        let name = |link: &Link| Some((link.other, legs.record(link.other, &Link { other: key, ..*link })?));
+        let names: Vec<(CallKey, LegRecord)> = links.iter().filter_map(name).collect();
+        let records = legs.records(key, &links, LEGS_IN_RECORD);
         for (other, record) in names {
             self.legs.outlive(other, record);
         }
@@ -140,31 +138,35 @@ impl Engine {
         if within.is_zero() {
             return;
         }
-        let Some((call, way)) = self.calls.get(key).and_then(|call| Some((call, Way::of(call)?))) else { return };
+        let Some((call, at)) = self.calls.get(key).and_then(|call| Some((call, call.invited_at?))) else { return };
         let keys = NumberKeys::of(call, &self.legs.hasher);
-        let found = self.legs.numbers.find(keys).unwrap_or_default();
-        let at = way.invited_at;
-        if !found.is_empty() {
+        let since = at - within;
+        let found = self.legs.numbers.find(keys, since);
+        let way = if found.calls.is_empty() { None } else { Way::of(call) };
+        if let Some(way) = way {
             let numbers = Numbers::of(call);
             let fit = |other: &CallKey| {
                 let other: &Call = self.calls.get(*other)?;
-                let before = Way::of(other)?;
-                let is_near = before.leads_to(&way) && at.since(before.invited_at) <= within;
-                is_near.then(|| Numbers::of(other).fit(&numbers)).flatten()
+                Way::of(other)?.leads_to(&way).then(|| Numbers::of(other).fit(&numbers)).flatten()
             };
-            let fits: Vec<(CallKey, Fit)> = found.iter().filter_map(|other| Some((*other, fit(other)?))).collect();
+            let fits: Vec<(CallKey, Fit)> =
+                found.calls.iter().filter_map(|other| Some((*other, fit(other)?))).collect();
             let best = fits.iter().map(|(_, fit)| *fit).max();
             let mut likeliest = fits.iter().filter(|(_, fit)| Some(*fit) == best);
             if let (Some((other, fit)), None) = (likeliest.next(), likeliest.next()) {
+                // Who has both numbers was found by the one that is not crowded.
                 let confidence = match fit {
-                    Fit::Both => Confidence::Likely,
-                    Fit::One => Confidence::Possible,
+                    Fit::Both => Some(Confidence::Likely),
+                    Fit::One if found.is_crowded => None,
+                    Fit::One => Some(Confidence::Possible),
                 };
                 let (relation, by) = (LegRelation::Leg, LegBy::Numbers);
-                self.legs.say(key, Link { other: *other, relation, by, confidence });
+                if let Some(confidence) = confidence {
+                    self.legs.say(key, Link { other: *other, relation, by, confidence });
+                }
             }
         }
-        self.legs.counters.numbers_evicted += self.legs.numbers.insert(key, keys, at, within);
+        self.legs.counters.numbers_evicted += self.legs.numbers.insert(key, keys, at, since);
     }
 }
 

@@ -93,7 +93,7 @@ impl LegTable {
         let mut table = Self {
             headers: Vec::new(),
             settings: LegSettings::default(),
-            numbers: NumberIndex::new(),
+            numbers: NumberIndex::new(hasher.clone()),
             members: HashTable::new(),
             common: HashSet::with_hasher(hasher.clone()),
             common_in_order: VecDeque::new(),

@@ -4,7 +4,7 @@ use core::time::Duration;
 
 use super::*;
 use crate::alert::Alert;
-use crate::diagnosis::{CallIdentity, Diagnosis, Fault, Layer, Severity};
+use crate::diagnosis::{Asks, CallIdentity, Diagnosis, Fault, Layer, Severity, catalogue};
 use crate::packet::CaptureLoss;
 use crate::peer::PeerTable;
 use crate::record::CallState;
@@ -34,7 +34,12 @@ impl Bench {
 
     fn with(config: EngineConfig) -> Self {
         let peers = PeerTable::new(&config, Default::default());
-        Self { book: AlertBook::new(&config), out: VecDeque::new(), capture: CaptureFacts::default(), peers }
+        Self {
+            book: AlertBook::new(&config, catalogue::ALL),
+            out: VecDeque::new(),
+            capture: CaptureFacts::default(),
+            peers,
+        }
     }
 
     /// Judges call `n` at `seconds`, and returns the lines.

@@ -11,7 +11,7 @@ use core::time::Duration;
 
 pub use cause::CAUSES;
 pub use early::{EARLY_CAUSES, find_early};
-use passed_on::has_nothing_to_send;
+use passed_on::{has_nothing_to_send, is_told_on_another_leg};
 pub use silence::{Silence, silence};
 
 use crate::diagnosis::{CallFacts, Confidence, Finding, Severity, Value};
@@ -37,18 +37,14 @@ pub enum Extent {
 /// The finding about a call whose audio is missing to that extent.
 pub fn find(facts: &CallFacts<'_>, extent: Extent) -> Option<Finding> {
     let now = facts.call.media.ended_at().map_or(facts.now, |ended| ended.min(facts.now));
-    let media = &facts.call.media;
-    if media.plainly_flows(facts.media, facts.config, now) {
-        return None;
-    }
-    let hops = media.flows(facts.media, facts.config, now);
+    let hops = facts.unsteady_audio();
     let cases = hops.iter().filter_map(|audio| {
         let mut case = Case::of(audio, extent)?;
         let waits = case
             .missing_flows()
             .find(|flow| has_nothing_to_send(facts, flow, now, |other| other.flows(facts.media, facts.config, now)));
         case.waits = waits;
-        if extent == Extent::One && case.waits.is_some() {
+        if (extent == Extent::One && case.waits.is_some()) || is_told_on_another_leg(facts, &case, now) {
             return None;
         }
         let severity = case.severity(facts, now)?;

@@ -1,9 +1,12 @@
-//! Media that this host passes on from another leg of the call: where it does not arrive there, there is nothing to be sent here.
+//! Media that concerns two legs: what this host passes on from one to the other, and what flows past it between the ends.
+//! One condition is told on one of them (ground rule 7).
 
 use core::time::Duration;
 
 use smallvec::SmallVec;
 
+use super::Case;
+use crate::call::Call;
 use crate::diagnosis::CallFacts;
 use crate::media::MediaSession;
 use crate::media::flow::{AudioFlows, Flow, FlowState, Sight, Travel};
@@ -34,6 +37,23 @@ pub(super) fn has_nothing_to_send(
                 audio.iter().map(|audio| audio.towards(flow.to)).filter(|f| f.travel == Travel::In).peekable();
             source.peek().is_some() && source.all(|source| lacks_the_same(flow, source))
         })
+}
+
+/// Whether an earlier leg of the call agreed on the same two endpoints, as after a re-INVITE to direct media, and lacks the
+/// same: it is the same packets that are missing, and that leg tells it.
+pub(super) fn is_told_on_another_leg(facts: &CallFacts<'_>, case: &Case<'_>, now: Timestamp) -> bool {
+    let ends = |audio: &AudioFlows| (audio.to_caller.endpoint, audio.to_callee.endpoint);
+    let order = |call: &Call| (call.invited_at, call.key);
+    let tells = |leg: &&Call| {
+        let is_earlier = !leg.adopted && order(leg) < order(facts.call);
+        let is_up = leg.ended_at.is_none_or(|at| at + JUST_OVER >= now);
+        let has_same = |audio: &AudioFlows| {
+            ends(audio) == ends(case.audio)
+                && Case::of(audio, case.extent).is_some_and(|c| c.missing.to == case.missing.to)
+        };
+        is_earlier && is_up && leg.media.flows(facts.media, facts.config, now).iter().any(has_same)
+    };
+    facts.legs.beside(facts.call.key).iter().any(tells)
 }
 
 /// Whether what is missing here does not arrive there either, from the same time on.
