@@ -10,8 +10,8 @@ use crate::media_scene::{SIPP_RTP, Scene, UP};
 use crate::sipp::{Audio, Sipp};
 use crate::world::{Turn, turn_with};
 
-/// Calls at a time; each has two streams, and each stream is reported once a second in some 300 bytes.
-const CALLS: usize = 60;
+/// Calls at a time; each has two streams, and each stream is reported when it begins, in some 400 bytes.
+const CALLS: usize = 110;
 /// The smallest that the configuration allows.
 const SMALL_RING: &str = "[capture]\nmedia_ring = \"64KiB\"\n";
 
@@ -29,17 +29,17 @@ fn what_the_monitor_itself_missed_is_blamed_on_nobody() -> Result<()> {
         let audio = [("audio_ip", peer), ("audio_port", SIPP_RTP.to_string())].into_iter();
         audio.chain([("user", "pbx".to_owned()), ("contact", contact)]).collect::<Vec<_>>()
     };
-    // Recordings, each from a port of its own; the ports are open, and what comes there is taken.
-    let _ears = scene.world.open_ears(SIPP_RTP, u16::try_from(CALLS)? + 5)?;
-    let recorded = |sipp: Sipp<'_>| sipp.audio(Audio::Recorded).calls(CALLS).keys(&keys(many)).talk_ms(7_500).start();
-    let callee = recorded(Sipp::callee(&scene.world, many))?;
-    let callers = recorded(Sipp::caller(&scene.world, many, "talks"))?;
     let (from, to) = (scene.world.peer(silent), scene.world.host(silent));
     let caller = Sipp::calls_to(&scene.world, "media_uac.xml", from, to, "silent").set(&["silent"]);
-    let caller = caller.keys(&keys(silent)).talk_ms(10_000).start()?;
-    // 25 new calls a second.
-    std::thread::sleep(Duration::from_secs(3));
+    let caller = caller.keys(&keys(silent)).talk_ms(12_000).start()?;
+    std::thread::sleep(Duration::from_secs(2));
     signal(daemon.pid(), libc::SIGSTOP)?;
+    // Recordings, each from a port of its own; the ports are open, and what comes there is taken.
+    let _ears = scene.world.open_ears(SIPP_RTP, u16::try_from(CALLS)? + 5)?;
+    let recorded =
+        |sipp: Sipp<'_>| sipp.audio(Audio::Recorded).calls(CALLS).rate(60).keys(&keys(many)).talk_ms(7_500).start();
+    let callee = recorded(Sipp::callee(&scene.world, many))?;
+    let callers = recorded(Sipp::caller(&scene.world, many, "talks"))?;
     std::thread::sleep(Duration::from_millis(4_500));
     signal(daemon.pid(), libc::SIGCONT)?;
     for sipp in [caller, callers, callee] {

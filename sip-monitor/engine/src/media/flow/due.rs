@@ -9,7 +9,7 @@ use crate::call::CallKey;
 use crate::config::EngineConfig;
 use crate::media::flow::seen::{ICMP_INTERVAL, REFUSED_FOR, RTCP_ALIVE, Seen};
 use crate::media::flow::sight::{elsewhere, sight};
-use crate::media::flow::{AudioFlows, Flow, FlowState, SETTLE, Travel};
+use crate::media::flow::{AudioFlows, Flow, FlowState, GONE, SETTLE, Travel};
 use crate::media::session::{Leg, Line};
 use crate::media::{MediaSession, MediaTable, RtcpSource};
 use crate::packet::is_private;
@@ -94,7 +94,7 @@ impl AudioFlows {
             if other.is_missing() {
                 // How long this one has been flowing decides whether the other is missed alone.
                 times.extend(flow.burst_at.map(|at| at + SETTLE));
-                times.extend(flow.last_at.map(|at| at + SETTLE));
+                times.extend(flow.last_at.map(|at| at + GONE));
             }
             if let Some(refusal) = &flow.refusal {
                 times.push(refusal.first_at + REFUSED_FOR);

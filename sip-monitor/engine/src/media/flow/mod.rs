@@ -17,6 +17,10 @@ use crate::time::Timestamp;
 /// A stream just seen is given this long to show that it goes on before its absence is spoken of: the capture reports a
 /// stream at its first packets and then once a second.
 const SETTLE: Duration = Duration::from_secs(2);
+/// Reports of a stream may be so late.
+const REPORTED: Duration = Duration::from_secs(1);
+/// A process that let packets be dropped and has been silent for so long is gone, even where its last report is late.
+const GONE: Duration = Duration::from_secs(3);
 /// Packets that arrive with so few hops left are about to be lost on any longer way.
 pub const LOW_TTL: u8 = 10;
 
@@ -187,10 +191,13 @@ impl Flow {
             )
             | None => false,
         };
-        let is_gone = opposite.state == FlowState::Refused && opposite.refusal.as_ref().is_some_and(lost_its_reader);
-        let flowed = matches!(self.state, FlowState::Flowing | FlowState::Starting);
-        if let Some(at) = self.last_at.filter(|at| is_gone && flowed && now.since(*at) >= SETTLE) {
+        let refusal = opposite.refusal.filter(|r| opposite.state == FlowState::Refused && lost_its_reader(r));
+        let flows = matches!(self.state, FlowState::Flowing | FlowState::Starting);
+        let (Some(refusal), Some(at), true) = (refusal, self.last_at, flows) else { return };
+        if now.since(at) >= GONE {
             self.state = FlowState::Stopped(at);
+        } else if at <= refusal.first_at + REPORTED {
+            self.state = FlowState::Starting;
         }
     }
 }
