@@ -158,7 +158,7 @@ impl Kernel {
                 Program::Xdp(p) => p.load(),
                 Program::SchedClassifier(p) => p.load(),
                 // Attached to a tracepoint, it cannot be run on bytes.
-                Program::BtfTracePoint(_) => continue,
+                Program::BtfTracePoint(_) | Program::RawTracePoint(_) => continue,
                 _ => bail!("{name}: a program of another type"),
             }
             .with_context(|| name.to_owned())?;

@@ -89,6 +89,7 @@ pub struct Engine {
     legs: LegTable,
     alerts: AlertBook,
     capture: CaptureFacts,
+    strays: VecDeque<(core::net::IpAddr, core::net::IpAddr)>,
     counters: Counters,
     outputs: VecDeque<Output>,
 }
@@ -105,7 +106,7 @@ impl Engine {
     pub fn with_catalogue(config: EngineConfig, diagnoses: &[&'static Diagnosis]) -> Self {
         let hasher = RandomState::default();
         Self {
-            redactor: Redactor::new(config.privacy),
+            redactor: Redactor::new(config.privacy, config.privacy_key),
             hasher: hasher.clone(),
             now: Timestamp::ZERO,
             wires: WireTable::new(config.thresholds.alert_window, hasher.clone()),
@@ -125,7 +126,8 @@ impl Engine {
             media: MediaTable::new(&config),
             drops: DropTable::new(config.thresholds.alert_window, hasher),
             alerts: AlertBook::new(&config, diagnoses),
-            capture: CaptureFacts::default(),
+            capture: CaptureFacts { half_seen: config.half_seen, ..CaptureFacts::default() },
+            strays: VecDeque::new(),
             counters: Counters::default(),
             outputs: VecDeque::new(),
             config,
@@ -142,7 +144,7 @@ impl Engine {
     /// `timers` and `limits` stay as they were at the start.
     pub fn set_config(&mut self, config: EngineConfig) {
         self.config = EngineConfig { timers: self.config.timers, limits: self.config.limits, ..config };
-        self.redactor = Redactor::new(self.config.privacy);
+        self.redactor = Redactor::new(self.config.privacy, self.config.privacy_key);
         self.media.set_config(&self.config);
         self.peers.set_config(&self.config);
         self.legs.set_settings(&self.config.legs);
@@ -198,6 +200,7 @@ impl Engine {
         let now = self.advance(now);
         match packet.body {
             Body::Udp(payload) => self.handle_datagram(now, packet, payload),
+            Body::Cut(payload) => self.handle_cut(now, packet, payload),
             Body::Tcp(segment) => self.handle_segment(now, packet, &segment),
             Body::Incomplete(incomplete) => self.handle_incomplete(now, packet, &incomplete),
             Body::Rtcp(payload) => {
@@ -422,6 +425,9 @@ impl Engine {
     }
 
     fn handle_capture_loss(&mut self, now: Timestamp, loss: CaptureLoss) {
+        if loss.cut > 0 {
+            self.capture.cut_at = Some(now);
+        }
         if loss.total() == 0 {
             self.capture.last_lost_at = self.capture.last_lost_at.map(|at| at.max(now));
             return;

@@ -45,6 +45,8 @@ pub struct Packet<'a> {
 pub enum Body<'a> {
     /// A whole UDP payload that is SIP by its port or by its first bytes, reassembled where it was fragmented.
     Udp(&'a [u8]),
+    /// The beginning of such a payload, of which the capture file kept no more. Its receiver had all of it.
+    Cut(&'a [u8]),
     /// A TCP segment to or from a SIP port.
     Tcp(TcpSegment<'a>),
     /// A whole RTCP compound (RFC 3550 6.1), also reduced size (RFC 5506).
@@ -294,10 +296,13 @@ pub struct CaptureLoss {
     pub fragments_evicted: u64,
     /// Bytes the kernel program could not load.
     pub unreadable: u64,
+    /// TCP segments of which the capture file kept only the beginning. Whoever made the file wanted that: it weakens
+    /// verdicts, and is not told as a loss.
+    pub cut: u64,
 }
 
 impl CaptureLoss {
-    /// All counts together.
+    /// What the monitor itself is to blame for, all together.
     #[must_use]
     pub const fn total(&self) -> u64 {
         self.signalling_ring_full + self.media_ring_full + self.map_full + self.fragments_evicted + self.unreadable

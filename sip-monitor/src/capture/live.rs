@@ -35,7 +35,7 @@ use super::{
     ring::{HOLD_BACK_NS, Merger, Rings},
     streams::StreamMap,
 };
-pub use super::{error::LiveError, interfaces::InterfaceStatus};
+pub use super::{drops::Tracepoint, error::LiveError, interfaces::InterfaceStatus};
 
 /// How packets are seen on their way in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -66,6 +66,8 @@ pub struct LiveConfig {
     pub signalling_ring_bytes: u32,
     /// Bytes of the ring for media, a power of two.
     pub media_ring_bytes: u32,
+    /// How the kernel is asked why it drops packets.
+    pub tracepoint: Tracepoint,
     /// Keep the programs' log statements and show them.
     pub debug: bool,
     /// Seed of the hash tables.
@@ -81,6 +83,7 @@ impl Default for LiveConfig {
             max_streams: DEFAULT_MAX_STREAMS,
             signalling_ring_bytes: DEFAULT_SIGNALLING_RING_BYTES,
             media_ring_bytes: DEFAULT_MEDIA_RING_BYTES,
+            tracepoint: Tracepoint::Auto,
             debug: false,
             seed: 0x5e1f,
         }
@@ -179,7 +182,7 @@ impl Live {
             drops: Ok(0),
         };
         live.decoder.set_clock_offset(live.clock_offset_ns);
-        live.watch_drops();
+        live.watch_drops(config.tracepoint);
         live.attach_missing();
         live.refresh_addresses();
         // Somebody who named an interface wants to know; of "all", those that work are watched.
@@ -332,8 +335,8 @@ impl Live {
     }
 
     /// Asks the kernel to say why it drops packets. A kernel that cannot leaves verdicts to what packets show.
-    fn watch_drops(&mut self) {
-        match drops::watch(&mut self.ebpf) {
+    fn watch_drops(&mut self, tracepoint: Tracepoint) {
+        match drops::watch(&mut self.ebpf, tracepoint) {
             Ok(reasons) => {
                 self.drops = Ok(reasons.len());
                 self.decoder.set_drop_reasons(reasons);

@@ -43,6 +43,20 @@ impl Alerts {
         self.alerts().map(|(_, line)| line).filter(|line| line["severity"] != "info").collect()
     }
 
+    /// Alerts as they stood at the end: the last line of each.
+    pub fn last_of_each(&self) -> Vec<&Value> {
+        let mut by_id: BTreeMap<&str, &Value> = BTreeMap::new();
+        for (_, alert) in self.alerts() {
+            by_id.insert(alert["id"].as_str().unwrap_or_default(), alert);
+        }
+        by_id.into_values().collect()
+    }
+
+    /// When the alert of this id was printed first.
+    pub fn first_of(&self, id: &Value) -> Option<Instant> {
+        self.alerts().find(|(_, alert)| alert["id"] == *id).map(|(at, _)| *at)
+    }
+
     /// How often each code and cause was told.
     pub fn counts(&self) -> BTreeMap<Verdict, usize> {
         let mut counts = BTreeMap::new();
@@ -120,7 +134,7 @@ fn verdict_of(alert: &Value) -> Verdict {
 }
 
 /// The part of the Call-ID before the `@`, as the tests give it.
-fn call_of(alert: &Value) -> &str {
+pub fn call_of(alert: &Value) -> &str {
     let id = alert["call"]["call_id"].as_str().or_else(|| alert["calls"]["sample_call_ids"][0].as_str());
     id.and_then(|id| id.split('@').next()).unwrap_or_default()
 }

@@ -1,9 +1,10 @@
 //! The daemon with its real programs on a veth pair, and real SIPp on both ends: IPv4 and IPv6, under XDP and under tc.
-//! In `calls_good` the monitored host is a Kamailio, with SIPp around it. Needs root and these programs; where they are missing the
+//! In `calls_good` and `calls_faults` the monitored host is a Kamailio, with SIPp around it. Needs root and these programs; where they are missing the
 //! tests are skipped loudly, and with `CI=true` they fail.
 
 mod accuracy;
 mod alerts;
+mod calls_faults;
 mod calls_good;
 mod drops;
 mod load;
@@ -16,6 +17,7 @@ mod media_recording;
 mod media_scene;
 mod programs;
 mod sipp;
+mod tls;
 mod world;
 
 use std::collections::BTreeSet;

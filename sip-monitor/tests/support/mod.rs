@@ -64,6 +64,7 @@ impl Kernel {
                 Program::Xdp(p) => p.load(),
                 Program::SchedClassifier(p) => p.load(),
                 Program::BtfTracePoint(p) => p.load("kfree_skb", &Btf::from_sys_fs().expect("kernel types")),
+                Program::RawTracePoint(p) => p.load(),
                 _ => panic!("{name}: a program of another type"),
             };
             loaded.unwrap_or_else(|e| panic!("{name}: {e:?}"));
@@ -103,6 +104,7 @@ impl Kernel {
             Program::Xdp(p) => p.info().map_or(0, |i| i.verified_instruction_count().unwrap_or(0)),
             Program::SchedClassifier(p) => p.info().map_or(0, |i| i.verified_instruction_count().unwrap_or(0)),
             Program::BtfTracePoint(p) => p.info().map_or(0, |i| i.verified_instruction_count().unwrap_or(0)),
+            Program::RawTracePoint(p) => p.info().map_or(0, |i| i.verified_instruction_count().unwrap_or(0)),
             _ => unreachable!(),
         };
         self.ebpf.programs().map(|(name, p)| (name.to_owned(), count(p))).collect()

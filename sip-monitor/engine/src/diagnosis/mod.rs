@@ -264,13 +264,23 @@ pub struct CaptureFacts {
     pub first_lost_at: Option<Timestamp>,
     /// Last loss.
     pub last_lost_at: Option<Timestamp>,
+    /// Last message that the capture file holds too little of to know what it was.
+    pub cut_at: Option<Timestamp>,
+    /// The capture file holds one direction of signalling only.
+    pub half_seen: bool,
 }
 
 impl CaptureFacts {
-    /// Whether signalling or media records were lost at or after `since`: absence since then proves nothing.
+    /// Whether the monitor lost signalling or media records at or after `since`.
     #[must_use]
     pub fn lost_since(&self, since: Timestamp) -> bool {
         self.last_lost_at.is_some_and(|t| t >= since)
+    }
+
+    /// Whether something was missed at or after `since`: absence since then proves nothing.
+    #[must_use]
+    pub fn missed_since(&self, since: Timestamp) -> bool {
+        self.half_seen || self.last_lost_at.max(self.cut_at).is_some_and(|t| t >= since)
     }
 }
 

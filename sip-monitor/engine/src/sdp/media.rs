@@ -278,6 +278,12 @@ impl<'a> Media<'a> {
         self.own_or_session_attribute("setup")
     }
 
+    /// `a=key-mgmt` of the media, else of the session (RFC 4567 3.1).
+    #[must_use]
+    pub fn key_management(&self) -> Option<&'a [u8]> {
+        self.own_or_session_attribute("key-mgmt")
+    }
+
     /// `a=ice-ufrag` of the media, else of the session (RFC 8839 5.4).
     #[must_use]
     pub fn ice_ufrag(&self) -> Option<&'a [u8]> {

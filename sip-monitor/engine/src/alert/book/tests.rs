@@ -324,6 +324,7 @@ fn absence_that_the_monitor_may_have_missed_is_only_possible_and_info() {
         lost: CaptureLoss { signalling_ring_full: 3, ..CaptureLoss::default() },
         first_lost_at: Some(at(2.0)),
         last_lost_at: Some(at(2.0)),
+        ..CaptureFacts::default()
     };
     let absence =
         |since| Finding { rests_on_absence_since: Some(at(since)), ..found("never-seen", Severity::Critical) };

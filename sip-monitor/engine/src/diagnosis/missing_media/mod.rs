@@ -37,8 +37,7 @@ pub enum Extent {
 /// The finding about a call whose audio is missing to that extent.
 pub fn find(facts: &CallFacts<'_>, extent: Extent) -> Option<Finding> {
     let now = facts.call.media.ended_at().map_or(facts.now, |ended| ended.min(facts.now));
-    let hops = facts.unsteady_audio();
-    let cases = hops.iter().filter_map(|audio| {
+    let cases = facts.unsteady_audio().iter().filter_map(|audio| {
         let mut case = Case::of(audio, extent)?;
         let waits = case
             .missing_flows()
