@@ -10,10 +10,10 @@ use crate::media_scene::{SIPP_RTP, Scene, UP};
 use crate::sipp::{Audio, Sipp};
 use crate::world::{Turn, turn_with};
 
-/// Calls at a time; each has two streams, and each stream is reported when it begins, in some 400 bytes.
-const CALLS: usize = 110;
+/// Calls that begin while the monitor stands still, each with some 4 KiB of signalling.
+const CALLS: usize = 60;
 /// The smallest that the configuration allows.
-const SMALL_RING: &str = "[capture]\nmedia_ring = \"64KiB\"\n";
+const SMALL_RING: &str = "[capture]\nsignalling_ring = \"64KiB\"\n";
 
 #[test]
 fn what_the_monitor_itself_missed_is_blamed_on_nobody() -> Result<()> {
@@ -36,8 +36,7 @@ fn what_the_monitor_itself_missed_is_blamed_on_nobody() -> Result<()> {
     signal(daemon.pid(), libc::SIGSTOP)?;
     // Recordings, each from a port of its own; the ports are open, and what comes there is taken.
     let _ears = scene.world.open_ears(SIPP_RTP, u16::try_from(CALLS)? + 5)?;
-    let recorded =
-        |sipp: Sipp<'_>| sipp.audio(Audio::Recorded).calls(CALLS).rate(60).keys(&keys(many)).talk_ms(7_500).start();
+    let recorded = |sipp: Sipp<'_>| sipp.audio(Audio::Recorded).calls(CALLS).keys(&keys(many)).talk_ms(7_500).start();
     let callee = recorded(Sipp::callee(&scene.world, many))?;
     let callers = recorded(Sipp::caller(&scene.world, many, "talks"))?;
     std::thread::sleep(Duration::from_millis(4_500));
@@ -61,7 +60,6 @@ fn what_the_monitor_itself_missed_is_blamed_on_nobody() -> Result<()> {
     let blamed = blamed.iter().find(|line| line["severity"] != "info" || line["code"] == "rtp-loss");
     ensure!(blamed.is_none(), "{}", blamed.context("the alert")?);
     let streams = alerts.records("stream");
-    ensure!(streams.len() == 2 * CALLS + 1, "{} streams", streams.len());
     let lossy = streams.iter().find(|stream| stream["lost"] != 0 || stream["lossy_intervals"].as_u64() > Some(0));
     ensure!(lossy.is_none(), "{}", lossy.context("the stream")?);
     Ok(())
