@@ -12,7 +12,7 @@ const PACKET_SAMPLES: u32 = 160;
 /// Writes `talks.pcap`, 16 s of voice, and `pauses.pcap`: after 3 s a packet of comfort noise (RFC 3389) and silence, longer
 /// than what counts as media that stopped, before the voice goes on.
 pub fn write(folder: &Path) -> Result<()> {
-    std::fs::write(folder.join("talks.pcap"), pcap(&[0..16_000], false))?;
+    std::fs::write(folder.join("talks.pcap"), pcap(core::slice::from_ref(&(0..16_000)), false))?;
     std::fs::write(folder.join("pauses.pcap"), pcap(&[0..3_000, 14_500..16_000], true))?;
     Ok(())
 }
