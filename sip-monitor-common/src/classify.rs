@@ -16,7 +16,8 @@ pub enum Class {
     /// A UDP datagram of a SIP port, or one that begins as SIP does.
     #[default]
     Sip,
-    /// A TCP segment of a SIP port with payload, SYN, FIN, RST or a closed window, or one of another port that begins as SIP does.
+    /// A TCP segment of a SIP port with payload, SYN, FIN, RST or a closed window, or one of another port that begins as SIP does;
+    /// of port 5061 what opens and closes connections and TLS.
     SipTcp,
     /// A fragment of a UDP datagram: first or later, handed up as it is and put together in user space.
     Fragment,
@@ -52,6 +53,8 @@ pub struct Seen {
 /// UDP header.
 pub const UDP_HEADER_BYTES: usize = 8;
 const TCP_FIN_SYN_RST: u16 = 0x07;
+/// SIP over TLS (RFC 3261 19.1.2).
+const SIPS_PORT: u16 = 5061;
 
 /// Decides on the packet whose IP header stands at `offset`.
 ///
@@ -193,7 +196,12 @@ fn classify_tcp<V: PacketView + ?Sized>(
     seen.payload_offset = at + header_len;
     seen.payload_len = seen.ip.transport_len - header_len;
     if !is_sip_port(seen.dst_port) && !is_sip_port(seen.src_port) {
-        return classify_other_tcp(view, seen);
+        let is_tls = seen.dst_port == SIPS_PORT || seen.src_port == SIPS_PORT;
+        if is_tls && offset_flags & TCP_FIN_SYN_RST != 0 {
+            seen.class = Class::SipTcp;
+            return Ok(());
+        }
+        return classify_other_tcp(view, is_tls, seen);
     }
     // Of bare ACKs only those matter that close the window: the other side must not send.
     if seen.payload_len == 0 && offset_flags & TCP_FIN_SYN_RST == 0 && view.be16(at + 14)? != 0 {
@@ -203,14 +211,20 @@ fn classify_tcp<V: PacketView + ?Sized>(
     Ok(())
 }
 
-/// TCP of other ports: segments that begin a message. What of it comes in further segments is not known for SIP here.
+/// TCP of other ports: segments that begin a message. What of it comes in further segments is not known for SIP here. Of the
+/// port for SIP over TLS: what begins with a record of a handshake or an alert, and nothing of what is encrypted.
 #[inline(always)]
-fn classify_other_tcp<V: PacketView + ?Sized>(view: &V, seen: &mut Seen) -> Result<(), Counter> {
-    if seen.payload_len < content::SHORTEST_SIP_BYTES {
+fn classify_other_tcp<V: PacketView + ?Sized>(view: &V, is_tls: bool, seen: &mut Seen) -> Result<(), Counter> {
+    if seen.payload_len < if is_tls { content::SHORTEST_TLS_BYTES } else { content::SHORTEST_SIP_BYTES } {
         return Err(Counter::IgnoredTcp);
     }
     let at = view.settle(seen.payload_offset);
-    if !content::may_begin_sip(view.be16(at)?) {
+    let word = view.be16(at)?;
+    if is_tls && content::may_begin_handshake(word) {
+        seen.class = Class::SipTcp;
+        return Ok(());
+    }
+    if seen.payload_len < content::SHORTEST_SIP_BYTES || !content::may_begin_sip(word) {
         return Err(Counter::IgnoredTcp);
     }
     if !V::DEEP {

@@ -41,6 +41,18 @@ pub fn looks_like_sip<V: PacketView + ?Sized>(view: &V, offset: usize, len: usiz
     Ok(begins_sip(u64::from_be(start), end))
 }
 
+/// A TLS record with the two bytes of an alert (RFC 8446 5.1, 6).
+pub const SHORTEST_TLS_BYTES: usize = 5 + 1;
+
+/// Whether a payload with these first two bytes, big-endian, may begin a TLS record that is not encrypted: change of cipher, alert or
+/// handshake (20, 21, 22), of any version 3.x (RFC 8446 5.1).
+#[inline(always)]
+#[must_use]
+pub const fn may_begin_handshake(word: u16) -> bool {
+    let [kind, version] = word.to_be_bytes();
+    kind >= 20 && kind <= 22 && version == 3
+}
+
 /// Whether a payload with these first two bytes, big-endian, can be one that [`looks_like_sip`]: capital letters, or a CRLF.
 #[inline(always)]
 #[must_use]

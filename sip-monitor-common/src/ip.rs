@@ -19,9 +19,8 @@ pub struct Address(pub [u32; 4]);
 impl Address {
     const MAPPED: u32 = 0x0000_ffff_u32.to_be();
 
-    /// IPv4, its four bytes as they stand in memory.
     #[inline(always)]
-    pub(crate) const fn from_v4(address: u32) -> Self {
+    const fn from_v4(address: u32) -> Self {
         Self([0, 0, Self::MAPPED, address])
     }
 

@@ -14,7 +14,6 @@ pub mod classify;
 pub mod content;
 pub mod counter;
 pub mod drops;
-pub mod front;
 pub mod icmp;
 pub mod ip;
 pub mod limits;

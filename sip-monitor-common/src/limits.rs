@@ -43,6 +43,8 @@ pub const MAP_TEST_CLOCK: &str = "TEST_CLOCK";
 pub const MAP_DROP_CONFIG: &str = "DROP_CONFIG";
 /// Program at `kfree_skb`.
 pub const PROGRAM_DROPS: &str = "packet_dropped";
+/// The same as a raw tracepoint.
+pub const PROGRAM_DROPS_RAW: &str = "packet_dropped_raw";
 /// Name of the switch that makes the programs read the time from [`MAP_TEST_CLOCK`].
 pub const GLOBAL_TEST_CLOCK: &str = "USE_TEST_CLOCK";
 /// Name of the switch that tells the programs whether the kernel has bpf_loop.

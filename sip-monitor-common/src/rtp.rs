@@ -44,23 +44,12 @@ pub fn parse_into<V: PacketView + ?Sized>(
         header += 4 + usize::from(view.be16(offset + header + 2)?) * 4;
     }
     let payload_bytes = len.saturating_sub(header);
-    fill(view, view.settle(offset + header), payload_bytes, first, rtp);
-    Ok(())
-}
-
-/// Fills in what the header's first word and the payload, `payload_bytes` at `payload`, tell.
-#[inline(always)]
-pub(crate) fn fill<V: PacketView + ?Sized>(
-    view: &V,
-    payload: usize,
-    payload_bytes: usize,
-    first: u32,
-    rtp: &mut RtpHeader,
-) {
+    let payload = view.settle(offset + header);
     rtp.fingerprint = fingerprint(view, payload, payload_bytes, first);
     rtp.sequence = first as u16;
     rtp.payload_bytes = if payload_bytes > 0xffff { 0xffff } else { payload_bytes as u16 };
     rtp.payload_type = (first >> 16) as u8 & 0x7f;
+    Ok(())
 }
 
 /// Eight bytes from the beginning and eight from the middle, mixed with the length: a codec's fixed first bytes alone do

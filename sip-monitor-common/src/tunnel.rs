@@ -106,12 +106,6 @@ pub fn innermost(l3: &[u8]) -> usize {
     innermost_into(l3, 0, &mut IpHeader::default()).unwrap_or(0)
 }
 
-/// Whether datagrams for this port may carry packets.
-#[inline(always)]
-pub(crate) const fn is_tunnel_port(port: u16) -> bool {
-    matches!(port, PORT_VXLAN | PORT_GTP_U)
-}
-
 /// Whether it is one by its protocol or port.
 #[inline(always)]
 fn may_carry<V: PacketView + ?Sized>(view: &V, outer: &IpHeader) -> Result<bool, Counter> {
@@ -120,7 +114,7 @@ fn may_carry<V: PacketView + ?Sized>(view: &V, outer: &IpHeader) -> Result<bool,
     }
     match outer.protocol {
         PROTOCOL_IPV4 | PROTOCOL_IPV6 | PROTOCOL_GRE => Ok(true),
-        PROTOCOL_UDP => Ok(is_tunnel_port(view.be16(outer.transport_offset + 2)?)),
+        PROTOCOL_UDP => Ok(matches!(view.be16(outer.transport_offset + 2)?, PORT_VXLAN | PORT_GTP_U)),
         _ => Ok(false),
     }
 }

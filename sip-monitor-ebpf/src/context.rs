@@ -10,10 +10,7 @@ use aya_ebpf::{
 };
 use sip_monitor_common::PacketView;
 
-use crate::{
-    found::{plain_rtp_in_skb, plain_rtp_in_xdp},
-    records::{send_skb, send_xdp},
-};
+use crate::records::{send_skb, send_xdp};
 
 /// Where a packet passes: the context that the kernel gives to a program.
 pub trait Hook {
@@ -26,8 +23,6 @@ pub trait Hook {
     /// # Safety
     /// `to` must have room for `len` bytes, and `len` must not be 0.
     unsafe fn copy(&self, offset: u32, to: *mut u8, len: u32) -> bool;
-    /// Whether it is RTP of the plainest shape; what was found then stands in the map.
-    fn is_plain_rtp(&self) -> bool;
     /// Hands up the packet from `offset` on, as `records::send` has prepared it.
     fn send(&self, offset: u32) -> u32;
     /// The interface it passes.
@@ -141,10 +136,6 @@ impl Hook for XdpContext {
         unsafe { copy_from_xdp(self.ctx, offset, to, len) }
     }
     #[inline(always)]
-    fn is_plain_rtp(&self) -> bool {
-        plain_rtp_in_xdp(self.ctx) != 0
-    }
-    #[inline(always)]
     fn send(&self, offset: u32) -> u32 {
         send_xdp(self.ctx, offset)
     }
@@ -180,10 +171,6 @@ impl Hook for TcContext {
     unsafe fn copy(&self, offset: u32, to: *mut u8, len: u32) -> bool {
         // SAFETY: by the contract of this function.
         unsafe { copy_from_skb(self.skb.skb, offset, to, len) }
-    }
-    #[inline(always)]
-    fn is_plain_rtp(&self) -> bool {
-        plain_rtp_in_skb(self.skb.skb) != 0
     }
     #[inline(always)]
     fn send(&self, offset: u32) -> u32 {

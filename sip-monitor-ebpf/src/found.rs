@@ -5,16 +5,10 @@
 //! itself, whoever calls it: so the reading of copied bytes and the counting of streams are such functions, without
 //! arguments but numbers.
 
-use aya_ebpf::{
-    bindings::{__sk_buff, xdp_md},
-    macros::map,
-    maps::PerCpuArray,
-    programs::{TcContext, XdpContext},
-};
+use aya_ebpf::{macros::map, maps::PerCpuArray};
 use sip_monitor_common::{
     Class, Counter, PacketView, RtpPacket, Seen, StreamKey,
     classify::{classify_datagram, classify_into, classify_ip},
-    front::is_plain_rtp,
     limits::MAX_TUNNELS,
     link::{self, NetworkLayer},
     tunnel::step_into,
@@ -22,7 +16,7 @@ use sip_monitor_common::{
 
 use crate::{
     config::is_sip_port,
-    context::{HEAD_BYTES, Head, Hook, InPlace},
+    context::{HEAD_BYTES, Head},
     counters::Counters,
 };
 
@@ -80,33 +74,6 @@ pub fn outcome(result: Result<(), Counter>) -> u32 {
 pub fn look_into<V: PacketView>(view: &V, protocol: u16, gso_size: usize, found: &mut Found) -> Result<(), Counter> {
     find_network(view, protocol, found)?;
     classify_into(view, found.layer.offset, gso_size, is_sip_port, &mut found.seen)
-}
-
-/// Reads a packet of the plainest shape in place: 1 where it is one, and then [`Found`] is filled.
-///
-/// Behind global functions, too: whoever goes on with another packet shall not be verified once for each way in which it is
-/// not that one.
-#[inline(always)]
-fn plain_rtp<H: Hook>(hook: &H) -> u32 {
-    let (Some(counters), Some(found)) = (Counters::of_this_cpu(), found()) else { return 0 };
-    // SAFETY: this CPU's entry, which nothing else touches while the program runs.
-    let found = unsafe { &mut *found };
-    let packet = InPlace::new(hook, counters.zero());
-    u32::from(is_plain_rtp(&packet, hook.protocol(), is_sip_port, &mut found.layer, &mut found.seen))
-}
-
-/// [`plain_rtp`] for tc.
-#[inline(never)]
-#[unsafe(no_mangle)]
-pub extern "C" fn plain_rtp_in_skb(skb: *mut __sk_buff) -> u32 {
-    plain_rtp(&TcContext::new(skb))
-}
-
-/// [`plain_rtp`] for XDP.
-#[inline(never)]
-#[unsafe(no_mangle)]
-pub extern "C" fn plain_rtp_in_xdp(xdp: *mut xdp_md) -> u32 {
-    plain_rtp(&XdpContext::new(xdp))
 }
 
 #[inline(always)]

@@ -38,8 +38,8 @@ mod segments;
 mod programs {
     use aya_ebpf::{
         bindings::{TC_ACT_UNSPEC, xdp_action::XDP_PASS},
-        macros::{btf_tracepoint, classifier, xdp},
-        programs::{BtfTracePointContext, TcContext, XdpContext},
+        macros::{btf_tracepoint, classifier, raw_tracepoint, xdp},
+        programs::{BtfTracePointContext, RawTracePointContext, TcContext, XdpContext},
     };
     use sip_monitor_common::Direction;
 
@@ -76,6 +76,14 @@ mod programs {
     /// Every packet the kernel frees without having delivered it, in any network namespace.
     #[btf_tracepoint(function = "kfree_skb")]
     pub fn packet_dropped(ctx: BtfTracePointContext) -> i32 {
+        let (skb, location, reason): (*const u8, u64, u32) = (ctx.arg(0), ctx.arg(1), ctx.arg(2));
+        drops::handle(skb as usize, location, reason);
+        0
+    }
+
+    /// The same where the kernel cannot check the types of a tracepoint's arguments.
+    #[raw_tracepoint(tracepoint = "kfree_skb")]
+    pub fn packet_dropped_raw(ctx: RawTracePointContext) -> i32 {
         let (skb, location, reason): (*const u8, u64, u32) = (ctx.arg(0), ctx.arg(1), ctx.arg(2));
         drops::handle(skb as usize, location, reason);
         0

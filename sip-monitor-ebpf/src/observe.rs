@@ -85,10 +85,6 @@ pub fn observe<H: Hook>(hook: &H, counters: &Counters, direction: Direction) {
 #[inline(always)]
 fn look<H: Hook>(packet: &InPlace<'_, H>, found: &mut Found) -> u32 {
     let hook = packet.hook;
-    // Most packets end here.
-    if hook.gso_size() == 0 && hook.is_plain_rtp() {
-        return 0;
-    }
     let reason = outcome(look_into(packet, hook.protocol(), hook.gso_size() as usize, found));
     if reason != outcome(Err(Counter::IgnoredTruncated)) {
         return reason;

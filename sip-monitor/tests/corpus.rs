@@ -337,7 +337,7 @@ const VERDICTS: &[Verdict] = &[
     Verdict { capture: "gof-sip-call-flow-over-tcp.pcap", one_of: &[] },
     Verdict { capture: "nextcaller-sip-tcp.pcap", one_of: &[] },
     Verdict { capture: "suri-body-large.pcap", one_of: &[] },
-    Verdict { capture: "sngrep-ipip.pcap", one_of: &[("dropped-after-30s", "no-ack")] },
+    Verdict { capture: "sngrep-ipip.pcap", one_of: &[("dropped-after-30s", "no-ack"), ("no-ack", "never-seen")] },
     // The donor thinned its media out: 10.2 s without a packet in either direction.
     Verdict { capture: "arkime-gtp-iphone.pcap", one_of: &[] },
     Verdict { capture: "o5gs-volte.pcapng", one_of: &[] },

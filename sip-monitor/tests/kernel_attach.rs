@@ -103,7 +103,7 @@ fn collect(live: &mut Live, seen: &mut Seen, enough: impl Fn(&Seen) -> bool) {
                 Body::Stream(counters) => seen.rtp_packets = counters.packets,
                 Body::Rtcp(_) => seen.rtcp += 1,
                 Body::CaptureLoss(loss) => seen.lost += loss.total(),
-                Body::Tcp(_) | Body::Icmp(_) | Body::Incomplete(_) | Body::Drop(_) => {}
+                Body::Tcp(_) | Body::Icmp(_) | Body::Incomplete(_) | Body::Drop(_) | Body::Cut(_) => {}
             }
         })
         .expect("poll");

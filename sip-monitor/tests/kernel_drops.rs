@@ -10,7 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use sip_monitor::capture::live::{IngressMode, Live, LiveConfig};
+use sip_monitor::capture::live::{IngressMode, Live, LiveConfig, Tracepoint};
 use sip_monitor_engine::packet::{Body, Direction, DropReason};
 use support::{frames, may_run};
 
@@ -64,11 +64,16 @@ const PACKETS: u16 = 60;
 
 /// Sends RTP for 1.2 s from the peer to the host, or from the host to the peer, and gives what is told.
 fn told(fault: impl FnOnce() -> Option<UdpSocket>, outwards: bool, v6: bool) -> Vec<Told> {
+    told_by(Tracepoint::Auto, fault, outwards, v6)
+}
+
+fn told_by(tracepoint: Tracepoint, fault: impl FnOnce() -> Option<UdpSocket>, outwards: bool, v6: bool) -> Vec<Told> {
     let jobs = wire();
     let held = fault();
     let mut live = Live::start(LiveConfig {
         interfaces: vec!["m0".into()],
         ingress: if v6 { IngressMode::Xdp } else { IngressMode::Tc },
+        tracepoint,
         ..LiveConfig::default()
     })
     .expect("live capture");
@@ -196,4 +201,25 @@ fn a_socket_that_is_read_tells_nothing_and_neither_does_another_namespace() {
     assert_eq!(told(|| Some(listener(false)), false, false), []);
     // The peer has no socket at that port: its kernel drops, in its own namespace.
     assert_eq!(thread::spawn(|| told(|| None, true, false)).join().expect("no panic"), []);
+}
+
+#[test]
+fn a_kernel_that_cannot_check_types_tells_the_same_through_a_raw_tracepoint() {
+    if !may_run() {
+        return;
+    }
+    one_reason(&told_by(Tracepoint::Raw, || None, false, false), DropReason::NoSocket, "NO_SOCKET", Direction::In);
+}
+
+#[test]
+fn a_next_hop_that_cannot_be_found_is_told_on_the_way_out() {
+    if !may_run() {
+        return;
+    }
+    let fault = || {
+        // No ARP request is sent, so none is answered. The file is that of the namespace which the thread is in.
+        std::fs::write("/proc/sys/net/ipv4/neigh/m0/mcast_solicit", "0").expect("the interface's setting");
+        None
+    };
+    one_reason(&told(fault, true, false), DropReason::Neighbour, "NEIGH_FAILED", Direction::Out);
 }

@@ -6,6 +6,7 @@ mod demo;
 #[expect(dead_code, reason = "shared with the build script; xtask only asks what a build would find")]
 #[path = "../../sip-monitor/src/ebpf_build.rs"]
 mod ebpf_build;
+mod fixture;
 mod run;
 mod setup;
 mod shell;
@@ -23,6 +24,7 @@ Usage: cargo xtask COMMAND [ARGS]
   bench [PART]      what a packet, a message and a call cost, measured in one run
   bench load [N]    1,000 (or N) SIPp calls with RTP: every packet accounted for, processor time and memory (root)
   codegen [--check] register the diagnoses and write their documentation
+  fixture CODE [CAUSE]  a capture file that shows it, to standard output (`--to DIR`: one for each, of all codes or of CODE)
   tidy              the rules of the house: layout, dependencies, lengths";
 
 fn main() -> ExitCode {
@@ -36,6 +38,7 @@ fn main() -> ExitCode {
         "test" => test::run(&args),
         "bench" => bench::run(&args),
         "codegen" => codegen::run(&args),
+        "fixture" => fixture::run(&args),
         "tidy" => test::tidy(),
         "" | "help" | "--help" | "-h" => {
             println!("{USAGE}");

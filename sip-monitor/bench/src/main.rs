@@ -1,9 +1,12 @@
 //! What a packet, a message and a call cost, measured in one run on one machine: only ratios of one run mean something.
 //! Run by `cargo xtask bench`. One file a part; a name as argument runs that part alone.
 
+mod allocator;
+mod calls;
 mod engine;
 mod kernel;
 mod parser;
+mod registrations;
 
 use anyhow::{Result, bail};
 

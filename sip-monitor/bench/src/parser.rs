@@ -4,14 +4,14 @@
 //! `rsipstack` gives its typed headers for it, ours its lazy ones. Rounds of both alternate, and the best of each counts:
 //! what disturbs a shared machine disturbs both.
 
-use std::alloc::{GlobalAlloc, Layout, System};
 use std::hint::black_box;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use rsipstack::sip::prelude::*;
 use rsipstack::sip::{HasHeaders, SipMessage};
 use sip_monitor_engine::sip::Message;
+
+use crate::allocator;
 
 const ROUNDS: usize = 7;
 const ROUND: Duration = Duration::from_millis(120);
@@ -150,36 +150,7 @@ fn round_ns(bytes: &[u8], parse: fn(&[u8]) -> bool) -> f64 {
 }
 
 fn allocations(bytes: &[u8], parse: fn(&[u8]) -> bool) -> u64 {
-    let before = ALLOCATIONS.load(Ordering::Relaxed);
+    let before = allocator::allocations();
     black_box(parse(bytes));
-    ALLOCATIONS.load(Ordering::Relaxed) - before
-}
-
-static ALLOCATIONS: AtomicU64 = AtomicU64::new(0);
-
-/// The system's allocator, counting. Load and store instead of an atomic addition: the benches run in one thread, and the
-/// count must not slow the one who allocates.
-struct Counting;
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
-
-// SAFETY: every call goes to the system's allocator unchanged.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        ALLOCATIONS.store(ALLOCATIONS.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
-        // SAFETY: the caller's promises are passed on.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        // SAFETY: the caller's promises are passed on.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-
-    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        ALLOCATIONS.store(ALLOCATIONS.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
-        // SAFETY: the caller's promises are passed on.
-        unsafe { System.realloc(pointer, layout, size) }
-    }
+    allocator::allocations() - before
 }

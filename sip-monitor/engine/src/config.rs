@@ -4,6 +4,8 @@
 use core::net::IpAddr;
 use core::time::Duration;
 
+use siphasher::sip128::SipHasher24;
+
 use crate::peer::Trunk;
 
 /// Everything the engine can be told.
@@ -13,6 +15,8 @@ pub struct EngineConfig {
     pub local: Vec<IpAddr>,
     /// What the capture can be expected to show of media.
     pub media_sight: MediaSight,
+    /// A capture file that holds one direction of signalling only: that nothing came back proves nothing.
+    pub half_seen: bool,
     /// This host's kernel tells which packets it drops and why: that it dropped none of a flow is then a fact. Live with the
     /// program at `kfree_skb` attached; a file never holds it.
     pub drops_watched: bool,
@@ -32,6 +36,8 @@ pub struct EngineConfig {
     pub peers_every: Option<Duration>,
     /// What is done to phone numbers and user parts in what leaves the engine.
     pub privacy: Privacy,
+    /// Key of the hashes of [`Privacy::Hash`].
+    pub privacy_key: PrivacyKey,
     /// Stands in `host` of every alert; left out where empty.
     pub host: String,
     /// Names of the interfaces, by [`crate::packet::Packet::link`].
@@ -43,6 +49,7 @@ impl Default for EngineConfig {
         Self {
             local: Vec::new(),
             media_sight: MediaSight::default(),
+            half_seen: false,
             drops_watched: false,
             timers: SipTimers::default(),
             thresholds: Thresholds::default(),
@@ -52,9 +59,28 @@ impl Default for EngineConfig {
             legs: LegSettings::default(),
             peers_every: None,
             privacy: Privacy::Mask,
+            privacy_key: PrivacyKey::default(),
             host: String::new(),
             links: Vec::new(),
         }
+    }
+}
+
+/// What makes the hashes of numbers one installation's own. Never shown.
+#[derive(Clone, Copy, PartialEq, Eq, Default)]
+pub struct PrivacyKey(pub [u8; 16]);
+
+impl PrivacyKey {
+    /// From a secret of any length.
+    #[must_use]
+    pub fn from_secret(secret: &[u8]) -> Self {
+        Self(SipHasher24::new().hash(secret).as_bytes())
+    }
+}
+
+impl core::fmt::Debug for PrivacyKey {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str("PrivacyKey(..)")
     }
 }
 

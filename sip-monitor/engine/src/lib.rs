@@ -36,6 +36,7 @@ pub mod timer;
 pub mod transaction;
 pub mod wire;
 
+use core::cell::OnceCell;
 use core::time::Duration;
 use std::collections::VecDeque;
 
@@ -45,7 +46,7 @@ use alert::AlertBook;
 use call::{Agents, Answered, Call, CallKey, CallTable, ChallengeIndex, Changes, Context, RecordContext, Referrals};
 pub use config::EngineConfig;
 use counters::Counters;
-use diagnosis::{CallFacts, CaptureFacts, HostFacts, PeerFacts, Subject, WireFacts};
+use diagnosis::{CallFacts, CaptureFacts, Diagnosis, HostFacts, PeerFacts, Subject, WireFacts, catalogue};
 use drops::DropTable;
 use event::{Event, Events};
 use leg::{LegTable, Legs};
@@ -88,6 +89,7 @@ pub struct Engine {
     legs: LegTable,
     alerts: AlertBook,
     capture: CaptureFacts,
+    strays: VecDeque<(core::net::IpAddr, core::net::IpAddr)>,
     counters: Counters,
     outputs: VecDeque<Output>,
 }
@@ -96,9 +98,15 @@ impl Engine {
     /// An engine that has seen nothing.
     #[must_use]
     pub fn new(config: EngineConfig) -> Self {
+        Self::with_catalogue(config, catalogue::ALL)
+    }
+
+    /// One that asks only these diagnoses, for who measures what a diagnosis costs or needs but a few of them.
+    #[must_use]
+    pub fn with_catalogue(config: EngineConfig, diagnoses: &[&'static Diagnosis]) -> Self {
         let hasher = RandomState::default();
         Self {
-            redactor: Redactor::new(config.privacy),
+            redactor: Redactor::new(config.privacy, config.privacy_key),
             hasher: hasher.clone(),
             now: Timestamp::ZERO,
             wires: WireTable::new(config.thresholds.alert_window, hasher.clone()),
@@ -117,8 +125,9 @@ impl Engine {
             reports: Reports::new(&config),
             media: MediaTable::new(&config),
             drops: DropTable::new(config.thresholds.alert_window, hasher),
-            alerts: AlertBook::new(&config),
-            capture: CaptureFacts::default(),
+            alerts: AlertBook::new(&config, diagnoses),
+            capture: CaptureFacts { half_seen: config.half_seen, ..CaptureFacts::default() },
+            strays: VecDeque::new(),
             counters: Counters::default(),
             outputs: VecDeque::new(),
             config,
@@ -135,7 +144,7 @@ impl Engine {
     /// `timers` and `limits` stay as they were at the start.
     pub fn set_config(&mut self, config: EngineConfig) {
         self.config = EngineConfig { timers: self.config.timers, limits: self.config.limits, ..config };
-        self.redactor = Redactor::new(self.config.privacy);
+        self.redactor = Redactor::new(self.config.privacy, self.config.privacy_key);
         self.media.set_config(&self.config);
         self.peers.set_config(&self.config);
         self.legs.set_settings(&self.config.legs);
@@ -191,6 +200,7 @@ impl Engine {
         let now = self.advance(now);
         match packet.body {
             Body::Udp(payload) => self.handle_datagram(now, packet, payload),
+            Body::Cut(payload) => self.handle_cut(now, packet, payload),
             Body::Tcp(segment) => self.handle_segment(now, packet, &segment),
             Body::Incomplete(incomplete) => self.handle_incomplete(now, packet, &incomplete),
             Body::Rtcp(payload) => {
@@ -252,7 +262,8 @@ impl Engine {
 
     /// Runs every timer up to `now`, each at its own time, so that what it tells does not depend on when it was asked.
     fn advance(&mut self, now: Timestamp) -> Timestamp {
-        while let Some(at) = self.poll_timeout().filter(|at| *at <= now) {
+        let mut next = self.poll_timeout();
+        while let Some(at) = next.filter(|at| *at <= now) {
             self.now = self.now.max(at);
             while let Some((armed, key)) = self.timers.pop(self.now) {
                 self.wake_call(armed, key);
@@ -276,7 +287,8 @@ impl Engine {
                 self.alerts.handle_timeout(self.now, &mut self.outputs);
             }
             // Who asks to be woken at a time that has just been handled would be asked for ever.
-            if self.poll_timeout().is_some_and(|next| next <= at) {
+            next = self.poll_timeout();
+            if next.is_some_and(|next| next <= at) {
                 debug_assert!(false, "a timer stays due after it was handled");
                 break;
             }
@@ -345,6 +357,7 @@ impl Engine {
             peers: &self.peers,
             legs: Legs { table: &self.legs, calls: &self.calls, media: &self.media, peers: &self.peers },
             capture: &self.capture,
+            unsteady_audio: OnceCell::new(),
         };
         self.alerts.judge_call(key, &facts, &mut self.outputs);
     }
@@ -412,7 +425,11 @@ impl Engine {
     }
 
     fn handle_capture_loss(&mut self, now: Timestamp, loss: CaptureLoss) {
+        if loss.cut > 0 {
+            self.capture.cut_at = Some(now);
+        }
         if loss.total() == 0 {
+            self.capture.last_lost_at = self.capture.last_lost_at.map(|at| at.max(now));
             return;
         }
         let lost = &mut self.capture.lost;

@@ -45,6 +45,8 @@ pub struct Packet<'a> {
 pub enum Body<'a> {
     /// A whole UDP payload that is SIP by its port or by its first bytes, reassembled where it was fragmented.
     Udp(&'a [u8]),
+    /// The beginning of such a payload, of which the capture file kept no more. Its receiver had all of it.
+    Cut(&'a [u8]),
     /// A TCP segment to or from a SIP port.
     Tcp(TcpSegment<'a>),
     /// A whole RTCP compound (RFC 3550 6.1), also reduced size (RFC 5506).
@@ -280,7 +282,8 @@ pub struct Jitter {
     pub samples: u64,
 }
 
-/// What the monitor itself lost, by where. Counts since the last report.
+/// What the monitor itself lost, by where. Counts since the last report; told before what came after it. All zeros: what was
+/// told last may have been lost until now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub struct CaptureLoss {
     /// Signalling records that did not fit into their ring.
@@ -293,10 +296,13 @@ pub struct CaptureLoss {
     pub fragments_evicted: u64,
     /// Bytes the kernel program could not load.
     pub unreadable: u64,
+    /// TCP segments of which the capture file kept only the beginning. Whoever made the file wanted that: it weakens
+    /// verdicts, and is not told as a loss.
+    pub cut: u64,
 }
 
 impl CaptureLoss {
-    /// All counts together.
+    /// What the monitor itself is to blame for, all together.
     #[must_use]
     pub const fn total(&self) -> u64 {
         self.signalling_ring_full + self.media_ring_full + self.map_full + self.fragments_evicted + self.unreadable

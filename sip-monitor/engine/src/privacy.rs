@@ -1,14 +1,14 @@
 //! The one place where phone numbers and user parts are hidden: in alerts, records and logs alike.
 //!
 //! Addresses and host names stay: they are what an operator acts on. [`Privacy::Mask`] keeps the ends of a number, so
-//! that two numbers can be told apart and a prefix recognised. [`Privacy::Hash`] has no secret: it keeps numbers out of
-//! sight and lets equal ones be matched, but who can try all numbers can find one.
+//! that two numbers can be told apart and a prefix recognised. [`Privacy::Hash`] lets equal numbers be matched by whoever
+//! reads the lines; who has the key as well can try all numbers and find one, and nobody else can.
 
 use core::hash::Hasher;
 
 use siphasher::sip::SipHasher24;
 
-use crate::config::Privacy;
+use crate::config::{Privacy, PrivacyKey};
 
 /// Schemes whose URIs name a person.
 const SCHEMES: [&str; 3] = ["sips:", "sip:", "tel:"];
@@ -23,13 +23,14 @@ const BARE_NUMBER_DIGITS: core::ops::RangeInclusive<usize> = 10..=15;
 #[derive(Clone, Copy, Debug)]
 pub struct Redactor {
     privacy: Privacy,
+    key: PrivacyKey,
 }
 
 impl Redactor {
     /// One that follows the configuration.
     #[must_use]
-    pub const fn new(privacy: Privacy) -> Self {
-        Self { privacy }
+    pub const fn new(privacy: Privacy, key: PrivacyKey) -> Self {
+        Self { privacy, key }
     }
 
     /// A URI as it stands in a header, with its user part hidden: `sip:+155******01@example.org;user=phone`.
@@ -57,7 +58,7 @@ impl Redactor {
             Privacy::Plain => user.to_owned(),
             Privacy::Mask if name.eq_ignore_ascii_case("anonymous") => name.to_owned() + rest,
             Privacy::Mask => mask(name) + rest,
-            Privacy::Hash => hash(name) + rest,
+            Privacy::Hash => hash(self.key, name) + rest,
         }
     }
 
@@ -171,8 +172,8 @@ fn mask(name: &str) -> String {
 }
 
 /// `h` and 16 hexadecimal digits, the same for the same number however it is punctuated.
-fn hash(name: &str) -> String {
-    let mut hasher = SipHasher24::new_with_keys(0x7369_702d_6d6f_6e69, 0x7072_6976_6163_7921);
+fn hash(key: PrivacyKey, name: &str) -> String {
+    let mut hasher = SipHasher24::new_with_key(&key.0);
     for byte in name.bytes().filter(|b| !matches!(b, b'-' | b'.' | b'(' | b')' | b' ')) {
         hasher.write_u8(byte.to_ascii_lowercase());
     }
@@ -187,8 +188,9 @@ fn starts_with_ignoring_case(text: &str, prefix: &str) -> bool {
 mod tests {
     use super::*;
 
-    const MASK: Redactor = Redactor::new(Privacy::Mask);
-    const HASH: Redactor = Redactor::new(Privacy::Hash);
+    const KEY: PrivacyKey = PrivacyKey([7; 16]);
+    const MASK: Redactor = Redactor::new(Privacy::Mask, KEY);
+    const HASH: Redactor = Redactor::new(Privacy::Hash, KEY);
 
     #[test]
     fn the_middle_of_a_number_is_starred_and_its_length_kept() {
@@ -214,7 +216,7 @@ mod tests {
     #[test]
     fn a_password_and_user_parameters_vanish() {
         assert_eq!(MASK.uri("sip:alice:secret@example.org"), "sip:a****;***@example.org");
-        assert_eq!(HASH.uri("sip:alice;isub=4711@example.org"), format!("sip:{};***@example.org", hash("alice")));
+        assert_eq!(HASH.uri("sip:alice;isub=4711@example.org"), format!("sip:{};***@example.org", hash(KEY, "alice")));
     }
 
     #[test]
@@ -270,8 +272,16 @@ mod tests {
     }
 
     #[test]
+    fn another_key_gives_other_hashes_and_the_same_key_the_same() {
+        let of = |secret: &[u8]| Redactor::new(Privacy::Hash, PrivacyKey::from_secret(secret)).user("+15551230001");
+        assert_eq!(of(b"one secret"), of(b"one secret"));
+        assert_ne!(of(b"one secret"), of(b"one secret\n"));
+        assert_eq!(format!("{KEY:?}"), "PrivacyKey(..)");
+    }
+
+    #[test]
     fn plain_changes_nothing() {
         let text = "\"Bob\" <sip:bob:pw@a.example> 15551230001";
-        assert_eq!(Redactor::new(Privacy::Plain).text(text), text);
+        assert_eq!(Redactor::new(Privacy::Plain, KEY).text(text), text);
     }
 }

@@ -1,5 +1,8 @@
 //! From a datagram to the call it belongs to.
 
+use core::net::IpAddr;
+use std::collections::VecDeque;
+
 use crate::Engine;
 use crate::call::{Call, CallKey, Changes, Context, IcmpSeen, Referred, SessionKind};
 use crate::event::{Event, Events};
@@ -16,6 +19,8 @@ use crate::wire::{Inspected, incomplete_noted, inspect, inspect_via};
 
 /// ICMP errors of different kinds kept for one call.
 const ICMP_KEPT: usize = 8;
+/// Pairs of hosts kept of which one answers what was not seen.
+const STRAYS_KEPT: usize = 64;
 
 impl Engine {
     /// Takes a UDP payload from or to a SIP port, or one that looks like SIP.
@@ -27,12 +32,29 @@ impl Engine {
         }
     }
 
+    /// Takes the beginning of such a payload. Its body is taken for no body: half an SDP would say what nobody said. Where
+    /// not even its headers are there, it may have been any message, and that none came proves nothing any more.
+    pub(crate) fn handle_cut(&mut self, now: Timestamp, packet: &Packet<'_>, payload: &[u8]) {
+        let headers = memchr::memmem::find(payload, b"\r\n\r\n").and_then(|at| payload.get(..at + 4));
+        if headers.is_none() {
+            self.capture.cut_at = Some(now);
+        }
+        match Message::parse(headers.unwrap_or(payload)) {
+            Ok(message) => self.handle_message(now, packet, "udp", &message, true),
+            Err(NotSip::Empty | NotSip::KeepAlive) => self.counters.keep_alives += 1,
+            Err(NotSip::StartLine) => self.counters.not_sip += 1,
+        }
+    }
+
     /// Takes a TCP segment from or to a SIP port, and the messages that are whole with it.
     pub(crate) fn handle_segment(&mut self, now: Timestamp, packet: &Packet<'_>, segment: &TcpSegment<'_>) {
         self.counters.tcp_segments += 1;
         let mut arrived = Vec::new();
         let shown = self.connections.handle_segment(now, packet, segment, &mut arrived);
         if let Some(failure) = shown.failure {
+            self.note_wire(failure.into());
+        }
+        if let Some(failure) = shown.tls {
             self.note_wire(failure.into());
         }
         if let Some(broken) = shown.broken {
@@ -127,7 +149,9 @@ impl Engine {
     pub(crate) fn handle_incomplete(&mut self, now: Timestamp, packet: &Packet<'_>, incomplete: &Incomplete<'_>) {
         let is_sip = if incomplete.missing == Missing::First {
             let other = if packet.direction == Direction::Out { packet.dst } else { packet.src };
-            self.peers.find(other).is_some()
+            // Who answers what was not seen here has got it whole: it is this capture that lacks the first fragments.
+            let has_arrived = self.strays.contains(&(packet.dst.ip(), packet.src.ip()));
+            self.peers.find(other).is_some() && !has_arrived
         } else {
             Message::parse(incomplete.head).is_ok()
         };
@@ -173,6 +197,7 @@ impl Engine {
             }
         };
         let captured_twice = self.counters.captured_twice;
+        let stray_responses = self.counters.stray_responses;
         let Some(call) = self.calls.get_mut(key) else { return false };
         let mut ctx = Context {
             config: &self.config,
@@ -195,6 +220,9 @@ impl Engine {
             (true, false) => Novelty::Repeated,
             (false, false) => Novelty::New,
         };
+        if self.counters.stray_responses > stray_responses {
+            note_stray(&mut self.strays, seen);
+        }
         let rewritten =
             if repeated { None } else { call.sent_by_of(seen).and_then(|sent_by| inspect_via(seen, sent_by)) };
         let was_limited = call.limit.is_some();
@@ -241,6 +269,18 @@ impl Engine {
             refer.followed = true;
         }
     }
+}
+
+/// Remembers who answers whom without a request that was seen.
+fn note_stray(strays: &mut VecDeque<(IpAddr, IpAddr)>, seen: &Seen<'_, '_>) {
+    let pair = (seen.src.ip(), seen.dst.ip());
+    if strays.contains(&pair) {
+        return;
+    }
+    if strays.len() == STRAYS_KEPT {
+        strays.pop_front();
+    }
+    strays.push_back(pair);
 }
 
 /// Messages whose loss matters and which an ICMP error may quote.

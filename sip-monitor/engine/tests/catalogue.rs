@@ -1,14 +1,16 @@
 //! Rules over the whole catalogue: each code and cause is documented, shown and told apart from its look-alike.
 //!
-//! `documentation` compares `sip-monitor/docs/diagnoses.md` with the catalogue; `cargo xtask codegen` has it write the file.
+//! `documentation` compares `sip-monitor/docs/diagnoses.md` and `docs/coverage.md` with the catalogue and what tests it;
+//! `cargo xtask codegen` has it write the files.
 
+mod coverage;
 mod ladder;
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
-use ladder::{Kind, Scenario};
+use ladder::{Kind, Scenario, shown};
 use sip_monitor_engine::diagnosis::{Diagnosis, UNKNOWN, catalogue};
 
 fn source_path(file: &str) -> PathBuf {
@@ -82,6 +84,9 @@ fn every_cause_has_a_scenario_that_fires_and_a_look_alike_that_stays_quiet() {
         if !own.iter().any(|s| s.kind == Kind::Quiet) {
             let _ = writeln!(missing, "{}: nothing quiet", diagnosis.code);
         }
+        if !fired.iter().any(|(code, _)| code == diagnosis.code) {
+            let _ = writeln!(missing, "{}: nothing fires", diagnosis.code);
+        }
         for cause in diagnosis.causes {
             if !fired.contains(&(diagnosis.code.to_owned(), cause.name.to_owned())) {
                 let _ = writeln!(missing, "{} {}: nothing fires", diagnosis.code, cause.name);
@@ -116,23 +121,20 @@ fn scenarios_name_only_codes_and_causes_that_exist() {
     assert!(wrong.is_empty(), "{wrong}");
 }
 
-/// Code and cause of each alert that a scenario expects.
-fn shown(scenario: &Scenario) -> Vec<(String, String)> {
-    let words = scenario.alerts.iter().map(|(_, line)| line.split_whitespace().skip(1).take(2).map(str::to_owned));
-    words.filter_map(|mut pair| Some((pair.next()?, pair.next()?))).collect()
-}
-
 #[test]
 fn documentation_is_up_to_date() {
-    let path = source_path("../docs/diagnoses.md");
-    let wanted = document(&ladder::scenarios());
-    if std::env::var_os("SIP_MONITOR_WRITE_DOCS").is_some() {
-        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-        std::fs::write(&path, wanted).unwrap();
-        return;
+    let scenarios = ladder::scenarios();
+    let coverage = coverage::document(&scenarios, &source_path("../tests/live"));
+    for (file, wanted) in [("../docs/diagnoses.md", document(&scenarios)), ("../docs/coverage.md", coverage)] {
+        let path = source_path(file);
+        if std::env::var_os("SIP_MONITOR_WRITE_DOCS").is_some() {
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(&path, wanted).unwrap();
+        } else {
+            let found = std::fs::read_to_string(&path).unwrap_or_default();
+            assert!(found == wanted, "{} is stale: run `cargo xtask codegen`", path.display());
+        }
     }
-    let found = std::fs::read_to_string(&path).unwrap_or_default();
-    assert!(found == wanted, "{} is stale: run `cargo xtask codegen`", path.display());
 }
 
 /// The text of `docs/diagnoses.md`.

@@ -3,6 +3,7 @@
 mod exercise;
 
 use proptest::prelude::*;
+use sip_monitor_engine::sip::Uri;
 
 const INVITE: &[u8] = b"INVITE sip:bob@[2001:db8::10]:5070;lr SIP/2.0\r\n\
 Via: SIP / 2.0 / UDP proxy.example.com:5061 ;branch=z9hG4bK1;received=[2001:db8::9];rport=41000,\r\n SIP/2.0/TCP 192.0.2.1\r\n\
@@ -56,6 +57,33 @@ fn mutated(valid: &[u8], mutations: &[(prop::sample::Index, usize, Vec<u8>)]) ->
     bytes
 }
 
+fn uri_part() -> impl Strategy<Value = &'static str> {
+    prop::sample::select(vec![
+        "sip:",
+        "sips:",
+        "tel:",
+        "SIP:",
+        "alice",
+        "+15551230001",
+        "@",
+        "example.com",
+        "203.0.113.7",
+        ":",
+        "5060",
+        ";",
+        "lr",
+        "?",
+        "=",
+        "[",
+        "2001:db8::1",
+        "]",
+        "<",
+        ">",
+        " ",
+        "",
+    ])
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 2000, ..ProptestConfig::default() })]
 
@@ -64,6 +92,13 @@ proptest! {
         exercise::sip(&bytes);
         exercise::sdp(&bytes);
         exercise::rtcp(&bytes);
+    }
+
+    /// Two ways to the same: the short one must not read what the long one does not.
+    #[test]
+    fn the_user_of_a_uri_is_the_same_with_and_without_reading_the_rest(parts in prop::collection::vec(uri_part(), 0..9)) {
+        let uri = parts.concat();
+        prop_assert_eq!(Uri::user_of(uri.as_bytes()), Uri::parse(uri.as_bytes()).ok().and_then(|uri| uri.user));
     }
 
     #[test]

@@ -70,6 +70,7 @@ impl Counters {
             map_full: delta(Counter::LostMapFull),
             fragments_evicted: 0,
             unreadable: delta(Counter::LostUnreadable) + delta(Counter::LostSegments),
+            cut: 0,
         }
     }
 }

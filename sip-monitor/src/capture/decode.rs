@@ -21,6 +21,7 @@ use sip_monitor_engine::{
 };
 
 use super::{
+    checksum,
     drops::LossReason,
     fragment::{FragmentKey, Reassembler, Remains},
     owners::Owners,
@@ -343,17 +344,19 @@ impl Decoder {
         let end = (udp.payload_offset + udp.payload_len).min(bytes.len());
         let payload = bytes.get(udp.payload_offset..end).ok_or(Counter::IgnoredTruncated)?;
         if gso_size == 0 {
-            self.handle_datagram(origin, &udp, payload, sink);
+            self.handle_datagram(origin, &udp, payload, payload.len() < udp.payload_len, sink);
         } else {
             for datagram in payload.chunks(gso_size) {
-                self.handle_datagram(origin, &udp, datagram, sink);
+                self.handle_datagram(origin, &udp, datagram, false, sink);
             }
         }
         Ok(())
     }
 
-    fn handle_datagram(&self, origin: Origin, udp: &Seen, payload: &[u8], sink: Sink<'_>) {
+    /// `cut`: the capture file kept only this much of it.
+    fn handle_datagram(&self, origin: Origin, udp: &Seen, payload: &[u8], cut: bool, sink: Sink<'_>) {
         let body = match self.classify(udp, payload) {
+            Ok(Class::Sip) if cut => Body::Cut(payload),
             Ok(Class::Sip) => Body::Udp(payload),
             Ok(Class::Rtcp) => Body::Rtcp(payload),
             // RTP in a super-packet that also holds SIP or RTCP has been counted in the kernel.
@@ -381,6 +384,10 @@ impl Decoder {
         let offset_flags = bytes.be16(at + 12)?;
         let header_len = usize::from(offset_flags >> 12) * 4;
         let end = (at + ip.transport_len).min(bytes.len());
+        if end < at + ip.transport_len {
+            let cut = CaptureLoss { cut: 1, ..CaptureLoss::default() };
+            sink(&self.packet(origin, ip, (ports >> 16) as u16, ports as u16, Body::CaptureLoss(cut)));
+        }
         let segment = TcpSegment {
             seq: bytes.be32(at + 4)?,
             ack: bytes.be32(at + 8)?,
@@ -415,6 +422,9 @@ impl Decoder {
         bytes: &[u8],
         sink: Sink<'_>,
     ) -> Result<(), Counter> {
+        if !checksum::holds(bytes) {
+            return Err(Counter::IgnoredMalformed);
+        }
         let end = (ip.transport_offset + ip.transport_len).min(bytes.len());
         let piece = bytes.get(ip.transport_offset..end).ok_or(Counter::IgnoredTruncated)?;
         let key =
@@ -439,7 +449,7 @@ impl Decoder {
             .bytes
             .get(UDP_HEADER_BYTES..UDP_HEADER_BYTES + udp.payload_len)
             .ok_or(Counter::IgnoredTruncated)?;
-        self.handle_datagram(origin, &udp, payload, sink);
+        self.handle_datagram(origin, &udp, payload, datagram.cut, sink);
         Ok(())
     }
 

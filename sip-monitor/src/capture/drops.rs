@@ -5,11 +5,11 @@ use std::os::unix::fs::MetadataExt as _;
 use aya::{
     Btf, Ebpf, Pod,
     maps::Array,
-    programs::{BtfTracePoint, ProgramError},
+    programs::{BtfTracePoint, ProgramError, RawTracePoint},
 };
 use sip_monitor_common::{
     drops::DropConfig,
-    limits::{MAP_DROP_CONFIG, PROGRAM_DROPS},
+    limits::{MAP_DROP_CONFIG, PROGRAM_DROPS, PROGRAM_DROPS_RAW},
 };
 use sip_monitor_engine::packet::DropReason;
 
@@ -65,21 +65,44 @@ struct Config(DropConfig);
 // SAFETY: `repr(C)` integers without padding.
 unsafe impl Pod for Config {}
 
+/// How the kernel is asked why it drops packets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Tracepoint {
+    /// With arguments whose types the kernel checks; where that is refused, without.
+    #[default]
+    Auto,
+    /// Without, as a kernel that cannot check them needs it.
+    Raw,
+}
+
 /// Tells the program about this kernel and attaches it; it stays until `ebpf` is dropped. Returns the reasons watched.
 ///
 /// # Errors
 /// In words, what this kernel lacks.
-pub fn watch(ebpf: &mut Ebpf) -> Result<Vec<(u32, LossReason)>, String> {
+pub fn watch(ebpf: &mut Ebpf, tracepoint: Tracepoint) -> Result<Vec<(u32, LossReason)>, String> {
     let (config, reasons) = look_at_kernel()?;
     let map = ebpf.map_mut(MAP_DROP_CONFIG).ok_or("the object has no such map")?;
     let mut map: Array<_, Config> = Array::try_from(map).map_err(|e| chain(&e))?;
     map.set(0, Config(config), 0).map_err(|e| chain(&e))?;
+    let typed = if tracepoint == Tracepoint::Raw { Err("it was not asked for".to_owned()) } else { attach_typed(ebpf) };
+    let Err(why) = typed else { return Ok(reasons) };
+    attach_raw(ebpf).map_err(|raw| format!("kfree_skb cannot be watched: {why}; as a raw tracepoint: {raw}"))?;
+    Ok(reasons)
+}
+
+fn attach_typed(ebpf: &mut Ebpf) -> Result<(), String> {
     let types = Btf::from_sys_fs().map_err(|e| chain(&e))?;
     let program = ebpf.program_mut(PROGRAM_DROPS).ok_or("the object has no such program")?;
     let program: &mut BtfTracePoint = program.try_into().map_err(|e: ProgramError| chain(&e))?;
-    program.load("kfree_skb", &types).map_err(|e| format!("the program is refused: {}", chain(&e)))?;
-    program.attach().map_err(|e| format!("kfree_skb cannot be watched: {}", chain(&e)))?;
-    Ok(reasons)
+    program.load("kfree_skb", &types).map_err(|e| chain(&e))?;
+    program.attach().map(drop).map_err(|e| chain(&e))
+}
+
+fn attach_raw(ebpf: &mut Ebpf) -> Result<(), String> {
+    let program = ebpf.program_mut(PROGRAM_DROPS_RAW).ok_or("the object has no such program")?;
+    let program: &mut RawTracePoint = program.try_into().map_err(|e: ProgramError| chain(&e))?;
+    program.load().map_err(|e| chain(&e))?;
+    program.attach("kfree_skb").map(drop).map_err(|e| chain(&e))
 }
 
 /// What of this kernel's types is needed, and the reasons it has. For `check`, too.

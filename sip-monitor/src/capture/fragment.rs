@@ -29,6 +29,8 @@ pub struct Datagram {
     pub ttl: u8,
     /// Of the first fragment.
     pub dscp: u8,
+    /// The capture file holds no more than the beginning of some fragment; `bytes` end there.
+    pub cut: bool,
 }
 
 /// What was seen of a datagram that did not become whole in time.
@@ -38,7 +40,8 @@ pub struct Remains {
     pub key: FragmentKey,
     /// When its first fragment came.
     pub since_ns: u64,
-    /// UDP header and payload from the beginning on as far as there is no gap; empty where the beginning is missing.
+    /// UDP header and payload from the beginning on as far as there is no gap and the capture file kept them; empty where
+    /// the beginning is missing.
     pub head: Vec<u8>,
     /// Bytes that were seen.
     pub held: usize,
@@ -58,6 +61,8 @@ struct Pending {
     total: Option<usize>,
     /// Half-open ranges held, sorted, apart from each other.
     held: Vec<(usize, usize)>,
+    /// From where on bytes came that the capture file did not keep.
+    cut_from: Option<usize>,
     ttl: u8,
     dscp: u8,
 }
@@ -98,8 +103,10 @@ impl Reassembler {
     /// Takes one fragment; gives the datagram back once it is whole. Where fragments overlap, the first one stands.
     pub fn handle_fragment(&mut self, now_ns: u64, key: FragmentKey, ip: &IpHeader, bytes: &[u8]) -> Option<Datagram> {
         let begin = usize::from(ip.fragment_offset);
-        let end = begin + bytes.len();
-        if end > MAX_BYTES || (bytes.is_empty() && ip.more_fragments) {
+        // What the capture file did not keep of a fragment came all the same.
+        let len = bytes.len().max(ip.transport_len);
+        let end = begin + len;
+        if end > MAX_BYTES || (len == 0 && ip.more_fragments) {
             return None;
         }
         if !self.pending.contains_key(&key) {
@@ -110,6 +117,7 @@ impl Reassembler {
             bytes: Vec::new(),
             total: None,
             held: Vec::new(),
+            cut_from: None,
             ttl: ip.ttl,
             dscp: ip.dscp,
         });
@@ -119,14 +127,23 @@ impl Reassembler {
         if !ip.more_fragments && pending.total.is_none() {
             pending.total = Some(end);
         }
-        pending.insert(begin, bytes);
+        if bytes.len() == len {
+            pending.insert(begin, bytes);
+        } else {
+            let mut padded = bytes.to_vec();
+            padded.resize(len, 0);
+            pending.insert(begin, &padded);
+            let cut_from = begin + bytes.len();
+            pending.cut_from = Some(pending.cut_from.map_or(cut_from, |known| known.min(cut_from)));
+        }
         if pending.is_whole() {
             let mut whole = self.pending.remove(&key)?;
             if self.whole.len() < WHOLE_KEPT {
                 self.whole.insert((key.src, key.dst, key.id), now_ns);
             }
-            whole.bytes.truncate(whole.total?);
-            return Some(Datagram { bytes: whole.bytes, ttl: whole.ttl, dscp: whole.dscp });
+            let cut_from = whole.cut_from.filter(|from| whole.total.is_some_and(|total| *from < total));
+            whole.bytes.truncate(cut_from.or(whole.total)?);
+            return Some(Datagram { bytes: whole.bytes, ttl: whole.ttl, dscp: whole.dscp, cut: cut_from.is_some() });
         }
         if pending.held.len() > MAX_PIECES {
             self.pending.remove(&key);
@@ -170,7 +187,7 @@ impl Pending {
             Some((0, end)) => *end,
             _ => 0,
         };
-        self.bytes.truncate(contiguous);
+        self.bytes.truncate(self.cut_from.map_or(contiguous, |from| from.min(contiguous)));
         Remains {
             key,
             since_ns: self.since_ns,
@@ -290,5 +307,15 @@ mod tests {
         let mut r = Reassembler::new(4, 0);
         assert_eq!(r.handle_fragment(0, key(1), &header(65_528, false), &[0; 16]), None);
         assert_eq!(r.pending.len(), 0);
+    }
+
+    #[test]
+    fn fragments_of_which_a_capture_kept_the_beginning_came_all_the_same() {
+        let mut fragments = Reassembler::new(8, 1);
+        let of = |offset, more, len| IpHeader { transport_len: len, ..header(offset, more) };
+        assert_eq!(fragments.handle_fragment(0, key(1), &of(0, true, 16), b"abcdefgh"), None);
+        let whole = fragments.handle_fragment(1, key(1), &of(16, false, 16), b"stuv").unwrap();
+        assert_eq!((&whole.bytes[..], whole.cut), (&b"abcdefgh"[..], true));
+        assert!(fragments.expire(9 * TIMEOUT_NS).is_empty());
     }
 }

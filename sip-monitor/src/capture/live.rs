@@ -35,7 +35,7 @@ use super::{
     ring::{HOLD_BACK_NS, Merger, Rings},
     streams::StreamMap,
 };
-pub use super::{error::LiveError, interfaces::InterfaceStatus};
+pub use super::{drops::Tracepoint, error::LiveError, interfaces::InterfaceStatus};
 
 /// How packets are seen on their way in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -66,6 +66,8 @@ pub struct LiveConfig {
     pub signalling_ring_bytes: u32,
     /// Bytes of the ring for media, a power of two.
     pub media_ring_bytes: u32,
+    /// How the kernel is asked why it drops packets.
+    pub tracepoint: Tracepoint,
     /// Keep the programs' log statements and show them.
     pub debug: bool,
     /// Seed of the hash tables.
@@ -81,6 +83,7 @@ impl Default for LiveConfig {
             max_streams: DEFAULT_MAX_STREAMS,
             signalling_ring_bytes: DEFAULT_SIGNALLING_RING_BYTES,
             media_ring_bytes: DEFAULT_MEDIA_RING_BYTES,
+            tracepoint: Tracepoint::Auto,
             debug: false,
             seed: 0x5e1f,
         }
@@ -109,6 +112,8 @@ pub struct Live {
     swept: Vec<Record>,
     second_at_ns: u64,
     looked_at_ns: u64,
+    /// Up to here records were handed on.
+    handed_on_ns: u64,
     clock_offset_ns: i64,
     /// Drop reasons watched, or why none.
     drops: Result<usize, String>,
@@ -172,11 +177,12 @@ impl Live {
             swept: Vec::new(),
             second_at_ns: now_ns,
             looked_at_ns: now_ns,
+            handed_on_ns: now_ns,
             clock_offset_ns: real_minus_boot_ns(),
             drops: Ok(0),
         };
         live.decoder.set_clock_offset(live.clock_offset_ns);
-        live.watch_drops();
+        live.watch_drops(config.tracepoint);
         live.attach_missing();
         live.refresh_addresses();
         // Somebody who named an interface wants to know; of "all", those that work are watched.
@@ -196,7 +202,11 @@ impl Live {
                 self.attach_missing();
             }
         }
-        self.hand_on(now_ns.saturating_sub(HOLD_BACK_NS), sink);
+        // Told before what came after it: no timer that the records let run may take what was lost for absent.
+        let until_ns = now_ns.saturating_sub(HOLD_BACK_NS);
+        let has_lost = self.tell_losses(self.handed_on_ns, false, sink)?;
+        self.hand_on(until_ns, sink);
+        self.handed_on_ns = until_ns;
         if self.streams.is_due(now_ns) {
             let opened = self.counters()?.get(Counter::StreamsOpened);
             self.streams.step(now_ns, opened, &mut self.swept)?;
@@ -207,7 +217,7 @@ impl Live {
             self.adjust_clock();
             self.refresh_addresses();
         }
-        self.tell_losses(now_ns, sink)?;
+        self.tell_losses(until_ns, has_lost, sink)?;
         if let Some(logger) = &mut self.logger {
             logger.flush();
         }
@@ -221,11 +231,12 @@ impl Live {
     pub fn finish(&mut self, sink: &mut dyn FnMut(&Packet<'_>)) -> Result<(), LiveError> {
         self.interfaces.detach();
         let now_ns = boot_ns();
+        let has_lost = self.tell_losses(self.handed_on_ns, false, sink)?;
         self.hand_on(u64::MAX, sink);
         let opened = self.counters()?.get(Counter::StreamsOpened);
         self.streams.finish(now_ns, opened, &mut self.swept)?;
         self.hand_on(u64::MAX, sink);
-        self.tell_losses(now_ns, sink)
+        self.tell_losses(now_ns, has_lost, sink).map(|_| ())
     }
 
     /// Names of the interfaces, by [`Packet::link`]. The list only grows.
@@ -288,7 +299,9 @@ impl Live {
         swept.drain(..n);
     }
 
-    fn tell_losses(&mut self, now_ns: u64, sink: &mut dyn FnMut(&Packet<'_>)) -> Result<(), LiveError> {
+    /// Tells what was lost since it was asked last; `goes_on`: nothing more may have been, but the losses told before may have
+    /// gone on until now. Returns whether anything was lost.
+    fn tell_losses(&mut self, at_ns: u64, goes_on: bool, sink: &mut dyn FnMut(&Packet<'_>)) -> Result<bool, LiveError> {
         let counters = self.counters()?;
         let mut loss = counters.loss_since(&self.told);
         self.told = counters;
@@ -298,10 +311,10 @@ impl Live {
         let evicted = self.streams.evicted();
         loss.map_full += evicted - self.evicted_told;
         self.evicted_told = evicted;
-        if loss.total() > 0 {
+        if loss.total() > 0 || goes_on {
             let nobody = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0);
             sink(&Packet {
-                time: self.decoder.advance(now_ns.saturating_sub(HOLD_BACK_NS)),
+                time: self.decoder.advance(at_ns),
                 link: 0,
                 direction: Direction::In,
                 src: nobody,
@@ -312,7 +325,7 @@ impl Live {
                 body: Body::CaptureLoss(loss),
             });
         }
-        Ok(())
+        Ok(loss.total() > 0)
     }
 
     fn attach_missing(&mut self) {
@@ -322,8 +335,8 @@ impl Live {
     }
 
     /// Asks the kernel to say why it drops packets. A kernel that cannot leaves verdicts to what packets show.
-    fn watch_drops(&mut self) {
-        match drops::watch(&mut self.ebpf) {
+    fn watch_drops(&mut self, tracepoint: Tracepoint) {
+        match drops::watch(&mut self.ebpf, tracepoint) {
             Ok(reasons) => {
                 self.drops = Ok(reasons.len());
                 self.decoder.set_drop_reasons(reasons);

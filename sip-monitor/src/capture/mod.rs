@@ -5,6 +5,7 @@ pub mod attach;
 pub mod batch;
 mod boot;
 mod btf;
+mod checksum;
 pub mod counters;
 pub mod decode;
 pub mod drops;

@@ -64,7 +64,7 @@ pub fn kernel_has((major, minor): (u8, u8)) -> bool {
 #[derive(Clone, Copy)]
 #[repr(transparent)]
 struct PortSetValue(PortSet);
-// SAFETY: `repr(C)`, 1024 integers, no padding.
+// SAFETY: `repr(C)`, 1025 integers, no padding.
 unsafe impl Pod for PortSetValue {}
 
 /// Loads maps and programs' code into memory; no program is verified or attached yet.

@@ -4,6 +4,7 @@
 //! `etc/sip-monitor.toml` documents each key with its default, and a test holds the two together.
 
 mod load;
+mod secret;
 mod trunk;
 pub mod units;
 
@@ -16,6 +17,7 @@ use sip_monitor_common::limits::{DEFAULT_MAX_STREAMS, DEFAULT_MEDIA_RING_BYTES, 
 use sip_monitor_engine::config as engine;
 
 pub use load::{DEFAULT_PATH, from_file, from_str, load_or_default};
+pub use secret::privacy_key;
 pub use trunk::{Network, Trunk, TrunkThresholds};
 use units::{Bytes, Span};
 
@@ -25,6 +27,9 @@ use units::{Bytes, Span};
 pub struct Config {
     /// What is done to phone numbers in everything that leaves the program.
     pub privacy: PrivacyMode,
+    /// Holds the key of hashed numbers; without it each run has its own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub privacy_key_file: Option<PathBuf>,
     /// Level or filter of the log, as `--log`.
     pub log: LogLevel,
     /// Where packets come from.

@@ -42,11 +42,25 @@ impl Daemon {
     /// # Errors
     /// Where it does not start; the error has what it said.
     pub fn start(namespace: &Namespace, program: &Path, interface: &str, args: &[&str]) -> Result<Self> {
+        Self::start_configured(namespace, program, interface, Path::new("/dev/null"), args)
+    }
+
+    /// The same with this configuration file.
+    ///
+    /// # Errors
+    /// Where it does not start; the error has what it said.
+    pub fn start_configured(
+        namespace: &Namespace,
+        program: &Path,
+        interface: &str,
+        config: &Path,
+        args: &[&str],
+    ) -> Result<Self> {
         let program = program.to_str().context("the path of the program is no UTF-8")?;
         let ready = ReadySocket::bind(namespace)?;
 
         let mut command = namespace.command(program);
-        command.args(["run", "-i", interface, "--config", "/dev/null", "-o", "jsonl"]).args(args);
+        command.args(["run", "-i", interface, "-o", "jsonl", "--config"]).arg(config).args(args);
         for (key, _) in std::env::vars_os().filter(|(key, _)| key.to_string_lossy().starts_with("SIP_MONITOR_")) {
             command.env_remove(key);
         }

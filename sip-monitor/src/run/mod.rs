@@ -116,7 +116,7 @@ impl<'a> Daemon<'a> {
         // Keys of the hash tables come from the network: each run has its own seed.
         let seed = RandomState::new().hash_one(std::process::id());
         let live = Live::start(settings::live(&config, args, seed)).map_err(refusal)?;
-        let mut engine_config = settings::engine(&config);
+        let mut engine_config = settings::engine(&config)?;
         engine_config.local = live.local_addresses();
         engine_config.links = live.names();
         engine_config.drops_watched = live.drop_reasons().is_ok_and(|reasons| reasons > 0);
@@ -213,15 +213,18 @@ impl<'a> Daemon<'a> {
     /// SIGHUP: files are opened anew; the configuration is read, checked, and swapped or the old one kept.
     fn reload(&mut self) {
         self.notify.reloading();
-        match settings::load(self.args) {
+        let read = settings::load(self.args).and_then(|new| {
+            let new_engine = settings::engine(&settings::swapped(&self.config, new.clone()))?;
+            Ok((new, new_engine))
+        });
+        match read {
             Err(failure) => tracing::error!("SIGHUP: the configuration in force is kept: {failure}"),
-            Ok(new) => {
+            Ok((new, mut engine_config)) => {
                 let restart = settings::needs_restart(&self.config, &new);
                 if !restart.is_empty() {
                     tracing::warn!("SIGHUP: {} changed; that needs a restart", restart.join(", "));
                 }
                 let new = settings::swapped(&self.config, new);
-                let mut engine_config = settings::engine(&new);
                 engine_config.local = self.engine.config().local.clone();
                 engine_config.links = self.engine.config().links.clone();
                 engine_config.drops_watched = self.engine.config().drops_watched;

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use sip_monitor_engine::EngineConfig;
 use sip_monitor_engine::config::MediaSight;
 
-use crate::capture::live::{IngressMode, LiveConfig};
+use crate::capture::live::{IngressMode, LiveConfig, Tracepoint};
 use crate::cli::exit::Failure;
 use crate::cli::{RunArgs, format_for};
 use crate::config::{self, Config, Emit, Ingress};
@@ -54,15 +54,19 @@ pub fn live(config: &Config, args: &RunArgs, seed: u64) -> LiveConfig {
         max_streams: config.capture.max_streams,
         signalling_ring_bytes: ring(config.capture.signalling_ring),
         media_ring_bytes: ring(config.capture.media_ring),
+        tracepoint: Tracepoint::Auto,
         debug: args.debug_ebpf,
         seed,
     }
 }
 
 /// The part of the engine; local addresses and interface names come from live capture.
-#[must_use]
-pub fn engine(config: &Config) -> EngineConfig {
-    EngineConfig { media_sight: MediaSight::Full, host: host_name(), ..config.to_engine() }
+///
+/// # Errors
+/// Where the key of hashed numbers cannot be had.
+pub fn engine(config: &Config) -> Result<EngineConfig, Failure> {
+    let privacy_key = config::privacy_key(config)?;
+    Ok(EngineConfig { media_sight: MediaSight::Full, privacy_key, host: host_name(), ..config.to_engine() })
 }
 
 /// The part of the sinks.
@@ -110,6 +114,7 @@ pub fn swapped(old: &Config, new: Config) -> Config {
         limits: old.limits,
         log: old.log.clone(),
         privacy: new.privacy,
+        privacy_key_file: new.privacy_key_file,
         thresholds: new.thresholds,
         output: config::Output { queue, ..new.output },
     }

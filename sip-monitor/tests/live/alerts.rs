@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::time::Instant;
 
+use jiff::Timestamp;
 use serde_json::Value;
 use sip_monitor::demo::daemon::Line;
 
@@ -42,6 +43,20 @@ impl Alerts {
         self.alerts().map(|(_, line)| line).filter(|line| line["severity"] != "info").collect()
     }
 
+    /// Alerts as they stood at the end: the last line of each.
+    pub fn last_of_each(&self) -> Vec<&Value> {
+        let mut by_id: BTreeMap<&str, &Value> = BTreeMap::new();
+        for (_, alert) in self.alerts() {
+            by_id.insert(alert["id"].as_str().unwrap_or_default(), alert);
+        }
+        by_id.into_values().collect()
+    }
+
+    /// When the alert of this id was printed first.
+    pub fn first_of(&self, id: &Value) -> Option<Instant> {
+        self.alerts().find(|(_, alert)| alert["id"] == *id).map(|(at, _)| *at)
+    }
+
     /// How often each code and cause was told.
     pub fn counts(&self) -> BTreeMap<Verdict, usize> {
         let mut counts = BTreeMap::new();
@@ -77,6 +92,28 @@ impl Alerts {
         self.alerts().find(|(_, alert)| call_of(alert) == name).map(|(at, _)| *at)
     }
 
+    /// Alert lines about one call, in the order they came.
+    pub fn lines_about(&self, name: &str) -> Vec<&Value> {
+        self.alerts().map(|(_, line)| line).filter(|line| call_of(line) == name).collect()
+    }
+
+    /// Alert lines about anything else than these calls.
+    pub fn lines_about_none_of(&self, names: &[&str]) -> Vec<&Value> {
+        self.alerts().map(|(_, line)| line).filter(|line| !names.contains(&call_of(line))).collect()
+    }
+
+    /// Alert lines of that severity.
+    pub fn of_severity(&self, severity: &str) -> Vec<&Value> {
+        self.alerts().map(|(_, line)| line).filter(|line| line["severity"] == severity).collect()
+    }
+
+    /// When a call was answered, by its record.
+    pub fn answered_at(&self, name: &str) -> Option<Timestamp> {
+        let is_it = |call: &&&Value| call["call_id"].as_str().is_some_and(|id| id.split('@').next() == Some(name));
+        let records = self.records("call");
+        time_of(records.iter().find(is_it)?, "answered_at")
+    }
+
     fn verdicts(&self, wanted: impl Fn(&str) -> bool) -> BTreeSet<Verdict> {
         let mut by_id: BTreeMap<String, Verdict> = BTreeMap::new();
         for (_, alert) in self.alerts().filter(|(_, alert)| wanted(call_of(alert))) {
@@ -86,13 +123,18 @@ impl Alerts {
     }
 }
 
+/// A time in a line.
+pub fn time_of(line: &Value, key: &str) -> Option<Timestamp> {
+    line[key].as_str()?.parse().ok()
+}
+
 fn verdict_of(alert: &Value) -> Verdict {
     let text = |key: &str| alert[key].as_str().unwrap_or_default().to_owned();
     (text("code"), text("cause"))
 }
 
 /// The part of the Call-ID before the `@`, as the tests give it.
-fn call_of(alert: &Value) -> &str {
+pub fn call_of(alert: &Value) -> &str {
     let id = alert["call"]["call_id"].as_str().or_else(|| alert["calls"]["sample_call_ids"][0].as_str());
     id.and_then(|id| id.split('@').next()).unwrap_or_default()
 }

@@ -34,22 +34,24 @@ pub struct Sipp<'a> {
 }
 
 /// A scenario of `tests/sipp`, played at an address, to another one where it begins.
-#[derive(Clone, Copy)]
 struct Plays {
-    scenario: &'static str,
+    scenario: PathBuf,
     own: SocketAddr,
     other: Option<SocketAddr>,
 }
 
 impl<'a> Sipp<'a> {
     /// Plays `scenario` at an address of the world and waits to be called.
-    pub fn answers(world: &'a World, scenario: &'static str, own: SocketAddr) -> Self {
-        Self { plays: Some(Plays { scenario, own, other: None }), ..Self::callee(world, 0) }
+    pub fn answers(world: &'a World, scenario: impl Into<PathBuf>, own: SocketAddr) -> Self {
+        Self { plays: Some(Plays { scenario: scenario.into(), own, other: None }), ..Self::callee(world, 0) }
     }
 
     /// Plays `scenario` from an address of the world to another one; the Call-IDs begin with `name`.
     pub fn calls_to(world: &'a World, scenario: &'static str, own: SocketAddr, other: SocketAddr, name: &str) -> Self {
-        Self { plays: Some(Plays { scenario, own, other: Some(other) }), ..Self::caller(world, 0, name) }
+        Self {
+            plays: Some(Plays { scenario: scenario.into(), own, other: Some(other) }),
+            ..Self::caller(world, 0, name)
+        }
     }
 
     /// Answers at address `number` of the host.
@@ -128,15 +130,15 @@ impl<'a> Sipp<'a> {
         let (host, peer) = (self.world.host(self.number), self.world.peer(self.number));
         let on_host = self.is_caller == self.outgoing;
         let (own, other) = if on_host { (host, peer) } else { (peer, host) };
-        let (own, other) = self.plays.map_or((own, other), |plays| (plays.own, plays.other.unwrap_or(other)));
-        let scenario = match (self.plays, self.is_caller, self.audio) {
-            (Some(plays), _, _) => plays.scenario,
-            (None, true, Audio::Streamed) => "uac.xml",
-            (None, true, Audio::Recorded) => "uac_pcap.xml",
-            (None, false, Audio::Streamed) => "uas.xml",
-            (None, false, Audio::Recorded) => "uas_pcap.xml",
+        let (own, other) = self.plays.as_ref().map_or((own, other), |plays| (plays.own, plays.other.unwrap_or(other)));
+        let direct = match (self.is_caller, self.audio) {
+            (true, Audio::Streamed) => "uac.xml",
+            (true, Audio::Recorded) => "uac_pcap.xml",
+            (false, Audio::Streamed) => "uas.xml",
+            (false, Audio::Recorded) => "uas_pcap.xml",
         };
-        let name = format!("{}-{}-{scenario}", own.ip(), own.port());
+        let scenario = self.plays.as_ref().map_or(Path::new(direct), |plays| &plays.scenario);
+        let name = format!("{}-{}-sipp", own.ip(), own.port());
         let (log, statistics) =
             (self.world.folder.join(format!("{name}.log")), self.world.folder.join(format!("{name}.csv")));
         let (calls, ip) = (self.calls.to_string(), bracketed(own));
@@ -191,6 +193,28 @@ pub struct Running {
 }
 
 impl Running {
+    /// Its process id, which is in its Call-IDs.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// It stands still, and its socket stays open.
+    pub fn freeze(&self) {
+        self.signal(libc::SIGSTOP);
+    }
+
+    /// It goes on.
+    pub fn thaw(&self) {
+        self.signal(libc::SIGCONT);
+    }
+
+    fn signal(&self, signal: libc::c_int) {
+        if let Ok(pid) = libc::pid_t::try_from(self.child.id()) {
+            // SAFETY: a signal to our own child, which is not reaped while `self.child` lives unwaited.
+            unsafe { libc::kill(pid, signal) };
+        }
+    }
+
     /// Waits until all its calls went as the scenario says, and gives how many that were by its own statistics.
     pub fn wait(mut self, patience: Duration) -> Result<usize> {
         let end = Instant::now() + patience;

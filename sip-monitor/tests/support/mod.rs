@@ -5,7 +5,7 @@ pub mod frames;
 
 use aya::{
     Btf, Ebpf, TestRun,
-    maps::{Array, HashMap, MapData, PerCpuArray, RingBuf},
+    maps::{Array, HashMap, Map, MapData, PerCpuArray, RingBuf},
     programs::{Program, TestRunOptions},
 };
 use sip_monitor::capture::{
@@ -64,6 +64,7 @@ impl Kernel {
                 Program::Xdp(p) => p.load(),
                 Program::SchedClassifier(p) => p.load(),
                 Program::BtfTracePoint(p) => p.load("kfree_skb", &Btf::from_sys_fs().expect("kernel types")),
+                Program::RawTracePoint(p) => p.load(),
                 _ => panic!("{name}: a program of another type"),
             };
             loaded.unwrap_or_else(|e| panic!("{name}: {e:?}"));
@@ -103,6 +104,7 @@ impl Kernel {
             Program::Xdp(p) => p.info().map_or(0, |i| i.verified_instruction_count().unwrap_or(0)),
             Program::SchedClassifier(p) => p.info().map_or(0, |i| i.verified_instruction_count().unwrap_or(0)),
             Program::BtfTracePoint(p) => p.info().map_or(0, |i| i.verified_instruction_count().unwrap_or(0)),
+            Program::RawTracePoint(p) => p.info().map_or(0, |i| i.verified_instruction_count().unwrap_or(0)),
             _ => unreachable!(),
         };
         self.ebpf.programs().map(|(name, p)| (name.to_owned(), count(p))).collect()
@@ -152,6 +154,11 @@ impl Kernel {
         let map: HashMap<&MapData, Key, Value> =
             HashMap::try_from(self.ebpf.map(limits::MAP_STREAMS).unwrap()).unwrap();
         map.iter().map(|entry| entry.expect("an entry").1.0).collect()
+    }
+
+    /// The map of streams itself. Nothing that looks into it can be asked afterwards.
+    pub fn take_stream_map(&mut self) -> Map {
+        self.ebpf.take_map(limits::MAP_STREAMS).unwrap()
     }
 
     /// Takes a stream out of the map.

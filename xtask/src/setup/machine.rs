@@ -10,8 +10,13 @@ use crate::shell::{self, on_path};
 
 /// Programs and the package that brings each: for the demo, and for the live tests.
 const DEMO_PROGRAMS: [(&str, &str); 2] = [("ip", "iproute2"), ("nft", "nftables")];
-const TEST_PROGRAMS: [(&str, &str); 3] =
-    [("sipp", "sip-tester"), ("kamailio", "kamailio"), ("baresip", "baresip-core")];
+const TEST_PROGRAMS: [(&str, &str); 5] = [
+    ("sipp", "sip-tester"),
+    ("kamailio", "kamailio"),
+    ("baresip", "baresip-core"),
+    ("rtpengine", "rtpengine-daemon"),
+    ("openssl", "openssl"),
+];
 
 /// Everything [`super::plan`] asks about.
 #[derive(Clone, Debug)]
@@ -32,6 +37,8 @@ pub struct Machine {
     pub llvm_installed: Vec<u32>,
     /// Packages of programs that are missing.
     pub missing_programs: Vec<&'static str>,
+    /// systemd runs here, and starts the services of what is installed.
+    pub has_systemd: bool,
     /// Packages that could be installed, of those we may ask for.
     pub installable: BTreeSet<String>,
 }
@@ -53,6 +60,7 @@ impl Machine {
             active_version: rustc_version(&active),
             llvm_installed: (15..40).filter(|v| has_llvm_dev(*v)).collect(),
             missing_programs,
+            has_systemd: Path::new("/run/systemd/system").is_dir(),
             installable: BTreeSet::new(),
         };
         // Asking apt is slow, and a complete machine has no question.

@@ -11,11 +11,17 @@ const RUST_WEB_LLVM: u32 = 22;
 /// Debian's newer Rust, with the source of `core`. Measured: builds programs that verify.
 const RUST_WEB: [&str; 3] = ["rustc-web", "cargo-web", "rust-web-src"];
 
+/// Packages whose service the distribution starts at once. The tests start their own instances in namespaces; the services
+/// would only take ports of this machine.
+const SERVICES: [&str; 3] = ["kamailio", "prometheus", "rtpengine-daemon"];
+
 /// One thing to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Step {
     /// Packages of the distribution.
     Packages(Vec<String>),
+    /// Packages of the distribution, and services that come with some of them, to be stopped again.
+    ServicePackages(Vec<String>, Vec<String>),
     /// The source of `core` for the toolchain in use.
     RustSource,
     /// bpf-linker, built against this LLVM.
@@ -64,6 +70,13 @@ impl Step {
                 install.words.extend(packages.iter().cloned());
                 vec![install]
             }
+            Self::ServicePackages(packages, services) => {
+                let mut stop = Command::new(true, &[], &["systemctl", "disable", "--now"]);
+                stop.words.extend(services.iter().cloned());
+                let mut commands = Self::Packages(packages.clone()).commands();
+                commands.push(stop);
+                commands
+            }
             Self::RustSource => vec![Command::new(false, &[], &["rustup", "component", "add", "rust-src"])],
             Self::BpfLinker(llvm) => {
                 let prefix = [("LLVM_PREFIX", format!("/usr/lib/llvm-{llvm}"))];
@@ -84,7 +97,7 @@ pub fn update() -> Command {
 
 /// The steps as lines to paste into a shell.
 pub fn as_commands(steps: &[Step]) -> String {
-    let needs_lists = steps.iter().any(|step| matches!(step, Step::Packages(_)));
+    let needs_lists = steps.iter().any(|step| matches!(step, Step::Packages(_) | Step::ServicePackages(..)));
     let commands = needs_lists.then(update).into_iter().chain(steps.iter().flat_map(Step::commands));
     let lines: Vec<String> = commands.map(|c| format!("  {}{}", if c.root { "sudo " } else { "" }, c.line())).collect();
     lines.join("\n")
@@ -134,7 +147,10 @@ pub fn plan(machine: &Machine) -> Result<Vec<Step>, String> {
         }
         steps.push(Step::BpfLinker(version));
     }
-    if !packages.is_empty() {
+    let services: Vec<String> = packages.iter().filter(|p| SERVICES.contains(&p.as_str())).cloned().collect();
+    if !services.is_empty() && machine.has_systemd {
+        steps.insert(0, Step::ServicePackages(packages, services));
+    } else if !packages.is_empty() {
         steps.insert(0, Step::Packages(packages));
     }
     Ok(steps)
@@ -155,6 +171,7 @@ mod tests {
             active_version: Some((1, 95)),
             llvm_installed: vec![14],
             missing_programs: vec![],
+            has_systemd: false,
             installable: ["rustc-web", "cargo-web", "rust-web-src", "llvm-19-dev", "llvm-22-dev"]
                 .map(str::to_owned)
                 .into(),
@@ -212,6 +229,17 @@ mod tests {
     fn without_any_source_the_error_names_the_way_out() {
         let machine = Machine { has_rustup: false, installable: [].into(), ..fresh_debian() };
         assert!(plan(&machine).is_err_and(|why| why.contains("https://rustup.rs")));
+    }
+
+    #[test]
+    fn services_that_come_with_packages_are_stopped_where_something_starts_them() {
+        let complete = Machine { bpf_toolchain_llvm: Some(22), has_bpf_linker: true, ..fresh_debian() };
+        let machine = Machine { missing_programs: vec!["sip-tester", "rtpengine-daemon"], ..complete };
+        let packages = vec!["sip-tester".to_owned(), "rtpengine-daemon".to_owned()];
+        assert_eq!(plan(&machine), Ok(vec![Step::Packages(packages.clone())]));
+        let step = Step::ServicePackages(packages, vec!["rtpengine-daemon".into()]);
+        assert!(as_commands(core::slice::from_ref(&step)).ends_with("sudo systemctl disable --now rtpengine-daemon"));
+        assert_eq!(plan(&Machine { has_systemd: true, ..machine }), Ok(vec![step]));
     }
 
     #[test]

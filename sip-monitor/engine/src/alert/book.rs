@@ -11,14 +11,15 @@ use hashbrown::HashMap;
 use smallvec::SmallVec;
 
 use super::Status;
+use super::dispatch::{Catalogue, found};
 use super::line::{Standing, Writer};
 use super::open::{Case, OpenAlerts, Serial};
 use super::verdict::{Condition, Findings, Strength, TakenOver, Verdict, weigh};
 use crate::call::CallKey;
 use crate::config::EngineConfig;
 use crate::diagnosis::{
-    Asks, CallFacts, CaptureFacts, Confidence, Diagnosis, DropsFacts, Finding, HostFacts, PeerFacts, RegistrationFacts,
-    SourceFacts, Subject, Value, WireFacts, catalogue,
+    CallFacts, CaptureFacts, Confidence, Diagnosis, DropsFacts, Finding, HostFacts, PeerFacts, RegistrationFacts,
+    SourceFacts, Subject, Value, WireFacts,
 };
 use crate::peer::PeerKey;
 use crate::record::Output;
@@ -27,6 +28,7 @@ use crate::time::Timestamp;
 /// Every verdict in force and every open alert, for one engine.
 #[derive(Debug)]
 pub struct AlertBook {
+    catalogue: Catalogue,
     writer: Writer,
     limit: usize,
     open: OpenAlerts,
@@ -63,10 +65,11 @@ struct Held {
 }
 
 impl AlertBook {
-    /// A book with nothing open.
+    /// A book with nothing open that asks these diagnoses.
     #[must_use]
-    pub fn new(config: &EngineConfig) -> Self {
+    pub fn new(config: &EngineConfig, catalogue: &[&'static Diagnosis]) -> Self {
         Self {
+            catalogue: Catalogue::new(catalogue),
             writer: Writer::new(config),
             limit: config.limits.alerts.max(1),
             open: OpenAlerts::new(config.thresholds.alert_window),
@@ -83,15 +86,7 @@ impl AlertBook {
 
     /// Asks every diagnosis about a call that changed in a way that can matter, and tells what is new.
     pub fn judge_call(&mut self, key: CallKey, facts: &CallFacts<'_>, out: &mut VecDeque<Output>) {
-        let findings = findings(|asks| match asks {
-            Asks::Call(ask) => ask(facts),
-            Asks::Peer(_)
-            | Asks::Registration(_)
-            | Asks::Source(_)
-            | Asks::Wire(_)
-            | Asks::Drops(_)
-            | Asks::Host(_) => None,
-        });
+        let findings = found(&self.catalogue.calls, |ask| ask(facts));
         let case = Case {
             subject: Subject::Call(key),
             now: facts.now,
@@ -104,15 +99,7 @@ impl AlertBook {
 
     /// Asks every diagnosis about a peer whose measures changed in a way that can matter, and tells what is new.
     pub fn judge_peer(&mut self, key: PeerKey, facts: &PeerFacts<'_>, out: &mut VecDeque<Output>) {
-        let findings = findings(|asks| match asks {
-            Asks::Peer(ask) => ask(facts),
-            Asks::Call(_)
-            | Asks::Registration(_)
-            | Asks::Source(_)
-            | Asks::Wire(_)
-            | Asks::Drops(_)
-            | Asks::Host(_) => None,
-        });
+        let findings = found(&self.catalogue.peers, |ask| ask(facts));
         let case = Case {
             subject: Subject::Peer(key),
             now: facts.now,
@@ -125,10 +112,7 @@ impl AlertBook {
 
     /// Asks every diagnosis about a registration; `key` is the same for the same one.
     pub fn judge_registration(&mut self, key: u64, facts: &RegistrationFacts<'_>, out: &mut VecDeque<Output>) {
-        let findings = findings(|asks| match asks {
-            Asks::Registration(ask) => ask(facts),
-            Asks::Call(_) | Asks::Peer(_) | Asks::Source(_) | Asks::Wire(_) | Asks::Drops(_) | Asks::Host(_) => None,
-        });
+        let findings = found(&self.catalogue.registrations, |ask| ask(facts));
         let case =
             Case { subject: Subject::Registration(key), now: facts.now, call: None, peers: facts.peers, legs: None };
         self.settle(case, facts.capture, findings, out);
@@ -136,12 +120,7 @@ impl AlertBook {
 
     /// Asks every diagnosis about a source address.
     pub fn judge_source(&mut self, facts: &SourceFacts<'_>, out: &mut VecDeque<Output>) {
-        let findings = findings(|asks| match asks {
-            Asks::Source(ask) => ask(facts),
-            Asks::Call(_) | Asks::Peer(_) | Asks::Registration(_) | Asks::Wire(_) | Asks::Drops(_) | Asks::Host(_) => {
-                None
-            }
-        });
+        let findings = found(&self.catalogue.sources, |ask| ask(facts));
         let case = Case {
             subject: Subject::Source(facts.source.addr),
             now: facts.now,
@@ -154,15 +133,7 @@ impl AlertBook {
 
     /// Asks every diagnosis about the way signalling travels to or from one address.
     pub fn judge_wire(&mut self, facts: &WireFacts<'_>, out: &mut VecDeque<Output>) {
-        let findings = findings(|asks| match asks {
-            Asks::Wire(ask) => ask(facts),
-            Asks::Call(_)
-            | Asks::Peer(_)
-            | Asks::Registration(_)
-            | Asks::Source(_)
-            | Asks::Drops(_)
-            | Asks::Host(_) => None,
-        });
+        let findings = found(&self.catalogue.wires, |ask| ask(facts));
         let case =
             Case { subject: Subject::Wire(facts.wire.key), now: facts.now, call: None, peers: facts.peers, legs: None };
         self.settle(case, facts.capture, findings, out);
@@ -170,12 +141,7 @@ impl AlertBook {
 
     /// Asks every diagnosis about what this host's kernel drops at one place.
     pub fn judge_drops(&mut self, facts: &DropsFacts<'_>, out: &mut VecDeque<Output>) {
-        let findings = findings(|asks| match asks {
-            Asks::Drops(ask) => ask(facts),
-            Asks::Call(_) | Asks::Peer(_) | Asks::Registration(_) | Asks::Source(_) | Asks::Wire(_) | Asks::Host(_) => {
-                None
-            }
-        });
+        let findings = found(&self.catalogue.drops, |ask| ask(facts));
         let case = Case {
             subject: Subject::Drops(facts.drops.key),
             now: facts.now,
@@ -188,15 +154,7 @@ impl AlertBook {
 
     /// Asks every diagnosis about the host, and tells what is new.
     pub fn judge_host(&mut self, facts: &HostFacts<'_>, out: &mut VecDeque<Output>) {
-        let findings = findings(|asks| match asks {
-            Asks::Host(ask) => ask(facts),
-            Asks::Call(_)
-            | Asks::Peer(_)
-            | Asks::Registration(_)
-            | Asks::Source(_)
-            | Asks::Wire(_)
-            | Asks::Drops(_) => None,
-        });
+        let findings = found(&self.catalogue.hosts, |ask| ask(facts));
         let case = Case { subject: Subject::Host, now: facts.now, call: None, peers: facts.peers, legs: None };
         self.settle(case, facts.capture, findings, out);
     }
@@ -449,12 +407,6 @@ impl AlertBook {
         let held = of(subject).or_else(|| of(Subject::Host))?;
         Some(self.open.get(held.serial)?.id.clone())
     }
-}
-
-/// What the catalogue finds, asked one by one.
-fn findings(ask: impl Fn(Asks) -> Option<Finding>) -> Findings {
-    let found = |&diagnosis: &&'static Diagnosis| Some((diagnosis, ask(diagnosis.asks)?));
-    catalogue::ALL.iter().filter_map(found).collect()
 }
 
 #[cfg(test)]

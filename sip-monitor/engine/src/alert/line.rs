@@ -58,7 +58,7 @@ impl Writer {
     /// One that masks and names as configured.
     pub fn new(config: &EngineConfig) -> Self {
         Self {
-            redactor: Redactor::new(config.privacy),
+            redactor: Redactor::new(config.privacy, config.privacy_key),
             host: (!config.host.is_empty()).then(|| cut(&config.host, NAME_BYTES)),
             links: config.links.clone(),
         }

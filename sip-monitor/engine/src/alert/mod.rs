@@ -1,6 +1,7 @@
 //! From findings to alerts: identity, firing / update / resolved, one alert per peer and window.
 
 pub mod book;
+mod dispatch;
 pub mod id;
 mod line;
 mod open;

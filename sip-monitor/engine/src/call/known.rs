@@ -37,6 +37,8 @@ pub enum Shown<'a> {
     Called(&'static str),
     /// Calls from numbers written like this can.
     Calling(&'static str),
+    /// This address passes calls on.
+    Relay,
 }
 
 impl Answered {
@@ -47,6 +49,12 @@ impl Answered {
             return;
         }
         self.facts.insert(self.hasher.hash_one((peer, shown)));
+    }
+
+    /// Whether this was shown since start, as far as it was kept.
+    #[must_use]
+    pub fn was_shown(&self, peer: IpAddr, shown: Shown<'_>) -> bool {
+        self.facts.contains(&self.hasher.hash_one((peer, shown)))
     }
 
     /// Whether this was shown since start. Where not everything could be kept, it counts as shown.

@@ -41,20 +41,32 @@ impl Number {
     #[must_use]
     pub fn of_user(user: &str) -> Option<Self> {
         let user = user.split([';', ':']).next().unwrap_or_default();
-        let user = user.replace("%2B", "+").replace("%2b", "+").replace("%23", "#");
-        let number: String = user.chars().filter(|c| !matches!(c, '-' | '.' | '(' | ')')).collect();
+        let unescaped;
+        let user = if user.contains('%') {
+            unescaped = user.replace("%2B", "+").replace("%2b", "+").replace("%23", "#");
+            &unescaped
+        } else {
+            user
+        };
+        let is_separator = |c: char| matches!(c, '-' | '.' | '(' | ')');
+        let is_plain = |c: char| c.is_ascii_digit() || matches!(c, '+' | '*' | '#') || is_separator(c);
+        // Most users of a company's telephones are names or extensions: nothing is copied for those.
+        if user.len() < NUMBER_DIGITS || !user.chars().all(is_plain) {
+            return None;
+        }
+        let number: String = user.chars().filter(|c| !is_separator(*c)).collect();
         let body = number.strip_prefix('+').unwrap_or(&number);
         let digits = body.bytes().filter(u8::is_ascii_digit).count();
         let is_number = body.starts_with(|c: char| c.is_ascii_digit())
             && digits >= NUMBER_DIGITS
-            && body.chars().all(|c| c.is_ascii_digit() || matches!(c, '*' | '#'));
+            && body.bytes().all(|c| c.is_ascii_digit() || matches!(c, b'*' | b'#'));
         is_number.then_some(Self(number))
     }
 
     /// The number in a URI.
     #[must_use]
     pub fn of_uri(uri: &str) -> Option<Self> {
-        let user = Uri::parse(uri.as_bytes()).ok()?.user?;
+        let user = Uri::user_of(uri.as_bytes())?;
         Self::of_user(core::str::from_utf8(user).ok()?)
     }
 

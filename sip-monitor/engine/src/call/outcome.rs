@@ -6,6 +6,7 @@ use crate::Engine;
 use crate::call::number::Number;
 use crate::call::{Call, CallKey, Shown};
 use crate::event::Event;
+use crate::packet::Direction;
 use crate::seen::Seen;
 use crate::transaction::MethodKind;
 
@@ -38,6 +39,9 @@ impl Engine {
                 let users = call.attempt.iter().flat_map(|attempt| &attempt.credentials);
                 let users = users.map(|c| Shown::User(c.username.as_str()));
                 let peer: IpAddr = seen.src.ip();
+                if seen.direction == Direction::Out && call.was_relayed_by(peer) {
+                    self.answered.note(peer, Shown::Relay);
+                }
                 for shown in called.into_iter().chain(calling).chain(users).chain([Shown::Peer]) {
                     self.answered.note(peer, shown);
                 }
@@ -54,6 +58,13 @@ impl Engine {
 }
 
 impl Call {
+    /// An INVITE of it came to this address and went on from there.
+    fn was_relayed_by(&self, addr: IpAddr) -> bool {
+        let views = || self.invites().filter_map(|t| self.path(t.path));
+        views().any(|view| view.direction == Direction::In && view.dst.ip() == addr)
+            && views().any(|view| view.direction == Direction::Out && view.src.ip() == addr)
+    }
+
     /// The telephone number that is called, as the Request-URI says it.
     #[must_use]
     pub fn called_number(&self) -> Option<Number> {

@@ -76,7 +76,7 @@ impl Referrals {
 }
 
 fn user_of(uri: &[u8]) -> Option<&[u8]> {
-    Uri::parse(uri).ok()?.user
+    Uri::user_of(uri)
 }
 
 fn same_number(one: &[u8], other: &[u8]) -> bool {

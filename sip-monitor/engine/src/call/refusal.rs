@@ -145,7 +145,7 @@ impl Call {
 
 /// The user part of a URI, or the number of a `tel:` URI.
 pub(crate) fn user(uri: &[u8]) -> Option<&[u8]> {
-    Uri::parse(uri).ok()?.user
+    Uri::user_of(uri)
 }
 
 /// The reason phrase of a response.

@@ -68,11 +68,7 @@ impl Call {
             branch: StoredText::new(via.and_then(|v| v.branch).unwrap_or_default(), limit),
             sent_by: StoredText::new(via.map(|v| v.sent_by).unwrap_or_default(), limit),
             key,
-            vias: if seen.kind == MethodKind::Invite {
-                via_stack(seen.message, ctx.hasher)
-            } else {
-                Default::default()
-            },
+            vias: if seen.kind == MethodKind::Invite { via_stack(seen, ctx.hasher) } else { Default::default() },
             sent: Repeats::once(seen.at, seen.ip_id),
             responses: smallvec::SmallVec::new(),
             responses_dropped: 0,

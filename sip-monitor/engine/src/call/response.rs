@@ -21,6 +21,20 @@ const ANSWER_HOPS_KEPT: usize = 8;
 /// Routes kept of a route set.
 const ROUTES_KEPT: usize = 16;
 
+/// A response to INVITE, beside its message.
+#[derive(Clone, Copy)]
+struct Reply {
+    code: u16,
+    path: Path,
+    /// Its transaction, where that was seen.
+    index: Option<usize>,
+    dialog: Option<u8>,
+    /// Who sent the INVITE.
+    requester: Option<Side>,
+    /// It was not seen before on this hop.
+    first: bool,
+}
+
 impl Call {
     /// Takes a response.
     pub(crate) fn handle_response(&mut self, ctx: &mut Context<'_>, seen: &Seen<'_, '_>, code: u16) {
@@ -39,7 +53,8 @@ impl Call {
         let Some(index) = self.transaction_of(ctx, seen, path) else {
             ctx.counters.stray_responses += 1;
             if seen.kind == MethodKind::Invite && code < 300 && makes_dialog {
-                self.take_invite_response(ctx, seen, code, path, None, dialog, requester, true);
+                let reply = Reply { code, path, index: None, dialog, requester, first: true };
+                self.take_invite_response(ctx, seen, reply);
             }
             if seen.kind == MethodKind::Invite && code >= 200 && (code < 300 || self.answered_at.is_none()) {
                 self.final_code = Some(code);
@@ -70,7 +85,8 @@ impl Call {
         self.note_response(ctx, seen, code, index, requester, first);
         match seen.kind {
             MethodKind::Invite => {
-                self.take_invite_response(ctx, seen, code, path, Some(index), dialog, requester, first)
+                let reply = Reply { code, path, index: Some(index), dialog, requester, first };
+                self.take_invite_response(ctx, seen, reply);
             }
             _ if first => self.take_other_response(ctx, seen, code, index, dialog, requester),
             _ => {}
@@ -91,22 +107,12 @@ impl Call {
             .or_else(|| self.transactions.iter().rposition(|t| t.path == way_back && fits(t)))
     }
 
-    #[allow(clippy::too_many_arguments)]
-    fn take_invite_response(
-        &mut self,
-        ctx: &mut Context<'_>,
-        seen: &Seen<'_, '_>,
-        code: u16,
-        path: Path,
-        index: Option<usize>,
-        dialog: Option<u8>,
-        requester: Option<Side>,
-        first: bool,
-    ) {
+    fn take_invite_response(&mut self, ctx: &mut Context<'_>, seen: &Seen<'_, '_>, reply: Reply) {
+        let Reply { code, index, requester, first, .. } = reply;
         let invite = index.and_then(|index| self.transactions.get(index));
         let initial = invite.is_none_or(|t| !t.in_dialog);
         let had_offer = invite.is_none_or(|t| t.has_offer);
-        let answerer = requester.unwrap_or(Side::Caller).other();
+        let answerer = reply.answerer();
         if initial && first && code > 100 {
             self.note_agent(ctx, seen, answerer);
         }
@@ -122,7 +128,7 @@ impl Call {
                     self.take_sdp(ctx, seen, answerer, role, false);
                 }
             }
-            200..300 => self.take_answer(ctx, seen, code, path, index, dialog, answerer, first),
+            200..300 => self.take_answer(ctx, seen, reply),
             _ if first => self.take_refusal(ctx, seen, code, index, requester),
             _ => {}
         }
@@ -172,19 +178,10 @@ impl Call {
         }
     }
 
-    #[allow(clippy::too_many_arguments)]
-    fn take_answer(
-        &mut self,
-        ctx: &mut Context<'_>,
-        seen: &Seen<'_, '_>,
-        code: u16,
-        path: Path,
-        index: Option<usize>,
-        dialog: Option<u8>,
-        side: Side,
-        first: bool,
-    ) {
-        let Some(dialog) = dialog else { return };
+    fn take_answer(&mut self, ctx: &mut Context<'_>, seen: &Seen<'_, '_>, reply: Reply) {
+        let Reply { code, index, first, .. } = reply;
+        let side = reply.answerer();
+        let Some(dialog) = reply.dialog else { return };
         let invite = index.and_then(|index| self.transactions.get(index));
         let initial = invite.map_or(self.answered_at.is_none() && self.answers.is_empty(), |t| !t.in_dialog);
         let had_offer = invite.is_none_or(|t| t.has_offer);
@@ -214,7 +211,7 @@ impl Call {
         if first {
             self.note_session_timer(seen, side.other());
         }
-        self.note_answer(ctx, seen, code, path, index, dialog, side, initial);
+        self.note_answer(ctx, seen, reply, dialog, initial);
     }
 
     /// The dialog is up. Returns whether an offer was exchanged in it before.
@@ -255,18 +252,8 @@ impl Call {
         dialog.early_exchange
     }
 
-    #[allow(clippy::too_many_arguments)]
-    fn note_answer(
-        &mut self,
-        ctx: &mut Context<'_>,
-        seen: &Seen<'_, '_>,
-        code: u16,
-        path: Path,
-        index: Option<usize>,
-        dialog: u8,
-        side: Side,
-        initial: bool,
-    ) {
+    fn note_answer(&mut self, ctx: &mut Context<'_>, seen: &Seen<'_, '_>, reply: Reply, dialog: u8, initial: bool) {
+        let Reply { code, path, index, .. } = reply;
         let known = self.answers.iter().position(|a| a.dialog == dialog && a.cseq == seen.cseq);
         let position = match known {
             Some(position) => position,
@@ -276,7 +263,7 @@ impl Call {
                     cseq: seen.cseq,
                     code,
                     initial,
-                    side,
+                    side: reply.answerer(),
                     invite_seen: index.is_some(),
                     hops: SmallVec::new(),
                     acks: SmallVec::new(),
@@ -290,7 +277,7 @@ impl Call {
                 let Some(old) = self.answers.iter().position(Answer::is_acknowledged) else { return };
                 self.answers.remove(old);
                 ctx.counters.details_dropped += 1;
-                return self.note_answer(ctx, seen, code, path, index, dialog, side, initial);
+                return self.note_answer(ctx, seen, reply, dialog, initial);
             }
         };
         let repeated = self.answers.get_mut(position).and_then(|answer| {
@@ -324,7 +311,7 @@ impl Call {
         let limit = ctx.text_limit();
         let invite = index.and_then(|index| self.transactions.get(index));
         let invite_src = invite.and_then(|t| self.path(t.path)).map(|hop| hop.src);
-        let vias = via_stack(seen.message, ctx.hasher);
+        let vias = via_stack(seen, ctx.hasher);
         let via_mismatch = invite.filter(|t| t.vias != vias).map(|t| {
             let top = seen.message.list(HeaderName::Via).next().unwrap_or_default();
             Box::new(ViaMismatch {
@@ -439,6 +426,13 @@ impl Call {
             MethodKind::Bye if matches!(code, 408 | 481) => ctx.events.push(Event::Media),
             _ => {}
         }
+    }
+}
+
+impl Reply {
+    /// Who sent it.
+    fn answerer(&self) -> Side {
+        self.requester.unwrap_or(Side::Caller).other()
     }
 }
 

@@ -15,15 +15,18 @@ mod subject;
 mod unacknowledged;
 mod voice;
 
+use core::cell::OnceCell;
 use std::borrow::Cow;
 
 use schemars::JsonSchema;
 use serde::Serialize;
+use smallvec::SmallVec;
 
 use crate::call::{Answered, Call};
 use crate::config::EngineConfig;
 use crate::leg::Legs;
 use crate::media::MediaTable;
+use crate::media::flow::AudioFlows;
 use crate::peer::PeerTable;
 use crate::record::{CallState, Side};
 use crate::time::Timestamp;
@@ -179,9 +182,24 @@ pub struct CallFacts<'a> {
     pub legs: Legs<'a>,
     /// What the monitor missed.
     pub capture: &'a CaptureFacts,
+    /// What [`CallFacts::unsteady_audio`] found: several diagnoses ask for it.
+    pub(crate) unsteady_audio: OnceCell<SmallVec<[AudioFlows; 1]>>,
 }
 
 impl CallFacts<'_> {
+    /// The audio that is due both ways, hop by hop, as it stands now, or stood when the call ended; empty where all of it plainly
+    /// flows.
+    #[must_use]
+    pub fn unsteady_audio(&self) -> &[AudioFlows] {
+        self.unsteady_audio.get_or_init(|| {
+            let media = &self.call.media;
+            if media.plainly_flows(self.media, self.config, self.now) {
+                return SmallVec::new();
+            }
+            media.flows(self.media, self.config, self.now)
+        })
+    }
+
     /// The signalling peer nearest to a side: the end of that hop that is not this host.
     #[must_use]
     pub fn peer(&self, side: Side) -> Option<core::net::SocketAddr> {
@@ -246,13 +264,23 @@ pub struct CaptureFacts {
     pub first_lost_at: Option<Timestamp>,
     /// Last loss.
     pub last_lost_at: Option<Timestamp>,
+    /// Last message that the capture file holds too little of to know what it was.
+    pub cut_at: Option<Timestamp>,
+    /// The capture file holds one direction of signalling only.
+    pub half_seen: bool,
 }
 
 impl CaptureFacts {
-    /// Whether signalling or media records were lost at or after `since`: absence since then proves nothing.
+    /// Whether the monitor lost signalling or media records at or after `since`.
     #[must_use]
     pub fn lost_since(&self, since: Timestamp) -> bool {
         self.last_lost_at.is_some_and(|t| t >= since)
+    }
+
+    /// Whether something was missed at or after `since`: absence since then proves nothing.
+    #[must_use]
+    pub fn missed_since(&self, since: Timestamp) -> bool {
+        self.half_seen || self.last_lost_at.max(self.cut_at).is_some_and(|t| t >= since)
     }
 }
 

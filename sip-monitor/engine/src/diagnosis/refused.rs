@@ -3,7 +3,7 @@
 use core::net::{IpAddr, SocketAddr};
 
 use crate::call::number::{Form, Number};
-use crate::call::{HopView, Refusal, Shown};
+use crate::call::{Call, HopView, Refusal, Shown};
 use crate::diagnosis::phrase::Topic;
 use crate::diagnosis::{CallFacts, Confidence, Fault, Finding, RequestName, Severity, Value};
 use crate::packet::Direction;
@@ -15,8 +15,10 @@ pub struct Refused<'a> {
     pub facts: &'a CallFacts<'a>,
     /// What was said.
     pub refusal: &'a Refusal,
-    /// The way of the INVITE.
+    /// The way of the INVITE to who refused it: behind a relay, the hop that the refusal came from.
     pub way: HopView,
+    /// The way of the INVITE on the hop nearest to the caller.
+    pub from_caller: HopView,
     /// What the words are about, and the words.
     pub topic: Option<(Topic, &'a str)>,
 }
@@ -27,8 +29,14 @@ impl<'a> Refused<'a> {
         let call = facts.call;
         let refusal = call.refusals.last()?;
         let is_last = call.invite_cseq == Some(refusal.cseq) && call.answered_at.is_none();
-        let way = call.path(refusal.path)?;
-        is_last.then(|| Self { facts, refusal, way, topic: Topic::of(refusal) })
+        let from_caller = call.path(refusal.path)?;
+        let way = origin(call, refusal, from_caller);
+        is_last.then(|| Self { facts, refusal, way, from_caller, topic: Topic::of(refusal) })
+    }
+
+    /// Address that the refuser saw the INVITE come from, where its own response says so.
+    pub fn received(&self) -> Option<IpAddr> {
+        self.refusal.received.filter(|_| self.way == self.from_caller)
     }
 
     /// The same, where the call is over.
@@ -59,9 +67,9 @@ impl<'a> Refused<'a> {
         }
     }
 
-    /// The fault is with who sent the INVITE.
+    /// The fault is with who made the call.
     pub const fn fault(&self) -> Option<Fault> {
-        match self.way.direction {
+        match self.from_caller.direction {
             Direction::Out => Some(Fault::Local),
             Direction::In => Some(Fault::Remote),
             Direction::Transit => None,
@@ -73,6 +81,14 @@ impl<'a> Refused<'a> {
         match self.way.direction {
             Direction::In => self.way.src,
             Direction::Out | Direction::Transit => self.way.dst,
+        }
+    }
+
+    /// The side that made the call, as seen from this host; where that is this host, the other one.
+    pub const fn calling_peer(&self) -> SocketAddr {
+        match self.from_caller.direction {
+            Direction::In => self.from_caller.src,
+            Direction::Out | Direction::Transit => self.from_caller.dst,
         }
     }
 
@@ -99,6 +115,23 @@ impl<'a> Refused<'a> {
             ..Finding::new(cause, Severity::Warning, confidence)
         }
     }
+}
+
+/// The hop behind all relays that a refusal was passed on by: each has refused with the same code before.
+fn origin(call: &Call, refusal: &Refusal, from_caller: HopView) -> HopView {
+    let mut way = from_caller;
+    let mut until = refusal.at;
+    // A refusal comes from nearer to its origin at an earlier time, or at the same: more steps than hops are a loop.
+    for _ in 0..call.hops.len() {
+        let came_from = call.invites().filter(|t| t.cseq == refusal.cseq).find_map(|t| {
+            let view = call.path(t.path).filter(|view| *view != way && view.src.ip() == way.dst.ip())?;
+            let last = t.final_response().filter(|last| last.code == refusal.code && last.sent.first() <= until)?;
+            Some((view, last.sent.first()))
+        });
+        let Some((view, at)) = came_from else { break };
+        (way, until) = (view, at);
+    }
+    way
 }
 
 /// Who the call says it comes from, and what is wrong with that.

@@ -1,11 +1,15 @@
 //! Why a 2xx goes on being repeated: the causes of `no-ack`, each with the evidence it needs. A pure function of facts, in
 //! a file of its own beside the catalogue's entry.
 
-use crate::call::HopView;
+use core::time::Duration;
+
+use crate::call::{Call, HopView};
+use crate::config::EngineConfig;
 use crate::diagnosis::{CallFacts, Confidence, Fault, Finding, RequestName, Severity, UNKNOWN, Value};
 use crate::dialog::{AckSeen, Answer, AnswerHop, Contact, Dialog, OddAck};
 use crate::packet::{Direction, IcmpKind, is_private};
 use crate::time::Timestamp;
+use crate::transaction::MethodKind;
 
 /// One answer that is not acknowledged, and where it was seen.
 pub(super) struct Unacknowledged<'a> {
@@ -27,6 +31,26 @@ struct Verdict {
     because: String,
     remedy: String,
     evidence: Vec<(&'static str, Value)>,
+}
+
+/// How far a timer's end may be from its nominal time: round trips and coarse clocks.
+const SLACK: Duration = Duration::from_secs(2);
+
+/// The answer that was given up with its call: no ACK of any kind was seen, and 64*T1 after the 2xx somebody hung up. That is
+/// the answerer's clock, whichever side is seen to say BYE. Over UDP the 2xx was repeated at least once: who sends it a single
+/// time has had its ACK, by whatever way. Over TCP many stacks never repeat it.
+pub(super) fn given_up_with_the_call<'a>(call: &'a Call, config: &EngineConfig) -> Option<&'a Answer> {
+    let hangup = call.hangup.as_deref().filter(|h| h.method == MethodKind::Bye)?;
+    call.answers.iter().find(|answer| {
+        let after = hangup.at.since(answer.first_at());
+        let hop = answer.origin().and_then(|origin| call.hops.get(usize::from(origin.path.hop)));
+        let waits = answer.retransmissions() > 0 || hop.is_some_and(|hop| hop.transport != "udp");
+        waits
+            && answer.initial
+            && answer.invite_seen
+            && answer.acks.is_empty()
+            && after.abs_diff(config.timers.give_up()) <= SLACK
+    })
 }
 
 impl<'a> Unacknowledged<'a> {
@@ -351,7 +375,8 @@ impl<'a> Unacknowledged<'a> {
         evidence.push(("destination", self.last.dst.into()));
         let known: Vec<_> = evidence.iter().map(|(name, _)| *name).collect();
         evidence.extend(verdict.evidence.into_iter().filter(|(name, _)| !known.contains(name)));
-        let given_up = answer.given_up_at.is_some();
+        let call_given_up = given_up_with_the_call(self.facts.call, self.facts.config);
+        let given_up = answer.given_up_at.is_some() || call_given_up.is_some_and(|a| a.dialog == answer.dialog);
         let first_hop_half_seen =
             answer.origin().is_none_or(|hop| hop.invite_path.is_none()) && self.origin.last_back_at.is_none();
         let half_blind = !answer.invite_seen || first_hop_half_seen;
@@ -359,7 +384,10 @@ impl<'a> Unacknowledged<'a> {
         Finding {
             rests_on_absence_since: (!answer.is_acknowledged()).then(|| answer.first_at()),
             fault: verdict.fault,
-            summary: format!("{what} sent {sent} times in {span}, {but}: {}", verdict.because),
+            summary: match sent {
+                1 => format!("{what} sent once, {but}: {}", verdict.because),
+                _ => format!("{what} sent {sent} times in {span}, {but}: {}", verdict.because),
+            },
             remedy: verdict.remedy,
             evidence,
             peer: Some(self.peer()),

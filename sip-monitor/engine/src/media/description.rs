@@ -4,12 +4,10 @@ use core::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use crate::media::Keying;
-use crate::sdp::{Direction, Media, MediaKind};
+use crate::sdp::{Codec, Direction, Media, MediaKind};
 
 /// How many candidates of one m-line are kept.
 const MAX_CANDIDATES: usize = 16;
-/// How many codecs of one m-line are kept.
-const MAX_CODECS: usize = 32;
 
 /// A codec as SDP, or RFC 3551's static table, names it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,6 +18,26 @@ pub struct CodecName {
     pub clock_rate_hz: u32,
     /// Encoding name.
     pub name: Box<str>,
+}
+
+impl CodecName {
+    /// Keeps a codec.
+    #[must_use]
+    pub fn of(codec: &Codec<'_>) -> Self {
+        Self {
+            payload_type: codec.payload_type,
+            clock_rate_hz: codec.clock_rate_hz,
+            name: String::from_utf8_lossy(codec.name).into(),
+        }
+    }
+
+    /// Whether it is this one, as it stands in SDP.
+    #[must_use]
+    pub fn is(&self, codec: &Codec<'_>) -> bool {
+        self.payload_type == codec.payload_type
+            && self.clock_rate_hz == codec.clock_rate_hz
+            && self.name.as_bytes() == codec.name
+    }
 }
 
 /// A media description.
@@ -58,23 +76,14 @@ pub struct Description {
 }
 
 impl Description {
-    /// Keeps what matters of an m-line.
+    /// Keeps what matters of an m-line, with the codecs it names.
     #[must_use]
-    pub fn from_sdp(media: &Media<'_>) -> Self {
+    pub fn from_sdp(media: &Media<'_>, codecs: Arc<[CodecName]>) -> Self {
         let candidates = media
             .candidates()
             .filter(|c| c.component == 1 && c.transport.eq_ignore_ascii_case(b"udp") && c.port != 0)
             .filter_map(|c| c.address.map(|address| SocketAddr::new(address, c.port)))
             .take(MAX_CANDIDATES)
-            .collect();
-        let codecs = media
-            .codecs()
-            .take(MAX_CODECS)
-            .map(|codec| CodecName {
-                payload_type: codec.payload_type,
-                clock_rate_hz: codec.clock_rate_hz,
-                name: String::from_utf8_lossy(codec.name).into(),
-            })
             .collect();
         Self {
             kind: media.kind,

@@ -82,14 +82,19 @@ impl MediaTable {
     }
 
     /// Whether a full receive buffer is no fault: of a process that plays and never listens, such as an announcement or a
-    /// load generator. It sends from that port all the same, or has never read it: then the buffer fills when its
-    /// default size is used up, 5 s after the stream began or so. Else somebody read it and does so no more.
+    /// load generator. It sends from that port all the same, or from another one while the port has never been read: then the
+    /// buffer fills when its default size is used up, 5 s after the stream began or so. Who sends nothing any more hangs.
     fn is_of_a_player(&self, packet: &Packet<'_>, drop: &KernelDrop) -> bool {
         let sends = |s: &Stream| s.counters.in_sequence && drop.last_at.since(s.counters.last_at) <= STILL_SENDS;
+        if self.streams_from(packet.dst).any(sends) {
+            return true;
+        }
+        let sends_elsewhere = || {
+            self.streams_from_host(packet.dst.ip()).filter(|s| s.counters.key.dst.ip() == packet.src.ip()).any(sends)
+        };
         let began_at = self.streams_to(packet.dst).filter(|s| s.counters.key.src == packet.src);
         let began_at = began_at.map(|s| s.counters.first_at).min();
-        self.streams_from(packet.dst).any(sends)
-            || began_at.is_some_and(|at| UNREAD_BUFFER.contains(&drop.first_at.since(at)))
+        began_at.is_some_and(|at| UNREAD_BUFFER.contains(&drop.first_at.since(at))) && sends_elsewhere()
     }
 
     /// A media relay that forwards in the kernel (a netfilter target) sends its own copy and drops the packet that came.

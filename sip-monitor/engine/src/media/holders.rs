@@ -11,12 +11,15 @@ use crate::call::CallKey;
 use crate::media::CodecName;
 use crate::media::witness::{Refusal, RtcpSource};
 use crate::record::Side;
+use crate::sdp::{Codec, Media};
 use crate::time::Timestamp;
 
 /// Calls that may hold one endpoint at a time: the legs of a back-to-back user agent name the same one.
 pub(super) const MAX_HOLDERS: usize = 8;
 /// Endpoints that one call may hold: an endless run of re-INVITEs gives up the oldest.
 const MAX_ENDPOINTS: usize = 128;
+/// How many codecs of one m-line are kept.
+const MAX_CODECS: usize = 32;
 /// Codec lists kept to be shared.
 const MAX_CODEC_LISTS: usize = 256;
 
@@ -63,15 +66,20 @@ pub(super) struct Holders {
 }
 
 impl Holders {
-    /// The same list, shared where it is known.
-    pub fn share(&mut self, codecs: &Arc<[CodecName]>) -> Arc<[CodecName]> {
-        if let Some(known) = self.codec_lists.iter().find(|known| *known == codecs) {
+    /// The codecs of an m-line, as one list with all who name the same.
+    pub fn share(&mut self, media: &Media<'_>) -> Arc<[CodecName]> {
+        let codecs: SmallVec<[Codec<'_>; 8]> = media.codecs().take(MAX_CODECS).collect();
+        let same = |known: &&Arc<[CodecName]>| {
+            known.len() == codecs.len() && known.iter().zip(&codecs).all(|(known, codec)| known.is(codec))
+        };
+        if let Some(known) = self.codec_lists.iter().find(same) {
             return Arc::clone(known);
         }
+        let list: Arc<[CodecName]> = codecs.iter().map(CodecName::of).collect();
         if self.codec_lists.len() < MAX_CODEC_LISTS {
-            self.codec_lists.push(Arc::clone(codecs));
+            self.codec_lists.push(Arc::clone(&list));
         }
-        Arc::clone(codecs)
+        list
     }
 
     /// Notes that a side of a call takes media at an endpoint. Returns whether it is the one to get what comes there.

@@ -35,7 +35,7 @@ impl Keying {
         Self {
             sdes: media.attribute("crypto").is_some(),
             dtls: media.fingerprint().is_some(),
-            mikey: media.attribute("key-mgmt").is_some(),
+            mikey: media.key_management().is_some(),
             setup: media.setup().and_then(Setup::parse),
         }
     }

@@ -132,7 +132,8 @@ impl MediaTable {
         let Some(stream) = self.streams.get_mut(id) else { return false };
         let codec = stream.codec_name().and_then(codec_quality);
         let rate_hz = stream.known_clock_rate_hz();
-        let here = (stream.counters.packets, stream.counters.lost);
+        let counted = &stream.counters;
+        let here = (counted.packets.saturating_sub(counted.duplicates), counted.lost);
         let pace = stream.heard.as_ref().map_or(0.0, |heard| heard.meter.pace());
         let Some(reception) = &mut stream.reception else {
             stream.reception = Some(Box::new(Reception::new(now, block, here)));

@@ -16,6 +16,7 @@ mod dropped;
 mod fax;
 pub mod flow;
 mod holders;
+mod index;
 mod keying;
 mod listen;
 mod negotiated;

@@ -12,6 +12,8 @@ const ALL_LOST: u8 = 250;
 const REPORTS: u32 = 2;
 /// How long the highest sequence number must stand still. Reports come every 2.5 s at least (RFC 3550 6.3.1).
 const FROZEN: Duration = Duration::from_secs(4);
+/// The same report again so soon is one packet captured twice: reports are seconds apart (RFC 3550 6.2).
+const SAME_REPORT: Duration = Duration::from_millis(20);
 /// Packets that must have been sent meanwhile: two seconds of them.
 const SENT: u64 = 100;
 
@@ -68,6 +70,9 @@ impl Reception {
         rate_hz: Option<u32>,
         pace: f64,
     ) -> Option<Interval> {
+        if block == self.block && at.since(self.at) < SAME_REPORT {
+            return None;
+        }
         let was_deaf = self.hears_nothing();
         if self.block.highest_sequence != block.highest_sequence {
             self.frozen_since = at;
@@ -148,6 +153,7 @@ mod tests {
     #[test]
     fn one_report_of_total_loss_is_not_enough() {
         let mut reception = Reception::new(at(0), block(100, 255), (100, 0));
+        reception.update(at(0) + Duration::from_micros(30), block(100, 255), (100, 0), None, 50.0);
         assert!(!reception.hears_nothing());
         reception.update(at(5), block(349, 255), (350, 0), None, 50.0);
         assert!(reception.hears_nothing());

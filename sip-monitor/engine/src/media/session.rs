@@ -102,9 +102,8 @@ impl MediaSession {
     pub fn handle_sdp(&mut self, table: &mut MediaTable, key: CallKey, context: &SdpContext<'_>, sdp: &Sdp<'_>) {
         self.key = Some(key);
         let describe = |media| {
-            let mut line = Description::from_sdp(&media);
-            line.codecs = table.share_codecs(&line.codecs);
-            Arc::new(line)
+            let codecs = table.share_codecs(&media);
+            Arc::new(Description::from_sdp(&media, codecs))
         };
         let lines: Lines = sdp.media().take(MAX_LINES).map(describe).collect();
         for codec in lines.iter().flat_map(|line| line.codecs.iter()).filter(|c| c.payload_type < 128) {

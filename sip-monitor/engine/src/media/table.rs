@@ -5,6 +5,8 @@ use core::time::Duration;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use foldhash::fast::RandomState;
+use hashbrown::HashSet;
 use smallvec::SmallVec;
 
 use crate::call::CallKey;
@@ -17,6 +19,7 @@ use crate::media::witness::{Refusal, RtcpSource};
 use crate::media::{CodecName, HeardInterval};
 use crate::packet::{IcmpError, IcmpKind, Packet, StreamCounters};
 use crate::record::{Side, StreamRecord};
+use crate::sdp::Media;
 use crate::time::Timestamp;
 
 /// How often streams that ended are looked for.
@@ -37,7 +40,7 @@ const JUDGE_EVERY: Duration = Duration::from_millis(200);
 /// Streams and the endpoints that SDP announced.
 #[derive(Debug)]
 pub struct MediaTable {
-    local: Vec<IpAddr>,
+    local: HashSet<IpAddr, RandomState>,
     sight: MediaSight,
     pub(super) streams: StreamStore,
     pub(super) holders: Holders,
@@ -67,7 +70,7 @@ impl MediaTable {
     #[must_use]
     pub fn new(config: &EngineConfig) -> Self {
         Self {
-            local: config.local.clone(),
+            local: config.local.iter().copied().collect(),
             sight: config.media_sight,
             streams: StreamStore::new(config.limits.streams),
             holders: Holders::default(),
@@ -85,7 +88,7 @@ impl MediaTable {
 
     /// Puts other settings in force: local addresses, what the capture shows, whether records are kept.
     pub fn set_config(&mut self, config: &EngineConfig) {
-        self.local.clone_from(&config.local);
+        self.local = config.local.iter().copied().collect();
         self.sight = config.media_sight;
         self.keep_records = config.emit.streams;
         self.quality = config.thresholds.quality;
@@ -214,9 +217,9 @@ impl MediaTable {
         self.unclaimed_evicted
     }
 
-    /// The same codec list, shared between calls.
-    pub(super) fn share_codecs(&mut self, codecs: &Arc<[CodecName]>) -> Arc<[CodecName]> {
-        self.holders.share(codecs)
+    /// The codecs of an m-line, as one list with all calls that name the same.
+    pub(super) fn share_codecs(&mut self, media: &Media<'_>) -> Arc<[CodecName]> {
+        self.holders.share(media)
     }
 
     /// Notes that `side` of a call takes media at `endpoint`. The newest call that names an endpoint gets the streams that
@@ -280,7 +283,7 @@ impl MediaTable {
                 Some(_) => false,
             }
         };
-        let ids: Vec<StreamId> = self.streams.ids().filter(|&id| self.streams.get(id).is_some_and(ended)).collect();
+        let ids: Vec<StreamId> = self.streams.loose().filter(|(_, s)| ended(s)).map(|(id, _)| id).collect();
         for id in ids {
             let stream = self.streams.remove(id);
             self.write(stream);

@@ -21,6 +21,8 @@ pub struct Leg {
     pub role: LegRole,
     /// First INVITE to or from it.
     pub started_at: Timestamp,
+    /// Its first 18x or 2xx.
+    pub progress_at: Option<Timestamp>,
     /// It rang or answered.
     pub rang: bool,
     /// It goes on elsewhere: the peer redirected it, or relays it.

@@ -201,6 +201,7 @@ impl PeerTable {
             peer: key,
             role,
             started_at: seen.at,
+            progress_at: None,
             rang: false,
             passed_on: false,
             hung_up: false,
@@ -221,7 +222,7 @@ impl PeerTable {
         if is_first_answer
             && direction != Direction::In
             && (1..=REPEATS_COUNTED).contains(&times)
-            && let Some(peer) = self.get_mut(key)
+            && let Some(peer) = self.get_mut(key).filter(|peer| !peer.pings.was_down(first_at))
         {
             let usual = peer.pings.round_trip.percentile(50).unwrap_or(Duration::from_millis(100));
             peer.repeats.repeated(seen.at, times, cause_of_repeats(first_at, last_at, seen.at, usual));
@@ -277,15 +278,20 @@ impl PeerTable {
             }
             return;
         }
-        let by = setup_delay(call, seen);
-        let since_invited = call.invited_at.map(|at| seen.at.since(at));
+        let progress_at = call.legs.get(position).and_then(|leg| leg.progress_at).unwrap_or(seen.at);
+        let by = setup_delay(call, seen.src, progress_at);
         let call_id = call.call_id.clone();
         let Some(leg) = call.legs.get_mut(position) else { return };
-        if matches!(code, 180..190 | 200..300) && !leg.rang && leg.outcome.is_none() {
+        let progressed = matches!(code, 180..190 | 200..300);
+        let progress_at = if progressed { *leg.progress_at.get_or_insert(seen.at) } else { seen.at };
+        // A 183 may come before a refusal, and then it never rang: a caller who was slow itself waited for nothing.
+        let rings = progressed && (code != 183 || by == SetupDelay::Peer);
+        if rings && !leg.rang && leg.outcome.is_none() {
             leg.rang = true;
-            let delay = seen.at.since(leg.started_at);
+            let delay = progress_at.since(leg.started_at);
             let Some(peer) = self.get_mut(key) else { return };
             peer.measured.count(seen.at, |m| m.srd.add(delay));
+            let since_invited = call.invited_at.map(|at| progress_at.since(at));
             if let Some(delay) = since_invited.filter(|_| !call.adopted) {
                 let is_slow = delay > SLOW;
                 peer.setups.add(Setup { at: seen.at, delay, by, call_id: is_slow.then(|| call_id.clone()) });
@@ -481,15 +487,15 @@ fn talk_time(call: &Call) -> Option<Duration> {
 }
 
 /// What took the longest part of the time to a first sign of ringing.
-fn setup_delay(call: &Call, seen: &Seen<'_, '_>) -> SetupDelay {
+fn setup_delay(call: &Call, peer: core::net::SocketAddr, progress_at: Timestamp) -> SetupDelay {
     let (Some(start), Some(last)) = (
         call.invited_at,
-        call.invites().filter(|t| call.path(t.path).is_some_and(|v| v.dst == seen.src)).map(|t| t.sent.first()).max(),
+        call.invites().filter(|t| call.path(t.path).is_some_and(|v| v.dst == peer)).map(|t| t.sent.first()).max(),
     ) else {
         return SetupDelay::Peer;
     };
     let before = last.since(start);
-    if before <= seen.at.since(last) {
+    if before <= progress_at.since(last) {
         return SetupDelay::Peer;
     }
     let challenged = |t: &Transaction| t.final_response().is_some_and(|r| matches!(r.code, 401 | 407));

@@ -29,6 +29,8 @@ pub struct Pings {
     pub bad_since: Option<Timestamp>,
     /// When the last good answer came.
     pub good_at: Option<Timestamp>,
+    /// When a good answer ended the last row of bad ones.
+    pub recovered_at: Option<Timestamp>,
     /// Round trips of those that were answered at their first sending.
     pub round_trip: Histogram,
 }
@@ -38,6 +40,9 @@ impl Pings {
         self.ended = self.ended.saturating_add(1);
         self.last = Some(end);
         if let PingEnd::Alive(_) = end {
+            if self.bad_in_a_row > 0 {
+                self.recovered_at = Some(now);
+            }
             self.bad_in_a_row = 0;
             self.bad_since = None;
             self.good_at = Some(now);
@@ -48,5 +53,10 @@ impl Pings {
             self.bad_in_a_row = self.bad_in_a_row.saturating_add(1);
             self.bad_since.get_or_insert(sent_at);
         }
+    }
+
+    /// What was sent at `sent_at` fell into an outage: whether it was answered says nothing of the path.
+    pub(crate) fn was_down(&self, sent_at: Timestamp) -> bool {
+        self.bad_in_a_row > 0 || self.recovered_at.is_some_and(|at| sent_at < at)
     }
 }

@@ -30,11 +30,14 @@ const fn wide(ie: f64, bpl: f64) -> CodecQuality {
 
 /// The factors of the codec of that encoding name; `None` where none are known, and then there is no MOS.
 ///
-/// From ITU-T G.113 Appendix I: G.711 with concealment (0, 25.1), G.729A with VAD (11, 19.0), G.723.1 with VAD at 6.3 kbit/s
-/// (15, 16.1), GSM EFR (5, 10.0), Ie of GSM full rate (20); AMR is taken at 12.2 kbit/s, which is GSM EFR. From Appendix IV:
-/// Ie,WB of G.722 at 64 kbit/s and of G.722.2 (AMR-WB) at 12.65 kbit/s (13). What the tables do not give is set here, on
-/// the cautious side, and not the ITU's: Bpl of GSM full rate (that of EFR), both of iLBC (its loss curve lies above
-/// G.729A's), Bpl of G.722 and AMR-WB (concealment as good as GSM EFR's), both of Opus.
+/// Provisional planning values of ITU-T G.113 (09/2024; those of Appendix I are the same since 02/2001). Appendix I: G.711
+/// with concealment (0, 25.1), G.729A with VAD (11, 19.0), G.723.1 at 6.3 kbit/s with VAD (15, 16.1), GSM EFR (5, 10.0), Ie of
+/// GSM full rate (20). It has no row for AMR, whose mode of 12.2 kbit/s is GSM EFR bit by bit. Appendix IV: Ie,WB of G.722 at
+/// 64 kbit/s and of G.722.2 (AMR-WB) at 12.65 kbit/s (13, table IV.1) and Bpl,WB of that mode (4.3, table IV.4); the modes of
+/// AMR-WB span Ie,WB 1 to 41 (23.05 and 6.6 kbit/s), and which one a sender uses does not stand in its name.
+///
+/// What the tables do not give is set here, on the cautious side, and not the ITU's: Bpl of GSM full rate (that of EFR), both
+/// of iLBC (its loss curve lies above G.729A's), Bpl of G.722 (concealment as good as GSM EFR's), both of Opus.
 #[must_use]
 pub fn codec_quality(name: &str) -> Option<CodecQuality> {
     const KNOWN: [(&str, CodecQuality); 12] = [
@@ -48,7 +51,7 @@ pub fn codec_quality(name: &str) -> Option<CodecQuality> {
         ("AMR", narrow(5.0, 10.0)),
         ("iLBC", narrow(11.0, 32.0)),
         ("G722", wide(13.0, 10.0)),
-        ("AMR-WB", wide(13.0, 10.0)),
+        ("AMR-WB", wide(13.0, 4.3)),
         ("opus", wide(5.0, 20.0)),
     ];
     KNOWN.iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, quality)| *quality)

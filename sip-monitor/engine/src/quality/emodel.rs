@@ -182,4 +182,18 @@ mod tests {
         let found = score("G722", 0.0, 1.0, 0.0);
         assert!(near(found.r, 89.92) && near(found.mos, 4.33), "{found:?}");
     }
+
+    #[test]
+    fn the_modes_of_amr_wb_are_as_good_as_g_107_1_rates_the_factors_of_g_113() {
+        // Ie,WB of 23.05, 23.85, 12.65, 8.85 and 6.6 kbit/s (G.113 table IV.1) through G.107.1 (7-1), (A-1), (A-2).
+        for (ie, wanted) in [(0.0, 4.5), (1.0, 4.49), (8.0, 4.42), (13.0, 4.34), (26.0, 4.02), (41.0, 3.51)] {
+            let codec = CodecQuality { band: Band::Wide, ie, bpl: 4.3 };
+            let found = Score::new(&codec, &Conditions { loss_percent: 0.0, burst_ratio: 1.0, delay_ms: 0.0 });
+            assert!(near(found.mos, wanted), "Ie,WB {ie}: {found:?}");
+        }
+        // 20 + (95 - 20) * 2 / (2 + 4.3) = 43.81: the 95 of the narrowband formula stays (G.107.1 (7-15)).
+        let lossy = CodecQuality { band: Band::Wide, ie: 20.0, bpl: 4.3 };
+        let found = Score::new(&lossy, &Conditions { loss_percent: 2.0, burst_ratio: 1.0, delay_ms: 0.0 });
+        assert!(near(found.mos, 3.41), "{found:?}");
+    }
 }

@@ -442,7 +442,7 @@ impl RegistrationTable {
     fn aor_hash(&self, aor: &[u8]) -> u64 {
         let kept = StoredText::new(aor, TEXT_BYTES);
         let uri = kept.as_str();
-        let user = Uri::parse(uri.as_bytes()).ok().and_then(|uri| uri.user).unwrap_or_default();
+        let user = Uri::user_of(uri.as_bytes()).unwrap_or_default();
         let host = uri.rsplit('@').next().unwrap_or_default().split([';', '?', '>']).next().unwrap_or_default();
         self.hasher.hash_one((user, host.to_ascii_lowercase()))
     }

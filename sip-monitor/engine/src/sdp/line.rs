@@ -5,7 +5,7 @@ use memchr::memchr;
 use super::SdpAddress;
 
 /// Lines of one description or media section that are looked at for attributes: a bound on hostile input.
-const MAX_LINES: usize = 1024;
+pub(super) const MAX_LINES: usize = 1024;
 
 /// Lines without their end, LF or CRLF; empty ones are left out.
 #[derive(Clone)]
@@ -40,15 +40,19 @@ pub(super) fn parse_line(line: &[u8]) -> Option<(u8, &[u8])> {
 
 /// `a=name[:value]` lines.
 pub(super) fn attributes(lines: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> + Clone {
-    Lines(lines).take(MAX_LINES).filter_map(parse_line).filter(|(kind, _)| *kind == b'a').map(|(_, attribute)| {
-        match memchr(b':', attribute) {
-            Some(colon) => {
-                let (name, value) = attribute.split_at_checked(colon).unwrap_or((attribute, &[]));
-                (name, value.get(1..).unwrap_or_default().trim_ascii())
-            }
-            None => (attribute, &b""[..]),
+    let lines = Lines(lines).take(MAX_LINES).filter_map(parse_line);
+    lines.filter(|(kind, _)| *kind == b'a').map(|(_, attribute)| split_attribute(attribute))
+}
+
+/// Name and value of an attribute; the value of a flag is empty.
+pub(super) fn split_attribute(attribute: &[u8]) -> (&[u8], &[u8]) {
+    match memchr(b':', attribute) {
+        Some(colon) => {
+            let (name, value) = attribute.split_at_checked(colon).unwrap_or((attribute, &[]));
+            (name, value.get(1..).unwrap_or_default().trim_ascii())
         }
-    })
+        None => (attribute, &b""[..]),
+    }
 }
 
 /// Words between white space.

@@ -2,9 +2,13 @@
 
 use core::net::{IpAddr, SocketAddr};
 
+use smallvec::SmallVec;
+
 use crate::rtp::{PayloadFormat, static_payload};
 
-use super::line::{Lines, attributes, number, parse_connection, parse_line, split_word, words};
+use super::line::{
+    Lines, MAX_LINES, attributes, number, parse_connection, parse_line, split_attribute, split_word, words,
+};
 use super::{Candidate, Codec, Crypto, Direction, Rtcp, T38};
 
 /// What an m-line carries.
@@ -54,8 +58,11 @@ pub struct Media<'a> {
     pub address: Option<SdpAddress<'a>>,
     /// Which way: its own attribute, else the session's, else both ways.
     pub direction: Direction,
-    /// The m-line and the lines below it, up to the next one.
-    lines: &'a [u8],
+    /// Names and values of its own `a=` lines: asked for by name again and again, so cut once.
+    attributes: SmallVec<[(&'a [u8], &'a [u8]); 16]>,
+    /// Values of its `b=` lines.
+    bandwidths: SmallVec<[&'a [u8]; 2]>,
+    /// Empty where the session has no attributes.
     session_lines: &'a [u8],
 }
 
@@ -91,16 +98,24 @@ impl<'a> Media<'a> {
         session_address: Option<SdpAddress<'a>>,
         session_direction: Direction,
     ) -> Self {
-        let value = Lines(section).next().and_then(parse_line).map(|(_, value)| value).unwrap_or_default();
+        let mut lines = Lines(section).map(parse_line);
+        let value = lines.next().flatten().map(|(_, value)| value).unwrap_or_default();
         let line = MediaLine::parse(value).unwrap_or_else(|| {
             let (kind, _) = split_word(value);
             MediaLine { kind, port: 0, port_count: 1, proto: b"", formats: b"" }
         });
         let (mut address, mut direction) = (None, None);
-        for line in Lines(section) {
-            match parse_line(line) {
-                Some((b'c', value)) => address = address.or(parse_connection(value)),
-                Some((b'a', value)) => direction = direction.or(Direction::parse(value)),
+        let (mut attributes, mut bandwidths) = (SmallVec::new(), SmallVec::new());
+        for (index, line) in (1..).zip(lines) {
+            match line {
+                Some((b'c', value)) => address = address.or_else(|| parse_connection(value)),
+                Some((b'a', value)) => {
+                    direction = direction.or_else(|| Direction::parse(value));
+                    if index < MAX_LINES {
+                        attributes.push(split_attribute(value));
+                    }
+                }
+                Some((b'b', value)) if index < MAX_LINES => bandwidths.push(value),
                 Some(_) | None => {}
             }
         }
@@ -113,7 +128,8 @@ impl<'a> Media<'a> {
             formats: line.formats,
             address: address.or(session_address),
             direction: direction.unwrap_or(session_direction),
-            lines: section,
+            attributes,
+            bandwidths,
             session_lines,
         }
     }
@@ -181,7 +197,9 @@ impl<'a> Media<'a> {
             seen |= bit;
             is_new
         });
-        payload_types.map(|payload_type| self.resolve(payload_type))
+        let maps = self.formats_named(b"rtpmap");
+        let parameters = self.formats_named(b"fmtp");
+        payload_types.map(move |payload_type| resolve(payload_type, &maps, &parameters))
     }
 
     /// The codec of a payload type.
@@ -197,8 +215,8 @@ impl<'a> Media<'a> {
     }
 
     /// Every `a=` line: name and value (empty where it has none).
-    pub fn attributes(&self) -> impl Iterator<Item = (&'a [u8], &'a [u8])> + Clone + use<'a> {
-        attributes(self.lines)
+    pub fn attributes(&self) -> impl Iterator<Item = (&'a [u8], &'a [u8])> + Clone + '_ {
+        self.attributes.iter().copied()
     }
 
     /// The value of the first attribute of that name. Case matters (RFC 8866 5.13).
@@ -228,11 +246,7 @@ impl<'a> Media<'a> {
     /// `b=type:value`, the first of that type (RFC 8866 5.8).
     #[must_use]
     pub fn bandwidth(&self, bandwidth_type: &[u8]) -> Option<u32> {
-        Lines(self.lines).filter_map(parse_line).find_map(|(kind, value)| {
-            let (written, value) = value.split_at_checked(bandwidth_type.len())?;
-            let value = value.strip_prefix(b":")?;
-            if kind == b'b' && written == bandwidth_type { number(value) } else { None }
-        })
+        self.bandwidths.iter().find_map(|value| number(value.strip_prefix(bandwidth_type)?.strip_prefix(b":")?))
     }
 
     /// `a=rtcp-mux` (RFC 5761).
@@ -248,7 +262,7 @@ impl<'a> Media<'a> {
     }
 
     /// `a=crypto` lines (RFC 4568).
-    pub fn cryptos(&self) -> impl Iterator<Item = Crypto<'a>> + use<'a> {
+    pub fn cryptos(&self) -> impl Iterator<Item = Crypto<'a>> + '_ {
         self.attributes().filter(|(name, _)| *name == b"crypto").filter_map(|(_, value)| Crypto::parse(value))
     }
 
@@ -264,6 +278,12 @@ impl<'a> Media<'a> {
         self.own_or_session_attribute("setup")
     }
 
+    /// `a=key-mgmt` of the media, else of the session (RFC 4567 3.1).
+    #[must_use]
+    pub fn key_management(&self) -> Option<&'a [u8]> {
+        self.own_or_session_attribute("key-mgmt")
+    }
+
     /// `a=ice-ufrag` of the media, else of the session (RFC 8839 5.4).
     #[must_use]
     pub fn ice_ufrag(&self) -> Option<&'a [u8]> {
@@ -271,7 +291,7 @@ impl<'a> Media<'a> {
     }
 
     /// `a=candidate` lines.
-    pub fn candidates(&self) -> impl Iterator<Item = Candidate<'a>> + use<'a> {
+    pub fn candidates(&self) -> impl Iterator<Item = Candidate<'a>> + '_ {
         self.attributes().filter(|(name, _)| *name == b"candidate").filter_map(|(_, value)| Candidate::parse(value))
     }
 
@@ -286,28 +306,24 @@ impl<'a> Media<'a> {
         self.attribute(name).or_else(|| session().map(|(_, value)| value))
     }
 
-    fn resolve(&self, payload_type: u8) -> Codec<'a> {
-        let (mut map, mut fmtp) = (None, None);
-        for (name, value) in self.attributes() {
-            let slot = match name {
-                b"rtpmap" => &mut map,
-                b"fmtp" => &mut fmtp,
-                _ => continue,
-            };
-            let (format, rest) = split_word(value);
-            if slot.is_none() && number(format) == Some(payload_type) {
-                *slot = Some(rest);
-            }
-        }
-        let mapped = map.and_then(|map| Codec::parse_map(payload_type, map));
-        let codec = mapped.unwrap_or_else(|| match static_payload(payload_type) {
-            Some(PayloadFormat { name, clock_rate_hz, channels }) => {
-                Codec { payload_type, name: name.as_bytes(), clock_rate_hz, channels, fmtp: None }
-            }
-            None => Codec { payload_type, name: b"", clock_rate_hz: 0, channels: 1, fmtp: None },
-        });
-        Codec { fmtp, ..codec }
+    /// The attributes of that name, each as the payload type it is about and what is said of it.
+    fn formats_named(&self, name: &[u8]) -> SmallVec<[(u8, &'a [u8]); 8]> {
+        let named = self.attributes.iter().filter(|(written, _)| *written == name).map(|(_, value)| split_word(value));
+        named.filter_map(|(format, rest)| Some((number(format)?, rest))).collect()
     }
+}
+
+/// What is written of a payload type, else what RFC 3551 says of it.
+fn resolve<'a>(payload_type: u8, maps: &[(u8, &'a [u8])], parameters: &[(u8, &'a [u8])]) -> Codec<'a> {
+    let first = |of: &[(u8, &'a [u8])]| of.iter().find(|(of, _)| *of == payload_type).map(|(_, rest)| *rest);
+    let mapped = first(maps).and_then(|map| Codec::parse_map(payload_type, map));
+    let codec = mapped.unwrap_or_else(|| match static_payload(payload_type) {
+        Some(PayloadFormat { name, clock_rate_hz, channels }) => {
+            Codec { payload_type, name: name.as_bytes(), clock_rate_hz, channels, fmtp: None }
+        }
+        None => Codec { payload_type, name: b"", clock_rate_hz: 0, channels: 1, fmtp: None },
+    });
+    Codec { fmtp: first(parameters), ..codec }
 }
 
 /// Milliseconds; a fraction is dropped (`a=ptime:20.0` is seen in the field).

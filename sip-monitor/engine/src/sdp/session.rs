@@ -42,6 +42,7 @@ pub struct Sdp<'a> {
     pub(super) address: Option<SdpAddress<'a>>,
     pub(super) direction: Option<Direction>,
     pub(super) junk_lines: u16,
+    pub(super) has_attributes: bool,
 }
 
 impl<'a> Sdp<'a> {
@@ -54,7 +55,8 @@ impl<'a> Sdp<'a> {
     /// [`NotSdp`] where no line of it is one.
     pub fn parse(bytes: &'a [u8]) -> Result<Self, NotSdp> {
         let (session_lines, media_lines) = split_at_media(bytes);
-        let mut sdp = Self { session_lines, media_lines, address: None, direction: None, junk_lines: 0 };
+        let mut sdp =
+            Self { session_lines, media_lines, address: None, direction: None, junk_lines: 0, has_attributes: false };
         let mut known = 0u32;
         for line in Lines(session_lines) {
             match parse_line(line) {
@@ -63,7 +65,10 @@ impl<'a> Sdp<'a> {
                     sdp.junk_lines = sdp.junk_lines.saturating_add(u16::from(address.is_none()));
                     sdp.address = sdp.address.or(address);
                 }
-                Some((b'a', value)) => sdp.direction = sdp.direction.or(Direction::parse(value)),
+                Some((b'a', value)) => {
+                    sdp.has_attributes = true;
+                    sdp.direction = sdp.direction.or_else(|| Direction::parse(value));
+                }
                 Some(_) => {}
                 None => {
                     sdp.junk_lines = sdp.junk_lines.saturating_add(1);
@@ -114,7 +119,7 @@ impl<'a> Sdp<'a> {
     /// The media descriptions in order: position counts in offer and answer (RFC 3264 6), so one that cannot be read keeps
     /// its place, with port 0.
     pub fn media(&self) -> impl Iterator<Item = Media<'a>> + Clone + use<'a> {
-        let (session_lines, address) = (self.session_lines, self.address);
+        let (session_lines, address) = (if self.has_attributes { self.session_lines } else { b"" }, self.address);
         let direction = self.direction.unwrap_or_default();
         let sections = MediaSections { rest: self.media_lines }.take(Self::MAX_MEDIA);
         sections.map(move |section| Media::parse(section, session_lines, address, direction))

@@ -75,6 +75,9 @@ impl<'a> Message<'a> {
     /// The first session description in the body. A body without Content-Type that begins `v=0` counts as one.
     #[must_use]
     pub fn sdp(&self) -> Option<&'a [u8]> {
+        if self.behind_head().is_empty() {
+            return None;
+        }
         let encoding = self.header(HeaderName::ContentEncoding);
         if encoding.is_some_and(|encoding| !encoding.eq_ignore_ascii_case(b"identity")) {
             return None;

@@ -62,21 +62,8 @@ impl<'a> Method<'a> {
     #[must_use]
     pub const fn as_bytes(&self) -> &'a [u8] {
         match self {
-            Self::Invite => b"INVITE",
-            Self::Ack => b"ACK",
-            Self::Bye => b"BYE",
-            Self::Cancel => b"CANCEL",
-            Self::Register => b"REGISTER",
-            Self::Options => b"OPTIONS",
-            Self::Prack => b"PRACK",
-            Self::Update => b"UPDATE",
-            Self::Info => b"INFO",
-            Self::Subscribe => b"SUBSCRIBE",
-            Self::Notify => b"NOTIFY",
-            Self::Refer => b"REFER",
-            Self::Message => b"MESSAGE",
-            Self::Publish => b"PUBLISH",
             Self::Other(token) => token,
+            registered => registered.label().as_bytes(),
         }
     }
 

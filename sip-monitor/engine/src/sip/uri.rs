@@ -201,6 +201,20 @@ impl<'a> Uri<'a> {
         Ok(Self { user: user.map(trim), password, host, port, params: Params { raw: params }, headers, fault, ..empty })
     }
 
+    /// The user part of a URI that can be read: that of [`Uri::parse`], without reading the rest where it is as usual.
+    #[must_use]
+    pub fn user_of(bytes: &'a [u8]) -> Option<&'a [u8]> {
+        let usual = trim(bytes).strip_prefix(b"sip:").and_then(|rest| {
+            let (user_info, rest) = split_user_info(rest);
+            let user_info = user_info?;
+            let host_port = memchr2(b';', b'?', rest).and_then(|end| rest.get(..end)).unwrap_or(rest);
+            trim(host_port).first().filter(|first| **first != b':')?;
+            let user = memchr(b':', user_info).and_then(|colon| user_info.get(..colon)).unwrap_or(user_info);
+            Some(trim(user))
+        });
+        usual.or_else(|| Self::parse(bytes).ok()?.user)
+    }
+
     /// Whether it is `sip:` or `sips:`.
     #[must_use]
     pub fn is_sip(&self) -> bool {
@@ -248,6 +262,34 @@ fn split_user_info(rest: &[u8]) -> (Option<&[u8]>, &[u8]) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_user_alone_is_that_of_the_whole() {
+        let uris = [
+            &b"sip:alice@example.com"[..],
+            b"sip:alice:secret@example.com:5060;user=phone?Subject=x",
+            b" sip: +1555@203.0.113.7 ",
+            b"sips:alice@[2001:db8::1]:5061",
+            b"SIP:alice@example.com",
+            b"<sip:alice@example.com>",
+            b"tel:+15551230001;phone-context=x",
+            b"sip:example.com",
+            b"sip:alice@",
+            b"sip:alice@:5060",
+            b"sip:alice@::",
+            b"sip:alice@ ;lr",
+            b"sip:alice@?x=y",
+            b"sip:a@b@c",
+            b"sip:@host",
+            b"sip::@host",
+            b"mailto:alice@example.com",
+            b"alice",
+            b"",
+        ];
+        for uri in uris {
+            assert_eq!(Uri::user_of(uri), Uri::parse(uri).ok().and_then(|uri| uri.user), "{}", uri.escape_ascii());
+        }
+    }
 
     fn uri(bytes: &[u8]) -> Uri<'_> {
         Uri::parse(bytes).unwrap()

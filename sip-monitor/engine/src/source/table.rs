@@ -210,5 +210,5 @@ impl SourceTable {
 }
 
 fn user(uri: &[u8]) -> Option<&[u8]> {
-    crate::sip::Uri::parse(uri).ok()?.user
+    crate::sip::Uri::user_of(uri)
 }

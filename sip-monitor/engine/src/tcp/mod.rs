@@ -7,6 +7,7 @@ mod breaking;
 mod opening;
 mod reassembly;
 mod stream;
+mod tls;
 mod websocket;
 
 use core::net::SocketAddr;
@@ -21,6 +22,8 @@ use opening::Opening;
 pub use opening::{ConnectionFailure, FailureKind};
 use reassembly::{Piece, Reassembly};
 use stream::{Stream, StreamMessage};
+use tls::Handshake;
+pub use tls::{TlsEnd, TlsFailure, alert_name};
 
 use crate::packet::{Direction, IcmpError, Packet, TcpSegment};
 use crate::time::Timestamp;
@@ -73,6 +76,8 @@ pub(crate) struct Way {
 pub(crate) struct Shown {
     /// It failed before anything was asked on it.
     pub(crate) failure: Option<ConnectionFailure>,
+    /// Its TLS handshake failed.
+    pub(crate) tls: Option<TlsFailure>,
     /// Something was sent on it in vain.
     pub(crate) broken: Option<BrokenConnection>,
 }
@@ -96,6 +101,7 @@ struct Connection {
     /// From the lower address to the higher, and back.
     flows: [Flow; 2],
     opening: Opening,
+    handshake: Handshake,
     last_at: Timestamp,
     closed_at: Option<Timestamp>,
 }
@@ -222,7 +228,13 @@ impl ConnectionTable {
 
 impl Connection {
     fn new(now: Timestamp) -> Self {
-        Self { flows: [Flow::default(), Flow::default()], opening: Opening::default(), last_at: now, closed_at: None }
+        Self {
+            flows: [Flow::default(), Flow::default()],
+            opening: Opening::default(),
+            handshake: Handshake::default(),
+            last_at: now,
+            closed_at: None,
+        }
     }
 
     fn held(&self) -> usize {
@@ -262,11 +274,14 @@ impl Connection {
             flow.way = Some(way);
         }
         let breaking = self.breaking(now, segment, side);
+        let tls = self.handshake.handle_segment(now, packet, segment);
+        // What is encrypted holds no messages.
+        let is_plain = !self.handshake.is_tls();
         // What this side has received of the other: gaps there are the monitor's.
-        if segment.flags & ACK != 0 {
+        if is_plain && segment.flags & ACK != 0 {
             self.deliver(key, 1 - side, out, |flow, sink| flow.handle_ack(segment.ack, sink));
         }
-        if !segment.payload.is_empty() {
+        if is_plain && !segment.payload.is_empty() {
             let seq = segment.seq.wrapping_add(u32::from(segment.flags & SYN != 0));
             self.deliver(key, side, out, |flow, sink| flow.handle_segment(now, seq, segment.payload, sink));
         }
@@ -286,7 +301,7 @@ impl Connection {
             };
             BrokenConnection { sender, receiver, breaking }
         });
-        Shown { failure, broken }
+        Shown { failure, tls, broken }
     }
 
     /// What becomes of bytes that were sent: asked before the segment's own bytes are taken.
@@ -313,6 +328,7 @@ impl Connection {
         if segment.flags & ACK == 0 {
             self.flows = [Flow::default(), Flow::default()];
             self.opening = Opening::default();
+            self.handshake = Handshake::default();
             self.closed_at = None;
         }
         if let Some(flow) = self.flows.get_mut(side) {

@@ -5,7 +5,6 @@ use core::hash::{BuildHasher, Hash, Hasher};
 use foldhash::fast::RandomState;
 
 use crate::seen::Seen;
-use crate::sip::Message;
 use crate::transaction::ViaStack;
 
 /// Branch and sent-by of the top Via. Where the branch lacks the magic cookie it may not be unique: then From tag and the
@@ -26,10 +25,11 @@ pub(crate) fn transaction_key(seen: &Seen<'_, '_>, hasher: &RandomState) -> u64 
 }
 
 /// The Via headers as one value: what the receiver of a request may add to them (`received`, `rport`) is left out.
-pub(crate) fn via_stack(message: &Message<'_>, hasher: &RandomState) -> ViaStack {
+pub(crate) fn via_stack(seen: &Seen<'_, '_>, hasher: &RandomState) -> ViaStack {
     let mut h = hasher.build_hasher();
     let mut count = 0u8;
-    for via in message.vias().flatten() {
+    // The top one has been read.
+    for via in seen.via.into_iter().chain(seen.message.vias().skip(1).flatten()) {
         via.sent_by.hash(&mut h);
         via.branch.unwrap_or_default().hash(&mut h);
         count = count.saturating_add(1);

@@ -86,22 +86,27 @@ impl MethodKind {
     /// The registered name; `other` for the rest.
     #[must_use]
     pub const fn name(self) -> &'static str {
+        self.method().label()
+    }
+
+    /// The method of this kind; one without a name for the rest.
+    const fn method(self) -> Method<'static> {
         match self {
-            Self::Invite => "INVITE",
-            Self::Ack => "ACK",
-            Self::Bye => "BYE",
-            Self::Cancel => "CANCEL",
-            Self::Register => "REGISTER",
-            Self::Options => "OPTIONS",
-            Self::Prack => "PRACK",
-            Self::Update => "UPDATE",
-            Self::Info => "INFO",
-            Self::Subscribe => "SUBSCRIBE",
-            Self::Notify => "NOTIFY",
-            Self::Refer => "REFER",
-            Self::Message => "MESSAGE",
-            Self::Publish => "PUBLISH",
-            Self::Other => "other",
+            Self::Invite => Method::Invite,
+            Self::Ack => Method::Ack,
+            Self::Bye => Method::Bye,
+            Self::Cancel => Method::Cancel,
+            Self::Register => Method::Register,
+            Self::Options => Method::Options,
+            Self::Prack => Method::Prack,
+            Self::Update => Method::Update,
+            Self::Info => Method::Info,
+            Self::Subscribe => Method::Subscribe,
+            Self::Notify => Method::Notify,
+            Self::Refer => Method::Refer,
+            Self::Message => Method::Message,
+            Self::Publish => Method::Publish,
+            Self::Other => Method::Other(b""),
         }
     }
 }

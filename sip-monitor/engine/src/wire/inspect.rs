@@ -6,7 +6,7 @@ use super::{Noted, Sign, Topic, rewriting};
 use crate::packet::{Direction, Incomplete, Packet};
 use crate::seen::Seen;
 use crate::sip::{Fault, HeaderName, Message, StartLine};
-use crate::tcp::ConnectionFailure;
+use crate::tcp::{ConnectionFailure, TlsFailure};
 use crate::text::StoredText;
 
 /// SIP longer than this must not go over UDP where the path's MTU is not known (RFC 3261 18.1.1).
@@ -100,6 +100,20 @@ impl From<ConnectionFailure> for Noted {
             dst: failure.server,
             direction: failure.direction,
             sign: Sign::Connection(failure),
+        }
+    }
+}
+
+impl From<TlsFailure> for Noted {
+    /// As a [`ConnectionFailure`].
+    fn from(failure: TlsFailure) -> Self {
+        let peer = if failure.direction == Direction::Out { failure.server } else { failure.client };
+        Self {
+            topic: Topic::Tls(failure.end),
+            peer,
+            dst: failure.server,
+            direction: failure.direction,
+            sign: Sign::Tls(failure),
         }
     }
 }

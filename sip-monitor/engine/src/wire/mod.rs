@@ -15,7 +15,7 @@ use hashbrown::HashMap;
 
 use crate::packet::{Direction, Missing};
 use crate::sip::Fault;
-use crate::tcp::{ConnectionFailure, FailureKind};
+use crate::tcp::{ConnectionFailure, FailureKind, TlsEnd, TlsFailure};
 use crate::text::StoredText;
 use crate::time::Timestamp;
 
@@ -44,6 +44,8 @@ pub enum Topic {
     Rewritten(Rewriting),
     /// Connections that failed like this.
     Connection(FailureKind),
+    /// TLS handshakes that ended like this.
+    Tls(TlsEnd),
     /// Fragmented datagrams that never became whole for want of this part.
     Incomplete(Missing),
 }
@@ -102,6 +104,8 @@ pub enum Sign {
     },
     /// A connection.
     Connection(ConnectionFailure),
+    /// A handshake.
+    Tls(TlsFailure),
     /// A datagram.
     Incomplete {
         /// Bytes of it that were seen.

@@ -3,7 +3,6 @@
 use std::fmt::Write as _;
 
 use serde_json::Value;
-use sip_monitor_engine::alert::Alert;
 
 use super::Result;
 use super::field::nanoseconds;
@@ -70,21 +69,27 @@ impl Expected {
         Ok(expected)
     }
 
-    fn matches(&self, alert: &Alert) -> bool {
-        let line = serde_json::to_value(alert).expect("an alert is JSON");
+    /// Whether a line of JSON is this alert; its time may be off by `slack_ns` more than the scenario allows.
+    fn matches(&self, line: &Value, slack_ns: i64) -> bool {
         let is = |key: &str, wanted: &str| line[key].as_str() == Some(wanted);
-        let off_ns = alert.ts.unix_ns() - BASE.unix_ns() - self.at_ns;
-        off_ns.abs() < self.tolerance_ns
+        (told_ns(line) - self.at_ns).abs() < self.tolerance_ns + slack_ns
             && is("code", &self.code)
             && is("cause", &self.cause)
             && is("status", &self.status)
             && self.severity.as_deref().is_none_or(|severity| is("severity", severity))
             && self.confidence.as_deref().is_none_or(|confidence| is("confidence", confidence))
             && self.fields.iter().all(|(path, wanted, is_part)| {
-                let found = lookup(&line, path);
+                let found = lookup(line, path);
                 if *is_part { found.contains(wanted.as_str()) } else { found == *wanted }
             })
     }
+}
+
+/// When a line was told, from the start of the ladder.
+fn told_ns(line: &Value) -> i64 {
+    let ts: Option<jiff::Timestamp> = line["ts"].as_str().and_then(|ts| ts.parse().ok());
+    let ns = ts.and_then(|ts| i64::try_from(ts.as_nanosecond()).ok());
+    ns.expect("an alert has a time") - BASE.unix_ns()
 }
 
 /// What stands at `peer.addr`, `evidence.sent` or `transfers.0.kind`, as text; empty where there is nothing.
@@ -99,6 +104,12 @@ pub fn lookup(line: &Value, path: &str) -> String {
         Some(Value::String(text)) => text.clone(),
         Some(other) => other.to_string(),
     }
+}
+
+/// Code and cause of each alert that a scenario expects.
+pub fn shown(scenario: &Scenario) -> Vec<(String, String)> {
+    let words = scenario.alerts.iter().map(|(_, line)| line.split_whitespace().skip(1).take(2).map(str::to_owned));
+    words.filter_map(|mut pair| Some((pair.next()?, pair.next()?))).collect()
 }
 
 /// What a scenario expects.
@@ -124,22 +135,35 @@ pub fn judge(scenario: &Scenario) -> std::result::Result<Vec<Expected>, String> 
     let expected = expected(scenario).map_err(fault)?;
     let last_ns = expected.iter().map(|e| e.at_ns).max().unwrap_or(0);
     let alerts = play(scenario, last_ns).map_err(fault)?;
+    let lines: Vec<Value> = alerts.iter().map(|a| serde_json::to_value(a).expect("an alert is JSON")).collect();
+    compare(scenario, &expected, &lines, 0)?;
+    Ok(expected)
+}
+
+/// Compares the alerts told, as JSON lines, with those expected: exactly these, no other. Each time may be off by
+/// `slack_ns` more than the scenario says.
+pub fn compare(
+    scenario: &Scenario,
+    expected: &[Expected],
+    lines: &[Value],
+    slack_ns: i64,
+) -> std::result::Result<(), String> {
     let mut unmet: Vec<&Expected> = expected.iter().collect();
-    let mut surplus: Vec<&Alert> = Vec::new();
-    for alert in &alerts {
-        match unmet.iter().position(|e| e.matches(alert)) {
+    let mut surplus: Vec<&Value> = Vec::new();
+    for line in lines {
+        match unmet.iter().position(|e| e.matches(line, slack_ns)) {
             Some(at) => drop(unmet.remove(at)),
-            None => surplus.push(alert),
+            None => surplus.push(line),
         }
     }
     if unmet.is_empty() && surplus.is_empty() {
-        return Ok(expected);
+        return Ok(());
     }
-    Err(difference(scenario, &unmet, &surplus, &alerts))
+    Err(difference(scenario, &unmet, &surplus, lines))
 }
 
 /// What is missing (-) and what came instead (+), beside the ladder.
-fn difference(scenario: &Scenario, unmet: &[&Expected], surplus: &[&Alert], alerts: &[Alert]) -> String {
+fn difference(scenario: &Scenario, unmet: &[&Expected], surplus: &[&Value], lines: &[Value]) -> String {
     let mut text = format!("{} {}\n", scenario.place, scenario.title);
     for (_, line) in &scenario.ladder {
         let _ = writeln!(text, "    {line}");
@@ -147,11 +171,10 @@ fn difference(scenario: &Scenario, unmet: &[&Expected], surplus: &[&Alert], aler
     for expected in unmet {
         let _ = writeln!(text, "  - {}", expected.text);
     }
-    for alert in alerts {
-        let line = serde_json::to_value(alert).expect("an alert is JSON");
+    for line in lines {
         let word = |key: &str| line[key].as_str().unwrap_or("-").to_owned();
-        let sign = if surplus.iter().any(|s| std::ptr::eq(*s, alert)) { '+' } else { ' ' };
-        let ms = (alert.ts.unix_ns() - BASE.unix_ns()) / 1_000_000;
+        let sign = if surplus.iter().any(|s| std::ptr::eq(*s, line)) { '+' } else { ' ' };
+        let ms = told_ns(line) / 1_000_000;
         let (code, cause, severity, confidence) = (word("code"), word("cause"), word("severity"), word("confidence"));
         let _ = writeln!(
             text,
@@ -161,7 +184,7 @@ fn difference(scenario: &Scenario, unmet: &[&Expected], surplus: &[&Alert], aler
             word("status")
         );
         if sign == '+' {
-            let _ = writeln!(text, "      {}", alert.summary);
+            let _ = writeln!(text, "      {}", word("summary"));
             let _ = writeln!(text, "      {line}");
         }
     }

@@ -41,7 +41,7 @@ pub enum Spacing {
 impl Eq for Spacing {}
 
 /// Options a message can have.
-const MESSAGE_OPTIONS: [&str; 19] = [
+const MESSAGE_OPTIONS: [&str; 20] = [
     "call",
     "cseq",
     "new",
@@ -61,6 +61,7 @@ const MESSAGE_OPTIONS: [&str; 19] = [
     "in-dialog",
     "raw",
     "link",
+    "cut",
 ];
 
 impl Fields {
@@ -119,7 +120,7 @@ impl Fields {
 
     /// Whether nothing here changes the bytes of a message.
     pub fn is_bare(&self) -> bool {
-        let harmless = ["call", "dup", "to", "ttl", "id", "relay", "as", "link"];
+        let harmless = ["call", "dup", "to", "ttl", "id", "relay", "as", "link", "cut"];
         self.headers.is_empty()
             && self.phrase.is_none()
             && self.options.iter().all(|(key, _)| harmless.contains(&key.as_str()))

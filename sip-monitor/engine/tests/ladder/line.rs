@@ -155,7 +155,7 @@ fn dropped(text: &str, hosts: &Hosts) -> Result<What> {
 }
 
 fn loss(text: &str) -> Result<What> {
-    let fields = Fields::parse_with(text, &["signalling", "media", "map", "fragments", "unreadable"])?;
+    let fields = Fields::parse_with(text, &["signalling", "media", "map", "fragments", "unreadable", "cut"])?;
     let count = |key| fields.number(key).map(Option::unwrap_or_default);
     Ok(What::Loss(CaptureLoss {
         signalling_ring_full: count("signalling")?,
@@ -163,5 +163,6 @@ fn loss(text: &str) -> Result<What> {
         map_full: count("map")?,
         fragments_evicted: count("fragments")?,
         unreadable: count("unreadable")?,
+        cut: count("cut")?,
     }))
 }

@@ -53,7 +53,10 @@ pub enum Kind {
 
 /// Every scenario of every file of the folder, in the order of names.
 pub fn scenarios() -> Vec<Scenario> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/scenarios");
+    // Tests of the daemon play them as well, and stand one folder higher.
+    let crates = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let engine = crates.join("engine");
+    let folder = if engine.is_dir() { engine } else { crates.to_owned() }.join("tests/scenarios");
     let entries = std::fs::read_dir(&folder).unwrap_or_else(|e| panic!("{}: {e}", folder.display()));
     let mut paths: Vec<PathBuf> = entries.map(|entry| entry.expect("a readable folder").path()).collect();
     paths.retain(|path| path.extension().is_some_and(|e| e == "md") && path.file_stem().is_some_and(|s| s != "README"));

@@ -22,12 +22,13 @@ mod tcp;
 
 #[allow(unused_imports, reason = "each test target uses its part")]
 pub use {
-    expect::judge,
+    expect::{compare, expected, judge, shown},
     legs::judge_legs,
     markdown::{Kind, Scenario, scenarios},
     play::outputs,
     recorded::{record_lines, recorded},
-    script::datagrams,
+    rtp::{Datagram, datagrams as rtp_datagrams},
+    script::{BASE, Script, compile, config, datagrams},
 };
 
 /// What is wrong with a scenario itself, with its place.

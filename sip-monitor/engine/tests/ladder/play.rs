@@ -43,8 +43,7 @@ pub fn outputs(scenario: &Scenario) -> Result<Vec<Output>> {
     for event in &script.events {
         player.packet(event)?;
     }
-    let last_ns = script.events.iter().map(|e| e.at_ns).max().unwrap_or(0);
-    let end = at(script.end_ns.unwrap_or(last_ns));
+    let end = at(script.last_ns());
     player.run_to(end)?;
     player.engine.finish(end);
     player.drain();

@@ -104,6 +104,64 @@ impl Gap {
     }
 }
 
+/// An RTP packet of a stream on the wire.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Datagram {
+    /// Arrival, from the start of the ladder.
+    pub at_ns: i64,
+    /// TTL or hop limit.
+    pub ttl: u8,
+    /// Code point.
+    pub dscp: u8,
+    /// Header (RFC 3550 5.1) and payload.
+    pub bytes: Vec<u8>,
+}
+
+/// A sender that restarts goes on with a sequence number so far off: no receiver takes it for loss (RFC 3550 A.1).
+const RESTART_JUMP: u16 = 20_000;
+
+/// The packets of one stream as bytes, in order of time; those lost have a number and never come.
+pub fn datagrams(ssrc: u32, packets: &[RtpPacket]) -> Vec<Datagram> {
+    // Neither zero nor the same for every stream, as RFC 3550 5.1 wants.
+    let (mut sequence, mut timestamp) = (1_000_u16.wrapping_add(ssrc as u16), 16_000_u32.wrapping_mul(ssrc));
+    let (mut event_began, mut datagrams) = (0, Vec::with_capacity(packets.len()));
+    for (n, packet) in packets.iter().enumerate() {
+        timestamp = timestamp.wrapping_add(if n == 0 { 0 } else { packet.timestamp_units });
+        if packet.is_restart {
+            sequence = sequence.wrapping_add(RESTART_JUMP);
+        }
+        // All packets of a telephone event carry the instant it began (RFC 4733 2.5.1.1).
+        if packet.event.is_none_or(|(begins, _)| begins) {
+            event_began = timestamp;
+        }
+        if !packet.is_lost {
+            let marker = if n == 0 || packet.event.is_some_and(|(begins, _)| begins) { 0x80 } else { 0 };
+            let mut bytes = vec![0x80, marker | packet.payload_type];
+            bytes.extend(sequence.to_be_bytes());
+            bytes.extend(if packet.event.is_some() { event_began } else { timestamp }.to_be_bytes());
+            bytes.extend(ssrc.to_be_bytes());
+            bytes.extend(payload(packet, sequence, timestamp.wrapping_sub(event_began)));
+            datagrams.push(Datagram { at_ns: packet.at_ns, ttl: packet.ttl, dscp: packet.dscp, bytes });
+        }
+        sequence = sequence.wrapping_add(1);
+    }
+    // Stable: a packet that jitter delays may come behind its successor.
+    datagrams.sort_by_key(|d| d.at_ns);
+    datagrams
+}
+
+/// Speech that no two packets have in common, the same bytes again and again, or the four bytes of RFC 4733 2.3.
+fn payload(packet: &RtpPacket, sequence: u16, event_units: u32) -> Vec<u8> {
+    if let Some((_, ends)) = packet.event {
+        let [.., high, low] = event_units.to_be_bytes();
+        return vec![5, if ends { 0x8a } else { 0x0a }, high, low];
+    }
+    let varies = if packet.is_constant { 0 } else { u32::from(sequence) };
+    (0..u32::from(packet.payload_bytes))
+        .map(|i| (i.wrapping_mul(7).wrapping_add(varies.wrapping_mul(31)) >> 1) as u8)
+        .collect()
+}
+
 /// The reports of one stream, in order of time. `end_ns` is the end of the capture, where what is left is reported.
 pub fn reports(key: StreamKey, base: Timestamp, packets: &[RtpPacket], end_ns: i64) -> Vec<(i64, StreamCounters)> {
     let mut account = Account::new(key, base);
@@ -258,6 +316,21 @@ mod tests {
         let times: Vec<i64> = reports.iter().map(|(at, _)| at / 1_000_000).collect();
         assert_eq!(times, [20, 1_020, 2_020, 4_000]);
         assert_eq!(reports.last().unwrap().1.packets, 126);
+    }
+
+    #[test]
+    fn what_is_lost_leaves_a_hole_in_the_numbers_and_what_is_paused_one_in_the_timestamps() {
+        let of = |options: &str| {
+            let fields = Fields::parse_with(options, &OPTIONS).unwrap();
+            datagrams(7, &packets(0, 3_000_000_000, &fields).unwrap())
+        };
+        let sequence = |d: &Datagram| u16::from_be_bytes([d.bytes[2], d.bytes[3]]);
+        let timestamp = |d: &Datagram| u32::from_be_bytes([d.bytes[4], d.bytes[5], d.bytes[6], d.bytes[7]]);
+        let (lossy, paused) = (of("lose=1.0..2.0"), of("pause=1.0..2.0"));
+        assert_eq!((lossy.len(), paused.len()), (101, 101));
+        let span = |d: &[Datagram]| (sequence(&d[100]) - sequence(&d[0]), timestamp(&d[100]) - timestamp(&d[0]));
+        assert_eq!(span(&lossy), (150, 24_000));
+        assert_eq!(span(&paused), (100, 24_000));
     }
 
     #[test]

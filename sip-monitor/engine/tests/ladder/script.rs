@@ -41,6 +41,7 @@ pub struct Event {
 #[derive(Clone, Debug)]
 enum Payload {
     Udp(Vec<u8>),
+    Cut(Vec<u8>),
     Rtcp(Vec<u8>),
     Tcp(tcp::Segment),
     Incomplete(tcp::Fragments),
@@ -64,6 +65,7 @@ impl Event {
             dscp: 0,
             body: match &self.payload {
                 Payload::Udp(bytes) => Body::Udp(bytes),
+                Payload::Cut(bytes) => Body::Cut(bytes),
                 Payload::Rtcp(bytes) => Body::Rtcp(bytes),
                 Payload::Tcp(segment) => Body::Tcp(segment.body()),
                 Payload::Incomplete(fragments) => Body::Incomplete(fragments.body(at(self.at_ns))),
@@ -88,6 +90,35 @@ pub struct Script {
     pub events: Vec<Event>,
     /// Where the capture ends, if the ladder says so.
     pub end_ns: Option<i64>,
+    /// The RTP packets behind the stream reports among the events, in order of time.
+    pub media: Vec<(StreamKey, Vec<rtp::RtpPacket>)>,
+    /// The kernel is watched, which is so live only.
+    drops_watched: bool,
+}
+
+impl Script {
+    /// Why no capture file can hold it, where that is so.
+    pub fn beyond_a_capture(&self) -> Option<&'static str> {
+        if self.drops_watched {
+            return Some("that a kernel dropped nothing is in no capture file");
+        }
+        self.events.iter().find_map(|event| match event.payload {
+            Payload::Drop(_) => Some("a kernel's drop reasons are in no capture file"),
+            Payload::Loss(_) => Some("what the monitor itself lost is in no capture file"),
+            Payload::Udp(_)
+            | Payload::Cut(_)
+            | Payload::Rtcp(_)
+            | Payload::Tcp(_)
+            | Payload::Incomplete(_)
+            | Payload::Icmp(_)
+            | Payload::Stream(_) => None,
+        })
+    }
+
+    /// Where the capture ends.
+    pub fn last_ns(&self) -> i64 {
+        self.end_ns.unwrap_or_else(|| self.events.iter().map(|e| e.at_ns).max().unwrap_or(0))
+    }
 }
 
 /// Reads the ladder of a scenario.
@@ -114,7 +145,8 @@ pub fn datagrams(scenario: &Scenario) -> Vec<Vec<u8>> {
     let script = compile(scenario).unwrap_or_else(|e| panic!("{}: {e}", scenario.place));
     let payloads = script.events.into_iter().filter_map(|event| match event.payload {
         Payload::Udp(bytes) => Some(bytes),
-        Payload::Rtcp(_)
+        Payload::Cut(_)
+        | Payload::Rtcp(_)
         | Payload::Tcp(_)
         | Payload::Incomplete(_)
         | Payload::Icmp(_)
@@ -153,8 +185,15 @@ impl Compiler<'_> {
         match what {
             What::Message { src, dst, start, fields } => {
                 let hosts = &self.scenario.hosts;
-                let bytes = self.calls.message(hosts, &self.scenario.bodies, src, dst, &start, &fields)?;
-                self.send(at_ns, src, dst, &fields, start == "INVITE", Payload::Udp(bytes))
+                let mut bytes = self.calls.message(hosts, &self.scenario.bodies, src, dst, &start, &fields)?;
+                let payload = match fields.number("cut")? {
+                    None => Payload::Udp(bytes),
+                    Some(kept) => {
+                        bytes.truncate(kept);
+                        Payload::Cut(bytes)
+                    }
+                };
+                self.send(at_ns, src, dst, &fields, start == "INVITE", payload)
             }
             What::Raw { src, dst, fields } => {
                 let text = fields.phrase.as_deref().unwrap_or_default();
@@ -272,9 +311,12 @@ impl Compiler<'_> {
         if end_ns < self.events.iter().map(|e| e.at_ns).max().unwrap_or(0) {
             return Err("`end` stands before the last line".to_owned());
         }
-        for (key, mut packets) in std::mem::take(&mut self.streams) {
+        let mut media: Vec<_> = std::mem::take(&mut self.streams).into_iter().collect();
+        for (key, packets) in &mut media {
+            let key = *key;
             packets.sort_by_key(|p| p.at_ns);
-            for (at_ns, counters) in rtp::reports(key, BASE, &packets, end_ns) {
+            packets.retain(|p| p.at_ns <= end_ns);
+            for (at_ns, counters) in rtp::reports(key, BASE, packets, end_ns) {
                 let (direction, src, dst) = (key.direction, key.src, key.dst);
                 let payload = Payload::Stream(Box::new(counters));
                 self.events.push(Event { at_ns, direction, src, dst, ip_id: 0, ttl: counters.ttl_min, payload });
@@ -282,7 +324,8 @@ impl Compiler<'_> {
         }
         // Stable: what the ladder says first comes first.
         self.events.sort_by_key(|e| e.at_ns);
-        Ok(Script { events: self.events, end_ns: self.end_ns })
+        let drops_watched = self.scenario.settings.iter().any(|(key, value)| key == "drops_watched" && value == "true");
+        Ok(Script { events: self.events, end_ns: self.end_ns, media, drops_watched })
     }
 }
 
@@ -330,6 +373,8 @@ pub fn config(scenario: &Scenario) -> Result<EngineConfig> {
                 config.drops_watched = value.parse().map_err(|_| format!("{key} = {value}: true or false"))?
             }
             "calls" => config.limits.calls = number()? as usize,
+            // A replay finds that out by itself.
+            "half_seen" => config.half_seen = value == "true",
             "leg_headers" => config.legs.headers = value.split_whitespace().map(str::to_owned).collect(),
             "leg_numbers_within" => config.legs.numbers_within = seconds()?,
             _ => return Err(format!("no setting {key:?}")),

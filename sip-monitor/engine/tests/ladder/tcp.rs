@@ -7,8 +7,8 @@ use super::Result;
 use super::field::Fields;
 
 /// Options of a `TCP` line: its flags, where its bytes begin, what it acknowledges, its window.
-pub const OPTIONS: [&str; 12] =
-    ["syn", "ack", "fin", "rst", "psh", "seq", "acks", "window", "dup", "id", "ttl", "link"];
+pub const OPTIONS: [&str; 13] =
+    ["syn", "ack", "fin", "rst", "psh", "seq", "acks", "window", "dup", "id", "ttl", "link", "hex"];
 /// Options of an `INCOMPLETE` line.
 pub const INCOMPLETE_OPTIONS: [&str; 8] = ["first", "middle", "last", "held", "total", "id", "ttl", "dup"];
 
@@ -31,7 +31,10 @@ impl Segment {
             ack: fields.number("acks")?.unwrap_or(0),
             flags: flags.iter().filter(|(name, _)| fields.option(name).is_some()).map(|(_, bit)| bit).sum(),
             window: fields.number("window")?.unwrap_or(64_000),
-            payload: text(fields),
+            payload: match fields.option("hex") {
+                Some(digits) => hex(digits)?,
+                None => text(fields),
+            },
         })
     }
 
@@ -39,6 +42,20 @@ impl Segment {
     pub fn body(&self) -> TcpSegment<'_> {
         TcpSegment { seq: self.seq, ack: self.ack, flags: self.flags, window: self.window, payload: &self.payload }
     }
+}
+
+/// Bytes as hexadecimal digits; `N*XX` is `XX` so many times, parts stand apart by `.`.
+fn hex(digits: &str) -> Result<Vec<u8>> {
+    let bad = || format!("hex={digits}: digits in pairs, or N*XX, apart by `.`");
+    let mut bytes = Vec::new();
+    for part in digits.split('.') {
+        let (times, digits) = part.split_once('*').unwrap_or(("1", part));
+        let one: Vec<u8> = (0..digits.len() / 2)
+            .map(|n| u8::from_str_radix(&digits[2 * n..2 * n + 2], 16).map_err(|_| bad()))
+            .collect::<Result<_>>()?;
+        bytes.extend(one.repeat(times.parse().map_err(|_| bad())?));
+    }
+    Ok(bytes)
 }
 
 /// What was seen of a datagram.

@@ -37,6 +37,8 @@ pub struct Summary {
     pub frames: u64,
     /// Frames of which the capture kept only a part.
     pub cut: u64,
+    /// A capture among them holds one direction of signalling only.
+    pub half_seen: bool,
     /// Frames without an IP packet, by why.
     pub no_ip: BTreeMap<NoIp, u64>,
     /// What became of the packets, by name; only what is not 0.
@@ -60,7 +62,7 @@ impl Summary {
 /// How a replay is to be made.
 #[derive(Clone, Debug, Default)]
 pub struct Options {
-    /// Settings of the engine; `local`, `media_sight` and `links` are filled in here.
+    /// Settings of the engine; `local`, `media_sight`, `half_seen` and `links` are filled in here.
     pub engine: EngineConfig,
     /// Local addresses and networks; guessed where empty.
     pub local: Vec<local::Net>,
@@ -110,9 +112,11 @@ fn replay_one<E>(
     } else {
         local::given(&options.local, &survey)
     };
+    summary.half_seen |= survey.half_seen();
     let config = EngineConfig {
         local: local.iter().copied().collect(),
         media_sight: survey.media_sight(!options.local.is_empty()),
+        half_seen: survey.half_seen(),
         links: timeline.link_names(),
         ..options.engine.clone()
     };
@@ -145,19 +149,20 @@ fn replay_one<E>(
 /// # Errors
 /// With the exit code of what went wrong.
 pub fn command(args: &ReplayArgs) -> Result<(), Failure> {
-    let config = match &args.config {
+    let mut config = match &args.config {
         Some(path) => config::from_file(path)?,
         None => Config::default(),
     };
+    if let Some(mode) = args.privacy {
+        config.privacy = mode;
+    }
     let kinds = args.kinds();
     let format = args.output.unwrap_or_else(|| crate::cli::format_for(config.output.format));
     let mut engine = config.to_engine();
     // A capture is told of as a whole.
     engine.peers_every = None;
     engine.emit = config::emit_flags(&kinds.iter().map(|k| k.to_config()).collect::<Vec<_>>());
-    if let Some(mode) = args.privacy {
-        engine.privacy = mode.into();
-    }
+    engine.privacy_key = config::privacy_key(&config)?;
     let options = Options {
         engine,
         local: args.local.iter().map(|l| l.parse()).collect::<Result<_, String>>().map_err(|e| {

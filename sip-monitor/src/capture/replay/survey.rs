@@ -19,6 +19,10 @@ pub struct Host {
     pub stated_remote: u64,
     /// Hardware addresses it was seen to send from.
     pub sends_from: BTreeSet<[u8; 6]>,
+    /// SIP messages it sent.
+    pub sip_sent: u64,
+    /// SIP messages it was sent.
+    pub sip_received: u64,
     /// Packets sent with a TTL or hop limit that systems start with: 64, 128 or 255.
     pub initial_ttl: u64,
     /// Packets sent with any other.
@@ -49,6 +53,7 @@ pub struct Survey {
     pub first_invited: Option<IpAddr>,
     invite_seen: bool,
     other_udp: bool,
+    answers_something: bool,
 }
 
 impl Survey {
@@ -87,8 +92,13 @@ impl Survey {
         let pair = if src < dst { (src, dst) } else { (dst, src) };
         let conversation = self.conversations.entry(pair).or_default();
         conversation.sip += u64::from(is_sip);
+        self.answers_something |= is_sip && answers_something(payload);
         conversation.media += u64::from(is_media);
         self.note_hosts(network, hint, src, dst, ttl);
+        if is_sip {
+            self.hosts.entry(src).or_default().sip_sent += 1;
+            self.hosts.entry(dst).or_default().sip_received += 1;
+        }
         if is_sip && !payload.starts_with(b"SIP/2.0 ") {
             let invite = payload.starts_with(b"INVITE ");
             if self.first_invited.is_none() || (invite && !self.invite_seen) {
@@ -135,6 +145,13 @@ impl Survey {
         }
     }
 
+    /// Whether the capture holds one direction of signalling only: no host in it both speaks and is spoken to, though
+    /// somebody answers something.
+    #[must_use]
+    pub fn half_seen(&self) -> bool {
+        self.answers_something && self.hosts.values().all(|host| host.sip_sent == 0 || host.sip_received == 0)
+    }
+
     /// The other end of each conversation of `addr`.
     pub fn peers(&self, addr: IpAddr) -> impl Iterator<Item = IpAddr> {
         self.conversations.keys().filter_map(move |&(a, b)| match () {
@@ -166,6 +183,11 @@ fn looks_like_sip(payload: &[u8]) -> bool {
         && [&b"sip:"[..], b"sips:", b"tel:", b"urn:"]
             .iter()
             .any(|s| rest.len() >= s.len() && rest[..s.len()].eq_ignore_ascii_case(s))
+}
+
+/// A message that nobody sends who has not been sent something before: a response, an ACK, a PRACK.
+fn answers_something(payload: &[u8]) -> bool {
+    [&b"SIP/2.0 "[..], b"ACK ", b"PRACK "].iter().any(|begin| payload.starts_with(begin))
 }
 
 /// Version 2 and long enough for RTP's fixed header or RTCP's (RFC 3550 5.1, 6.4).

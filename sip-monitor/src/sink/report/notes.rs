@@ -117,6 +117,9 @@ pub(super) fn not_read(summary: &Summary) -> Vec<String> {
             number(summary.cut)
         ));
     }
+    if summary.half_seen {
+        out.push("one direction of signalling only: that nothing came back is no fault of anybody".to_owned());
+    }
     out
 }
 
@@ -144,6 +147,14 @@ mod tests {
         assert_eq!(number(999), "999");
         assert_eq!(number(1_240), "1,240");
         assert_eq!(number(1_234_567), "1,234,567");
+    }
+
+    #[test]
+    fn half_a_capture_is_said_to_be_half() {
+        let whole = Summary::default();
+        assert!(not_read(&whole).is_empty());
+        let half = Summary { half_seen: true, ..whole };
+        assert!(not_read(&half)[0].starts_with("one direction of signalling only"));
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! baresip as a telephone: registers, calls, answers, holds, mutes, transfers, and talks with real RTP and RTCP. It is told what
+//! baresip as a telephone: calls, answers, holds, mutes, transfers, and talks with real RTP and RTCP. It is told what
 //! to do over its `ctrl_tcp` module: netstrings (`LENGTH:JSON,`) with commands one way, answers and events the other.
 
 use std::collections::VecDeque;
@@ -26,8 +26,6 @@ const SAMPLES_PER_SECOND: u32 = 8_000;
 pub enum Answer {
     /// At once.
     Auto,
-    /// 183 with SDP and early media, answered by a command.
-    Early,
     /// 180, answered by a command.
     Manual,
 }
@@ -37,7 +35,6 @@ pub struct Baresip<'a> {
     namespace: &'a Namespace,
     folder: &'a Path,
     user: String,
-    domain: Option<String>,
     sip: SocketAddr,
     rtp_ports: (u16, u16),
     answer: Answer,
@@ -54,7 +51,6 @@ impl<'a> Baresip<'a> {
             namespace,
             folder,
             user: user.to_owned(),
-            domain: None,
             sip,
             rtp_ports: (10_000, 10_100),
             answer: Answer::Auto,
@@ -62,18 +58,6 @@ impl<'a> Baresip<'a> {
             account: ";audio_codecs=pcmu".to_owned(),
             config: String::new(),
         }
-    }
-
-    /// The domain of its address of record; its own address without.
-    pub fn domain(mut self, domain: &str) -> Self {
-        self.domain = Some(domain.to_owned());
-        self
-    }
-
-    /// Registers with its domain, sending all requests by `proxy` (such as `sip:198.51.100.11;transport=tcp`).
-    pub fn registers(mut self, proxy: &str, password: &str, interval_s: u32) -> Self {
-        self.account += &format!(";auth_user={};auth_pass={password};outbound=\"{proxy}\"", self.user);
-        self.account(&format!(";regint={interval_s}"))
     }
 
     /// More parameters of its account, each beginning with a semicolon.
@@ -94,9 +78,16 @@ impl<'a> Baresip<'a> {
         self
     }
 
-    /// The one port its media takes; RTCP takes the next one. So it can have one call at a time.
+    /// The one port its media takes, on all addresses of its namespace; RTCP takes the next one. So it can have one call at a
+    /// time.
     pub fn rtp_port(mut self, port: u16) -> Self {
         self.rtp_ports = (port, port + 2);
+        self
+    }
+
+    /// It can have two calls at a time, as a transfer needs: their media takes this port and the next but one, in any order.
+    pub fn two_rtp_ports(mut self, port: u16) -> Self {
+        self.rtp_ports = (port, port + 4);
         self
     }
 
@@ -108,7 +99,8 @@ impl<'a> Baresip<'a> {
 
     /// Starts it and waits until it can be called.
     pub fn start(self) -> Result<Phone> {
-        let folder = self.folder.join(format!("baresip-{}-{}", self.user, self.sip.port()));
+        let at = self.sip.to_string().replace([':', '[', ']'], "-");
+        let folder = self.folder.join(format!("baresip-{}-{at}", self.user));
         std::fs::create_dir_all(&folder)?;
         self.write_files(&folder)?;
         let mut command = self.namespace.command("baresip");
@@ -131,13 +123,18 @@ impl<'a> Baresip<'a> {
         if self.has_sound {
             std::fs::write(&sound, recording())?;
         }
-        let source = if self.has_sound { format!("aufile,{}", sound.display()) } else { "none,nil".to_owned() };
+        // Where no module has a player, none is missed; a bridge with nothing at its other end gives no sound and no error.
+        let sound_device = if self.has_sound {
+            format!("module aufile.so\naudio_source aufile,{}\naudio_player none,nil", sound.display())
+        } else {
+            "module aubridge.so\naudio_source aubridge,nobody\naudio_player aubridge,nowhere".to_owned()
+        };
         let (ip, sip, control, (low, high)) = (self.sip.ip(), self.sip, self.control(), self.rtp_ports);
         let config = format!(
             "poll_method epoll\nsip_listen {sip}\nnet_interface {ip}\ncall_max_calls 20\n\
-             audio_player none,nil\naudio_source {source}\naudio_alert none,nil\naudio_buffer 20-160\n\
+             audio_alert none,nil\naudio_buffer 20-160\n\
              rtp_tos 184\nrtp_ports {low}-{high}\njitter_buffer_delay 5-10\nstatmode_default off\n\
-             module_path {}\nmodule g711.so\nmodule aufile.so\nmodule_tmp account.so\nmodule_app menu.so\n\
+             module_path {}\nmodule g711.so\n{sound_device}\nmodule_tmp account.so\nmodule_app menu.so\n\
              module_app ctrl_tcp.so\nctrl_tcp_listen {control}\n{}",
             modules()?.display(),
             self.config,
@@ -145,12 +142,9 @@ impl<'a> Baresip<'a> {
         std::fs::write(folder.join("config"), config)?;
         let answer = match self.answer {
             Answer::Auto => "auto",
-            Answer::Early => "early",
             Answer::Manual => "manual",
         };
-        let domain = self.domain.clone().unwrap_or_else(|| self.sip.to_string());
-        let regint = if self.account.contains(";regint=") { "" } else { ";regint=0" };
-        let account = format!("<sip:{}@{domain}>{regint};answermode={answer}{}\n", self.user, self.account);
+        let account = format!("<sip:{}@{sip}>;regint=0;answermode={answer}{}\n", self.user, self.account);
         std::fs::write(folder.join("accounts"), account)?;
         // Without it baresip writes an example with contacts of its own.
         std::fs::write(folder.join("contacts"), "")?;
@@ -213,10 +207,6 @@ impl Phone {
         self.wait_for_call("CALL_CLOSED")
     }
 
-    pub fn wait_registered(&mut self) -> Result<()> {
-        self.wait_for(&["REGISTER_OK"]).map(drop)
-    }
-
     fn wait_for_call(&mut self, what: &str) -> Result<String> {
         let event = self.wait_for(&[what])?;
         event["id"].as_str().map(str::to_owned).with_context(|| format!("no Call-ID in {event}"))
@@ -259,7 +249,7 @@ impl Phone {
         Ok(())
     }
 
-    /// The next event of one of these types, of those that were not asked for yet.
+    /// The first event of one of these types, of those that were not asked for yet.
     pub fn wait_for(&mut self, types: &[&str]) -> Result<Value> {
         let is_wanted = |line: &Value| line["event"] == true && types.iter().any(|wanted| line["type"] == *wanted);
         let event = self.control.next(is_wanted);
@@ -280,9 +270,8 @@ impl Control {
         let end = Instant::now() + PATIENCE;
         loop {
             if let Some(index) = self.events.iter().position(&is_wanted) {
-                // What came before it is passed: who waits for an event does not look for what was earlier.
-                self.events.drain(..index);
-                return self.events.pop_front().context("the event just found");
+                // What came before it stays: an event may come before the answer to the command that caused it.
+                return self.events.remove(index).context("the event just found");
             }
             ensure!(Instant::now() < end, "nothing within {} s", PATIENCE.as_secs());
             self.read()?;

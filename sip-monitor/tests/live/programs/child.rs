@@ -21,18 +21,28 @@ pub struct Program {
 impl Program {
     /// Starts `command` (made by `Namespace::command`), with all it prints in `log`. Only for threads that live as long as the
     /// program should: the kernel kills it with the thread that started it.
-    pub fn start(mut command: Command, name: &str, log: &Path) -> Result<Self> {
+    pub fn start(command: Command, name: &str, log: &Path) -> Result<Self> {
+        Self::start_until(libc::SIGKILL, command, name, log)
+    }
+
+    /// The same for a program that has children of its own and ends them when it gets `farewell`.
+    pub fn start_until(farewell: libc::c_int, mut command: Command, name: &str, log: &Path) -> Result<Self> {
         let out = File::create(log).with_context(|| format!("creating {}", log.display()))?;
-        command.stdin(Stdio::null()).stdout(out.try_clone()?).stderr(out);
+        command.stdin(Stdio::null()).stdout(out.try_clone()?).stderr(out).process_group(0);
         // SAFETY: prctl is async-signal-safe and touches no memory of ours.
         unsafe {
-            command.pre_exec(|| {
-                libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);
+            command.pre_exec(move || {
+                libc::prctl(libc::PR_SET_PDEATHSIG, farewell);
                 Ok(())
             });
         }
         let child = command.spawn().with_context(|| format!("starting {name}"))?;
         Ok(Self { child, name: name.to_owned(), log: log.to_owned() })
+    }
+
+    /// Its process id.
+    pub fn id(&self) -> u32 {
+        self.child.id()
     }
 
     /// What it has printed.
@@ -65,10 +75,13 @@ impl Program {
         self.signal(libc::SIGCONT);
     }
 
-    /// It is gone at once, as after a crash: nobody is told.
+    /// It is gone at once with all its children, as after a crash: nobody is told.
     pub fn crash(&mut self) {
+        if let Ok(pid) = libc::pid_t::try_from(self.child.id()) {
+            // SAFETY: a signal to the group that our own child leads, which is not reaped while `self.child` lives unwaited.
+            unsafe { libc::kill(-pid, libc::SIGKILL) };
+        }
         // Already gone is as good.
-        let _ = self.child.kill();
         let _ = self.child.wait();
     }
 

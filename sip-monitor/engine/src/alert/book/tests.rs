@@ -4,7 +4,7 @@ use core::time::Duration;
 
 use super::*;
 use crate::alert::Alert;
-use crate::diagnosis::{CallIdentity, Diagnosis, Fault, Layer, Severity};
+use crate::diagnosis::{Asks, CallIdentity, Diagnosis, Fault, Layer, Severity, catalogue};
 use crate::packet::CaptureLoss;
 use crate::peer::PeerTable;
 use crate::record::CallState;
@@ -34,7 +34,12 @@ impl Bench {
 
     fn with(config: EngineConfig) -> Self {
         let peers = PeerTable::new(&config, Default::default());
-        Self { book: AlertBook::new(&config), out: VecDeque::new(), capture: CaptureFacts::default(), peers }
+        Self {
+            book: AlertBook::new(&config, catalogue::ALL),
+            out: VecDeque::new(),
+            capture: CaptureFacts::default(),
+            peers,
+        }
     }
 
     /// Judges call `n` at `seconds`, and returns the lines.
@@ -319,6 +324,7 @@ fn absence_that_the_monitor_may_have_missed_is_only_possible_and_info() {
         lost: CaptureLoss { signalling_ring_full: 3, ..CaptureLoss::default() },
         first_lost_at: Some(at(2.0)),
         last_lost_at: Some(at(2.0)),
+        ..CaptureFacts::default()
     };
     let absence =
         |since| Finding { rests_on_absence_since: Some(at(since)), ..found("never-seen", Severity::Critical) };

@@ -156,10 +156,12 @@ fn calls_that_stopped_too(facts: &CallFacts<'_>, silence: &Silence) -> usize {
         if c.last_at > silence.last_at + SAME_MOMENT {
             return 0;
         }
-        if c.last_at + SAME_MOMENT >= silence.first_at && !calls.contains(&call) {
+        if c.last_at + SAME_MOMENT >= silence.first_at {
             calls.push(call);
         }
     }
+    calls.sort_unstable();
+    calls.dedup();
     calls.len()
 }
 

@@ -17,6 +17,7 @@
 use crate::call::{Refusal, Shown};
 use crate::diagnosis::phrase::Topic;
 use crate::diagnosis::refused::Refused;
+use crate::diagnosis::requests::fault_of_sender;
 use crate::diagnosis::{Asks, CallFacts, Cause, Confidence, Diagnosis, Fault, Finding, Layer, UNKNOWN, Value};
 use crate::record::CallState;
 
@@ -139,7 +140,7 @@ fn forbidden(refused: &Refused<'_>) -> Option<Finding> {
 fn credentials(refused: &Refused<'_>, confidence: Confidence) -> Finding {
     let own = refused.refusal.credentials.first();
     let (user, realm) = own.map_or(("", ""), |own| (own.username.as_str(), own.realm.as_str()));
-    let (by, from) = (refused.way.dst, refused.way.src.ip());
+    let (by, from) = (refused.way.dst, refused.from_caller.src.ip());
     Finding {
         summary: format!(
             "{by} refused the INVITE with {} though it carried a digest of sip:{user}@{realm}",
@@ -149,13 +150,14 @@ fn credentials(refused: &Refused<'_>, confidence: Confidence) -> Finding {
             "Check user name and password for realm \"{realm}\" on {from} against those that {} knows",
             by.ip()
         ),
+        peer: Some(refused.calling_peer()),
         ..refused.finding("credentials", confidence, digest(refused))
     }
 }
 
 fn realm_mismatch(refused: &Refused<'_>) -> Option<Finding> {
     let (wanted, sent) = wrong_realm(refused)?;
-    let (by, from) = (refused.way.dst, refused.way.src.ip());
+    let (by, from) = (refused.way.dst, refused.from_caller.src.ip());
     let mut evidence = digest(refused);
     evidence.push(("challenge_realm", wanted.clone().into()));
     Some(Finding {
@@ -166,12 +168,13 @@ fn realm_mismatch(refused: &Refused<'_>) -> Option<Finding> {
         remedy: format!(
             "Let {from} answer with realm \"{wanted}\": take the realm from the challenge, not from its configuration"
         ),
+        peer: Some(refused.calling_peer()),
         ..refused.finding("realm-mismatch", Confidence::Certain, evidence)
     })
 }
 
 fn stale_loop(refused: &Refused<'_>, challenges: usize) -> Finding {
-    let (by, from) = (refused.way.dst, refused.way.src.ip());
+    let (by, from) = (refused.way.dst, refused.from_caller.src.ip());
     let mut evidence = digest(refused);
     evidence.push(("challenges", (challenges as u64).into()));
     Finding {
@@ -188,27 +191,29 @@ fn stale_loop(refused: &Refused<'_>, challenges: usize) -> Finding {
             Some(Fault::Remote) => Some(Fault::Local),
             other => other,
         },
+        peer: Some(refused.calling_peer()),
         ..refused.finding("stale-loop", Confidence::Certain, evidence)
     }
 }
 
 fn acl(refused: &Refused<'_>, confidence: Confidence) -> Finding {
     let (by, from) = (refused.way.dst, refused.way.src.ip());
-    let seen = refused.refusal.received.unwrap_or(from);
+    let seen = refused.received().unwrap_or(from);
     let mut evidence: Vec<(&'static str, Value)> = Vec::new();
-    evidence.extend(refused.refusal.received.map(|ip| ("received", ip.to_string().into())));
+    evidence.extend(refused.received().map(|ip| ("received", ip.to_string().into())));
     Finding {
         summary: format!(
             "{by} refused the INVITE with {} and asked for no credentials: it does not accept calls from {seen}",
             refused.words()
         ),
         remedy: format!("Have {seen} put on the address list of {}, or give {from} credentials for it", by.ip()),
+        fault: fault_of_sender(&refused.way),
         ..refused.finding("acl", confidence, evidence)
     }
 }
 
 fn no_answer(refused: &Refused<'_>) -> Option<Finding> {
-    let (by, from) = (refused.way.dst, refused.way.src.ip());
+    let (by, from) = (refused.way.dst, refused.from_caller.src.ip());
     let call = refused.facts.call;
     let invite = call.invites().find(|t| t.cseq == refused.refusal.cseq && t.path == refused.refusal.path)?;
     let repeated = invite.final_response().is_some_and(|r| r.sent.retransmissions() > 0);
@@ -228,6 +233,7 @@ fn no_answer(refused: &Refused<'_>) -> Option<Finding> {
             "Configure user name and password for realm \"{realm}\" on {from}, or list its address at {}",
             by.ip()
         ),
+        peer: Some(refused.calling_peer()),
         ..refused.finding("no-answer-to-challenge", Confidence::Likely, vec![("challenge_realm", realm.clone().into())])
     })
 }
@@ -245,6 +251,6 @@ fn digest(refused: &Refused<'_>) -> Vec<(&'static str, Value)> {
     let own = refused.refusal.credentials.first();
     let mut evidence: Vec<(&'static str, Value)> = Vec::new();
     evidence.extend(own.map(|own| ("realm", own.realm.to_string().into())));
-    evidence.extend(refused.refusal.received.map(|ip| ("received", ip.to_string().into())));
+    evidence.extend(refused.received().map(|ip| ("received", ip.to_string().into())));
     evidence
 }

@@ -16,6 +16,7 @@ use core::ops::RangeInclusive;
 use core::time::Duration;
 
 use crate::call::{Call, Hangup, HopView};
+use crate::diagnosis::unacknowledged::given_up_with_the_call;
 use crate::diagnosis::{
     Asks, CallFacts, Cause, Confidence, Diagnosis, Fault, Finding, Layer, RequestName, Severity, UNKNOWN, Value,
 };
@@ -101,8 +102,7 @@ impl Case<'_> {
         let answer = self.call.answers.iter().find(|a| a.initial)?;
         let on_time = near(hangup.at.since(answer.first_at()), config.timers.give_up());
         let repeated = answer.goes_unacknowledged(config) && (hangup.side == Some(answer.side) || on_time);
-        let signature = answer.acks.is_empty() && answer.invite_seen && on_time;
-        if !repeated && !signature {
+        if !repeated && given_up_with_the_call(self.call, config).is_none() {
             return None;
         }
         let sent = answer.retransmissions() + 1;
@@ -116,12 +116,7 @@ impl Case<'_> {
         Some(Finding {
             rests_on_absence_since: Some(answer.first_at()),
             summary,
-            remedy: if repeated {
-                "Repair what keeps the ACK away: the linked no-ack alert names it".into()
-            } else {
-                "Find where the 2xx or its ACK is lost: Contact and Record-Route of the 2xx, firewall, NAT, SIP ALG"
-                    .into()
-            },
+            remedy: "Repair what keeps the ACK away: the linked no-ack alert names it".into(),
             evidence: self.evidence(hangup.at, vec![("sent", sent.into())]),
             links: vec!["no-ack"],
             ..self.of_hangup(

@@ -47,7 +47,8 @@ pub const DIAGNOSIS: Diagnosis = Diagnosis {
 fn judge(facts: &CallFacts<'_>) -> Option<Finding> {
     let call = facts.call;
     let hangup = call.hangup.as_deref().filter(|h| h.method == MethodKind::Bye && call.ended_at.is_some())?;
-    let byes = call.transactions.iter().filter(|t| t.method == MethodKind::Bye);
+    // A BYE before it ended another branch of a fork.
+    let byes = call.transactions.iter().filter(|t| t.method == MethodKind::Bye && t.sent.first() >= hangup.at);
     let answered_at = byes.filter_map(|t| t.final_response()).map(|r| r.sent.first()).min()?;
     let leaks = |s: &&Stream| is_left_over(facts, s, hangup.at, answered_at);
     // Of several always the same one, the far end's first.

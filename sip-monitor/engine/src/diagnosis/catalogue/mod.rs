@@ -55,6 +55,7 @@ pub mod stream_restart;
 pub mod t38_failed;
 pub mod tcp_failed;
 pub mod teardown_failed;
+pub mod tls_failed;
 pub mod transfer_failed;
 pub mod trunk_down;
 pub mod trunk_limit;
@@ -116,6 +117,7 @@ pub const ALL: &[&Diagnosis] = &[
     &t38_failed::DIAGNOSIS,
     &tcp_failed::DIAGNOSIS,
     &teardown_failed::DIAGNOSIS,
+    &tls_failed::DIAGNOSIS,
     &transfer_failed::DIAGNOSIS,
     &trunk_down::DIAGNOSIS,
     &trunk_limit::DIAGNOSIS,
@@ -178,6 +180,7 @@ const SOURCES: &[&str] = &[
     include_str!("t38_failed.rs"),
     include_str!("tcp_failed.rs"),
     include_str!("teardown_failed.rs"),
+    include_str!("tls_failed.rs"),
     include_str!("transfer_failed.rs"),
     include_str!("trunk_down.rs"),
     include_str!("trunk_limit.rs"),

@@ -5,7 +5,9 @@
 //! cut off.
 //!
 //! **Evidence.** The third repetition of a 2xx though an ACK could have arrived (3.5 s after the answer): a warning. 64*T1
-//! (32 s) or the end of the call: critical. A late ACK resolves it. An odd ACK in a call that works is no evidence.
+//! (32 s) or the end of the call: critical. A late ACK resolves it. An odd ACK in a call that works is no evidence. A BYE at
+//! 64*T1 after a 2xx that no ACK followed at all tells the same where the repetitions were not seen, or not sent (over TCP many
+//! stacks do not repeat).
 //!
 //! **Usual causes.** The 2xx does not reach the caller (firewall, a Via that a relay mangled), or its ACK does not reach the
 //! callee: the Contact of the 2xx names a private address or a name nobody can resolve, a proxy's Record-Route was lost, an
@@ -13,7 +15,7 @@
 //!
 //! **Remedy.** Named with the header and the value that is wrong.
 
-use crate::diagnosis::unacknowledged::Unacknowledged;
+use crate::diagnosis::unacknowledged::{Unacknowledged, given_up_with_the_call};
 use crate::diagnosis::{Asks, CallFacts, Cause, Diagnosis, Finding, Layer};
 
 /// A 2xx to INVITE that goes on being repeated though an ACK could have arrived.
@@ -79,6 +81,7 @@ pub const DIAGNOSIS: Diagnosis = Diagnosis {
 };
 
 fn judge(facts: &CallFacts<'_>) -> Option<Finding> {
-    let answer = facts.call.answers.iter().find(|answer| answer.goes_unacknowledged(facts.config))?;
+    let repeated = facts.call.answers.iter().find(|answer| answer.goes_unacknowledged(facts.config));
+    let answer = repeated.or_else(|| given_up_with_the_call(facts.call, facts.config))?;
     Unacknowledged::new(facts, answer).map(|case| case.finding())
 }

@@ -15,14 +15,16 @@
 //! - `local-firewall`, `no-listener`, `socket-overflow`, `rp-filter`: the kernel of this host says why it drops the packets
 //!   (kernels since 5.17, live only): a netfilter rule, no process has the port open, the receive buffer is full, the
 //!   reverse path. It drops them behind the hook that counted them, or, on the way out, before it. Without the
-//!   kernel's word (a full buffer of a process that only plays is none): RTP arrives and this host itself answers ICMP prohibited, or port unreachable.
+//!   kernel's word: RTP arrives and this host itself answers ICMP prohibited, or port unreachable. A full buffer counts where
+//!   the process sends nothing any more: one that plays and never listens is no fault.
 //! - `wrong-port`: RTP of the sender goes on to another port or address than the receiver's SDP announced.
 //! - `remote-unreachable`: ICMP errors refuse the RTP that is sent, for a second and more; time exceeded and network
 //!   unreachable put the fault in the network.
 //! - `remote-not-receiving`: its RTCP says that none of what is sent arrives: a fraction lost of 98 % or more twice in a row,
 //!   or a highest sequence number that stands still for 4 s while packets are sent.
 //! - `low-ttl`: the far end's packets came with a TTL of 10 or less, and then none came.
-//! - `never-sent`: this host sends nothing.
+//! - `never-sent`: this host sends nothing, and does not lack what it would relay: on a proxy with a media relay the hop
+//!   tells on which it is missing first.
 //! - `never-arrived`: this host sends, and nothing comes; where the far end's RTCP says that it sends, the network lost it.
 //! - `stopped`: it flowed, and then none came for 10 s.
 //!

@@ -16,7 +16,7 @@
 //!
 //! **Remedy.** Named with both addresses. A peer that answers later resolves the alert.
 
-use crate::call::{Call, DropSeen, HopView};
+use crate::call::{Call, DropSeen, HopView, Shown};
 use crate::diagnosis::requests::{drop_against, fault_of_receiver, icmp_against, icmp_text, peer_of, times};
 use crate::diagnosis::{
     Asks, CallFacts, Cause, Confidence, Diagnosis, Fault, Finding, Layer, RequestName, Severity, UNKNOWN, Value,
@@ -100,6 +100,7 @@ fn judge(facts: &CallFacts<'_>) -> Option<Finding> {
         Case::fragment_lost,
         Case::connection_broken,
         Case::remote_silent,
+        Case::not_relayed_as_others,
         Case::local_silent,
     ];
     let finding = causes.iter().find_map(|cause| cause(&case)).unwrap_or_else(|| case.unknown());
@@ -189,11 +190,26 @@ impl<'a> Case<'a> {
         if self.view.direction != Direction::In || self.copies().any(|(_, view)| view.direction == Direction::Out) {
             return None;
         }
-        let onward = self.relays_to()?;
+        Some(self.kept(Some(self.relays_to()?)))
+    }
+
+    /// This host has passed calls on before, and this one stayed here though the kernel had nothing against it.
+    fn not_relayed_as_others(&self) -> Option<Finding> {
+        let is_new_call = self.request.method == MethodKind::Invite && !self.request.in_dialog;
+        let may_be = self.view.direction == Direction::In && is_new_call;
+        let went_on = || self.copies().any(|(_, view)| view.direction == Direction::Out);
+        let is_relay = || self.facts.answered.was_shown(self.view.dst.ip(), Shown::Relay);
+        (may_be && !went_on() && is_relay()).then(|| self.kept(None))
+    }
+
+    fn kept(&self, onward: Option<core::net::SocketAddr>) -> Finding {
         let host = self.view.dst;
-        Some(Finding {
+        let to = onward.map(|onward| format!(" to {onward}")).unwrap_or_default();
+        let mut evidence = vec![("relay", host.into())];
+        evidence.extend(onward.map(|onward| ("next_hop", onward.into())));
+        Finding {
             summary: format!(
-                "{} from {} arrived at {host} {} and was not sent on to {onward}, nor answered",
+                "{} from {} arrived at {host} {} and was not sent on{to}, nor answered",
                 self.name(),
                 self.view.src,
                 times(self.request.sent.count())
@@ -204,9 +220,9 @@ impl<'a> Case<'a> {
                 self.view.src
             ),
             fault: Some(Fault::Local),
-            evidence: self.evidence(vec![("relay", host.into()), ("next_hop", onward.into())]),
+            evidence: self.evidence(evidence),
             ..self.finding("not-relayed", Confidence::Likely)
-        })
+        }
     }
 
     /// Where another request of the same side that came this way was sent on to.

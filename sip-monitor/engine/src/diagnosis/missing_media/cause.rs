@@ -127,7 +127,9 @@ impl<'a> Case<'a> {
         if let Some(flow) = first(&low) {
             return self.low_ttl(flow);
         }
-        let sends_nothing = |f: &Flow| f.state == FlowState::Absent && matches!(f.travel, Travel::Out | Travel::Within);
+        let sends_nothing = |f: &Flow| {
+            f.state == FlowState::Absent && matches!(f.travel, Travel::Out | Travel::Within) && !f.is_starved
+        };
         if let Some(flow) = first(&sends_nothing) {
             return self.never_sent(flow);
         }

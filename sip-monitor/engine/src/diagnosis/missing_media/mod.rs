@@ -6,6 +6,7 @@ mod early;
 mod passed_on;
 mod silence;
 
+use core::cmp::Reverse;
 use core::time::Duration;
 
 pub use cause::CAUSES;
@@ -36,11 +37,7 @@ pub enum Extent {
 /// The finding about a call whose audio is missing to that extent.
 pub fn find(facts: &CallFacts<'_>, extent: Extent) -> Option<Finding> {
     let now = facts.call.media.ended_at().map_or(facts.now, |ended| ended.min(facts.now));
-    let media = &facts.call.media;
-    if media.plainly_flows(facts.media, facts.config, now) {
-        return None;
-    }
-    media.flows(facts.media, facts.config, now).iter().find_map(|audio| {
+    let cases = facts.unsteady_audio().iter().filter_map(|audio| {
         let mut case = Case::of(audio, extent)?;
         let waits = case
             .missing_flows()
@@ -50,8 +47,11 @@ pub fn find(facts: &CallFacts<'_>, extent: Extent) -> Option<Finding> {
             return None;
         }
         let severity = case.severity(facts, now)?;
-        Some(case.finding(facts, now, severity))
-    })
+        Some((case, severity))
+    });
+    // Where this host relays, what one hop lacks is what another one did not give: that one tells why.
+    let (case, severity) = cases.min_by_key(|(case, severity)| (Reverse(*severity), case.rank()))?;
+    Some(case.finding(facts, now, severity))
 }
 
 /// What is missing on one hop.
@@ -83,6 +83,12 @@ impl<'a> Case<'a> {
         };
         let case = Self { audio, missing, other, extent, waits: None };
         (case.is_seen() && (extent == Extent::Both || case.other_flows())).then_some(case)
+    }
+
+    /// Of several hops the one that tells more stands first, then the one that was answered first.
+    fn rank(&self) -> (bool, u8, bool, Timestamp) {
+        let is_proven = self.missing_flows().any(Flow::has_positive_evidence);
+        (!is_proven, rank(self.missing), self.missing_flows().any(|flow| flow.is_starved), self.missing.due_since)
     }
 
     /// Whether what is missing would have been seen. ICMP that refuses it is seen as it is.

@@ -28,12 +28,8 @@ pub struct Silence {
 /// Finds it, where each direction has been silent for the time of `media_stopped`. Silence that was agreed on, comfort noise, mute
 /// and discontinuous transmission are none.
 pub fn silence(facts: &CallFacts<'_>) -> Option<Silence> {
-    let media = &facts.call.media;
-    let now = media.ended_at().map_or(facts.now, |ended| ended.min(facts.now));
-    if media.plainly_flows(facts.media, facts.config, now) {
-        return None;
-    }
-    media.flows(facts.media, facts.config, now).iter().find_map(|audio| Silence::of(audio, facts, now))
+    let now = facts.call.media.ended_at().map_or(facts.now, |ended| ended.min(facts.now));
+    facts.unsteady_audio().iter().find_map(|audio| Silence::of(audio, facts, now))
 }
 
 impl Silence {

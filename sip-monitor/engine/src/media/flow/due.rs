@@ -24,7 +24,9 @@ impl MediaSession {
     #[must_use]
     pub fn flows(&self, table: &MediaTable, config: &EngineConfig, now: Timestamp) -> SmallVec<[AudioFlows; 1]> {
         let now = self.ended_at().map_or(now, |ended| ended.min(now));
-        self.due_audio().map(|due| due.flows(table, config, now)).collect()
+        let mut hops: SmallVec<[AudioFlows; 1]> = self.due_audio().map(|due| due.flows(table, config, now)).collect();
+        note_starved(&mut hops);
+        hops
     }
 
     /// The audio of each hop on which an early answer promised media to the caller, before the call is answered. Only what
@@ -92,10 +94,13 @@ impl AudioFlows {
             if other.is_missing() {
                 // How long this one has been flowing decides whether the other is missed alone.
                 times.extend(flow.burst_at.map(|at| at + SETTLE));
+                times.extend(flow.last_at.map(|at| at + SETTLE));
             }
             if let Some(refusal) = &flow.refusal {
                 times.push(refusal.first_at + REFUSED_FOR);
                 times.push(refusal.last_at + ICMP_INTERVAL);
+                // By then the reports show that the stream has gone on without being refused.
+                times.push(refusal.last_at + ICMP_INTERVAL + SETTLE);
             }
             let quiet = flow.last_at.is_some_and(|at| now.since(at) >= thresholds.media_stopped);
             if let Some(rtcp) = flow.sender_rtcp.as_ref().filter(|_| quiet) {
@@ -103,6 +108,18 @@ impl AudioFlows {
             }
         }
         times.into_iter().filter(|at| *at > now).min()
+    }
+}
+
+/// Where a host relays, what it has to send on one hop is what comes on another.
+fn note_starved(hops: &mut [AudioFlows]) {
+    for to in [Side::Caller, Side::Callee] {
+        let nothing_came = |hop: &AudioFlows| hop.towards(to).travel == Travel::In && hop.towards(to).is_missing();
+        if hops.iter().any(nothing_came) {
+            for flow in hops.iter_mut().map(|hop| hop.towards_mut(to)).filter(|flow| flow.travel == Travel::Out) {
+                flow.is_starved = true;
+            }
+        }
     }
 }
 
@@ -200,11 +217,11 @@ impl DueAudio<'_> {
             self.flow(to, &View { table, config, key, now, since, receiver, sender, travel, ice })
         };
         let peer = if table.is_local(self.leg.hop.1.ip()) { self.leg.hop.0 } else { self.leg.hop.1 };
-        AudioFlows {
-            to_caller: flow(Side::Caller, &caller, &callee),
-            to_callee: flow(Side::Callee, &callee, &caller),
-            peer,
-        }
+        let (mut to_caller, mut to_callee) =
+            (flow(Side::Caller, &caller, &callee), flow(Side::Callee, &callee, &caller));
+        to_caller.stop_with(&to_callee, now);
+        to_callee.stop_with(&to_caller, now);
+        AudioFlows { to_caller, to_callee, peer }
     }
 
     fn flow(&self, to: Side, view: &View<'_>) -> Flow {
@@ -232,6 +249,7 @@ impl DueAudio<'_> {
             sent_in_vain: seen.unheard().map_or(0, |(_, sent)| sent),
             sender_rtcp: latest_rtcp(view, to.other()),
             lowest_ttl: seen.lowest_ttl,
+            is_starved: false,
         };
         flow.state = seen.state(&flow, view);
         if flow.state == FlowState::Absent {

@@ -9,6 +9,7 @@ use core::net::{IpAddr, SocketAddr};
 use core::time::Duration;
 
 use crate::media::{Refusal, RtcpSource};
+use crate::packet::DropReason;
 use crate::record::Side;
 use crate::rtp::ReportBlock;
 use crate::time::Timestamp;
@@ -69,6 +70,8 @@ pub struct Flow {
     pub sender_rtcp: Option<RtcpSource>,
     /// Lowest TTL or hop limit its packets were seen with.
     pub lowest_ttl: Option<u8>,
+    /// This host would relay it from another hop of the call, and nothing flows there.
+    pub is_starved: bool,
 }
 
 /// Which way media goes, as seen from this host.
@@ -167,9 +170,39 @@ impl Flow {
     pub const fn from(&self) -> Side {
         self.to.other()
     }
+
+    /// A process that does not read what comes any more, or has closed its port, and has sent nothing since hangs or is gone:
+    /// what it sent has stopped, however short that was.
+    fn stop_with(&mut self, opposite: &Self, now: Timestamp) {
+        let lost_its_reader = |r: &Refusal| match r.dropped.map(|drop| drop.reason) {
+            Some(DropReason::SocketReceiveBuffer | DropReason::NoSocket) => true,
+            Some(
+                DropReason::Netfilter
+                | DropReason::ReversePathFilter
+                | DropReason::Neighbour
+                | DropReason::Checksum
+                | DropReason::NoRoute
+                | DropReason::QueueFull
+                | DropReason::Other,
+            )
+            | None => false,
+        };
+        let is_gone = opposite.state == FlowState::Refused && opposite.refusal.as_ref().is_some_and(lost_its_reader);
+        let flowed = matches!(self.state, FlowState::Flowing | FlowState::Starting);
+        if let Some(at) = self.last_at.filter(|at| is_gone && flowed && now.since(*at) >= SETTLE) {
+            self.state = FlowState::Stopped(at);
+        }
+    }
 }
 
 impl AudioFlows {
+    const fn towards_mut(&mut self, to: Side) -> &mut Flow {
+        match to {
+            Side::Caller => &mut self.to_caller,
+            Side::Callee => &mut self.to_callee,
+        }
+    }
+
     /// Media towards a side.
     #[must_use]
     pub const fn towards(&self, to: Side) -> &Flow {

@@ -8,6 +8,7 @@ use smallvec::SmallVec;
 use crate::media::flow::due::View;
 use crate::media::flow::{Flow, FlowState, SETTLE, Travel};
 use crate::media::{MediaTable, Refusal, RtcpSource, Stream, per_second};
+use crate::packet::DropReason;
 use crate::rtp::ReportBlock;
 use crate::time::Timestamp;
 
@@ -77,7 +78,11 @@ impl Seen {
         for refusal in table.refusals(view.key) {
             // Of a call that is over: a port that is closed then drops what still comes.
             let in_time = refusal.dropped.is_none() || refusal.first_at + REFUSED_FOR <= view.now;
-            if in_time && receiver.has(refusal.dst) && sender.has_host(refusal.src.ip()) {
+            if in_time
+                && !is_read_again(view, refusal)
+                && receiver.has(refusal.dst)
+                && sender.has_host(refusal.src.ip())
+            {
                 seen.refuse(refusal);
             }
         }
@@ -203,6 +208,13 @@ impl Path {
             }
         }
     }
+}
+
+/// Whether the process that let its receive buffer overflow is back: it sends from that port again.
+fn is_read_again(view: &View<'_>, refusal: &Refusal) -> bool {
+    let overflowed = refusal.dropped.is_some_and(|drop| drop.reason == DropReason::SocketReceiveBuffer);
+    let sends = |s: &Stream| s.counters.in_sequence && s.counters.last_at > refusal.last_at;
+    overflowed && view.table.streams_from(refusal.dst).any(sends)
 }
 
 /// Whether all that is sent goes to a private address from which nothing ever came.
