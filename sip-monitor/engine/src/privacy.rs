@@ -11,7 +11,7 @@ use siphasher::sip::SipHasher24;
 use crate::config::{Privacy, PrivacyKey};
 
 /// Schemes whose URIs name a person.
-const SCHEMES: [&str; 3] = ["sips:", "sip:", "tel:"];
+const SCHEMES: [&str; 6] = ["sips:", "sip:", "tel:", "sips%3a", "sip%3a", "tel%3a"];
 
 /// Words after which a long number is an identifier of the protocol, not a telephone number.
 const IDENTIFIERS: [&str; 6] = ["tag", "cseq", "rseq", "ssrc", "branch", "call-id"];
@@ -81,7 +81,7 @@ impl Redactor {
         let mut out = String::with_capacity(text.len());
         let mut rest = text;
         while let Some(first) = rest.chars().next() {
-            let at_word_start = !out.ends_with(|c: char| c.is_alphanumeric());
+            let at_word_start = !out.ends_with(|c: char| c.is_alphanumeric()) || ends_with_escape(&out);
             let taken = if at_word_start { self.take(rest, &out, bare_numbers) } else { None };
             if let Some((length, hidden)) = taken {
                 out.push_str(&hidden);
@@ -104,8 +104,11 @@ impl Redactor {
         let (scheme, tail) = rest.split_at(scheme.len());
         let end = tail.find(|c: char| c.is_whitespace() || matches!(c, '<' | '>' | '"' | '\'')).unwrap_or(tail.len());
         let body = &tail[..end];
-        let user_end =
-            if scheme.eq_ignore_ascii_case("tel:") { body.find([';', ',']).unwrap_or(end) } else { body.find('@')? };
+        let user_end = if scheme.eq_ignore_ascii_case("tel:") {
+            body.find([';', ',']).unwrap_or(end)
+        } else {
+            body.find('@').or_else(|| body.find("%40"))?
+        };
         Some((scheme.len() + user_end, format!("{scheme}{}", self.user(&body[..user_end]))))
     }
 
@@ -184,6 +187,11 @@ fn starts_with_ignoring_case(text: &str, prefix: &str) -> bool {
     text.get(..prefix.len()).is_some_and(|head| head.eq_ignore_ascii_case(prefix))
 }
 
+/// Whether the last character is an escaped one (RFC 3261 25.1): what follows begins a word.
+fn ends_with_escape(text: &str) -> bool {
+    matches!(text.as_bytes(), [.., b'%', high, low] if high.is_ascii_hexdigit() && low.is_ascii_hexdigit())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -244,6 +252,14 @@ mod tests {
             "403 Caller ID +1 (5**********01 not allowed"
         );
         assert_eq!(MASK.text("Number 15551230001 not allowed."), "Number 155******01 not allowed.");
+    }
+
+    #[test]
+    fn uris_within_parameters_are_hidden_too() {
+        let voicemail = "sip:voicemail@vm.example;target=sip:15551230001%40example.com;cause=486";
+        assert_eq!(MASK.uri(voicemail), "sip:v********@vm.example;target=sip:155******01%40example.com;cause=486");
+        assert!(!MASK.uri("sip:a@b.example?History-Info=%3Csip%3A15551230001%40c.example%3E").contains("5551230001"));
+        assert!(!MASK.text("target=SIPS%3A+15551230001%40c.example").contains("5551230001"));
     }
 
     #[test]

@@ -119,16 +119,23 @@ impl Interfaces {
         if !self.all {
             return false;
         }
-        let known = self.watched.len();
+        let mut has_new = false;
         for interface in all.iter().filter(|i| i.up && !i.loopback) {
             if self.watched.iter().any(|w| w.name == interface.name) {
                 continue;
             }
             // One that is gone for good makes room; a name that comes back is the same interface to whoever looks.
             if self.watched.len() >= MAX_INTERFACES {
+                let is_gone = |w: &&mut Watched| w.attachment.is_none() && all.iter().all(|i| i.name != w.name);
+                if let Some(gone) = self.watched.iter_mut().find(is_gone) {
+                    tracing::info!("{} is new, in the place of {}, which is gone", interface.name, gone.name);
+                    *gone = Watched::new(interface.name.clone());
+                    has_new = true;
+                    continue;
+                }
                 if !std::mem::replace(&mut self.told_too_many, true) {
                     tracing::warn!(
-                        "more than {MAX_INTERFACES} interfaces came and went: {} and those after it are not watched; name \
+                        "more than {MAX_INTERFACES} interfaces: {} and those after it are not watched; name \
                          those that matter with -i",
                         interface.name
                     );
@@ -137,15 +144,16 @@ impl Interfaces {
             }
             tracing::info!("{} is new", interface.name);
             self.watched.push(Watched::new(interface.name.clone()));
+            has_new = true;
         }
-        self.watched.len() > known
+        has_new
     }
 
     /// Why one of them is not attached, where somebody has to know: one that was named, or all of them.
     pub(super) fn failure(&self) -> Option<String> {
-        let failed = self.watched.iter().find(|w| w.attachment.is_none())?;
         let matters = !self.all || self.watched.iter().all(|w| w.attachment.is_none());
-        failed.note.clone().filter(|_| matters)
+        let mut failed = self.watched.iter().filter(|w| matters && w.attachment.is_none());
+        failed.find_map(|w| w.note.clone())
     }
 
     /// Index and place of each that is attached.

@@ -29,7 +29,7 @@ fn every_stream_is_counted_exactly_over_ipv6_under_tc() -> Result<()> {
 }
 
 fn accuracy(family: Family, ingress: &str) -> Result<()> {
-    let Some(_turn) = turn(Turn::Shared) else { return Ok(()) };
+    let Some(_turn) = turn(Turn::Alone) else { return Ok(()) };
     let world = World::build(&format!("exact-{}-{ingress}", family.name()), family, 1)?;
     let daemon = world.daemon(ingress, "streams,calls")?;
     let (host, peer) = (world.host(0), world.peer(0));

@@ -36,7 +36,7 @@ fn an_unanswered_request_is_explained_by_the_kernel_over_ipv6_under_tc() -> Resu
 }
 
 fn unanswered(family: Family, ingress: &str) -> Result<()> {
-    let Some(_turn) = world::turn(world::Turn::Shared) else { return Ok(()) };
+    let Some(_turn) = world::turn_with(world::Turn::Shared, &["sipp", "nft"]) else { return Ok(()) };
     let trunk = FAULTS.len();
     let world = World::build(&format!("drops-{}-{ingress}", family.name()), family, trunk + 1)?;
     let ip = if family == Family::V4 { "ip" } else { "ip6" };

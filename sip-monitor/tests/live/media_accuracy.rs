@@ -107,7 +107,7 @@ fn rtpengine_and_the_receivers_rtcp_tell_the_same_loss() -> Result<()> {
     std::thread::sleep(Duration::from_millis(7_000));
     scene.end_egress_rule(outside, "lost")?;
     let dropped = nft_counter(outside, "lost")?;
-    std::thread::sleep(Duration::from_millis(9_500));
+    std::thread::sleep(Duration::from_millis(13_000));
     let told = engine.query(&call_id)?;
     caller.hang_up()?;
     caller.wait_closed()?;

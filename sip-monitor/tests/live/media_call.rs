@@ -137,7 +137,7 @@ impl Played {
         let (from, to) = (scene.world.peer(self.n), scene.world.host(if make.is_relayed() { 0 } else { self.n }));
         let mut caller = Sipp::calls_to(&scene.world, "media_uac.xml", from, to, &self.key);
         let (mut audio_ip, mut audio_port) = (scene.world.peer(self.n).ip().to_string(), SIPP_RTP);
-        let mut seconds = 17;
+        let mut seconds = 22;
         if make == Make::StrictReversePath {
             audio_ip = scene.world.peer(self.other).ip().to_string();
             caller = caller.args(&["-mi", &audio_ip]);
@@ -147,7 +147,7 @@ impl Played {
                 Make::PrivateAddress => audio_ip = "192.168.1.20".to_owned(),
                 Make::PeerListensNowhere => (caller, audio_port) = (caller.set(&["silent"]), 7_000),
                 Make::PeerSilent | Make::AllSilent | Make::RelayAllSilent => caller = caller.set(&["silent"]),
-                Make::PeerStops => (caller, seconds) = (caller.set(&["stops"]), 13),
+                Make::PeerStops => (caller, seconds) = (caller.set(&["stops"]), 18),
                 _ => {}
             }
         }

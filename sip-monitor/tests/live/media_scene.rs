@@ -269,9 +269,9 @@ fn join(a: &Namespace, at_a: &str, b: &Namespace, at_b: &str) -> Result<()> {
 }
 
 fn sysctl(namespace: &Namespace, setting: &str) -> Result<()> {
-    let output = namespace.command("sysctl").args(["-q", "-w", setting]).output().context("starting sysctl")?;
-    ensure!(output.status.success(), "sysctl {setting}: {}", String::from_utf8_lossy(&output.stderr));
-    Ok(())
+    let (key, value) = setting.split_once('=').context("KEY=VALUE")?;
+    let file = format!("/proc/sys/{}", key.replace('.', "/"));
+    namespace.inside(|| std::fs::write(&file, value).with_context(|| format!("writing {value} to {file}")))
 }
 
 fn nft(namespace: &Namespace, text: &str) -> Result<()> {

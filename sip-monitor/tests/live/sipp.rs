@@ -1,6 +1,6 @@
 //! SIPp with the scenarios of `tests/sipp`, started in a namespace, bounded in time, killed by its pid.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -175,7 +175,7 @@ impl<'a> Sipp<'a> {
         let child = command.spawn().context("starting sipp")?;
         if !self.is_caller {
             // It has no word for "I listen now"; a caller that is early is saved by retransmission, but then it is no good call.
-            std::thread::sleep(Duration::from_millis(300));
+            self.world.namespace_of(own).inside(|| wait_for_listener(own))?;
         }
         Ok(Running { child, log, statistics })
     }
@@ -245,4 +245,31 @@ fn successful(statistics: &Path) -> Result<usize> {
     let column = text.lines().next().and_then(|head| head.split(';').position(|name| name == "SuccessfulCall(C)"));
     let last = text.lines().last().zip(column).and_then(|(line, column)| line.split(';').nth(column));
     last.and_then(|count| count.parse().ok()).with_context(|| format!("no count of calls in {}", statistics.display()))
+}
+
+/// Waits until somebody has `address` open, over UDP or TCP, in the namespace of this thread.
+fn wait_for_listener(address: SocketAddr) -> Result<()> {
+    let place = kernel_name(address);
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while Instant::now() < deadline {
+        for table in ["udp", "udp6", "tcp", "tcp6"] {
+            let sockets = std::fs::read_to_string(format!("/proc/thread-self/net/{table}")).unwrap_or_default();
+            if sockets.lines().any(|line| line.split_whitespace().nth(1) == Some(&place)) {
+                return Ok(());
+            }
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    bail!("sipp did not listen at {address} within 20 s")
+}
+
+/// An address as the kernel's tables of sockets name it: words of the address in the byte order of the machine.
+fn kernel_name(address: SocketAddr) -> String {
+    let octets = match address.ip() {
+        IpAddr::V4(ip) => ip.octets().to_vec(),
+        IpAddr::V6(ip) => ip.octets().to_vec(),
+    };
+    let words = octets.chunks_exact(4).map(|word| u32::from_ne_bytes([word[0], word[1], word[2], word[3]]));
+    let words: String = words.map(|word| format!("{word:08X}")).collect();
+    format!("{words}:{:04X}", address.port())
 }

@@ -16,7 +16,7 @@ const LATER: &str = "4102444800";
 
 #[test]
 fn a_refused_certificate_is_told_by_its_alert_and_an_accepted_one_is_not() -> Result<()> {
-    let Some(_turn) = world::turn(world::Turn::Shared) else { return Ok(()) };
+    let Some(_turn) = world::turn_with(world::Turn::Shared, &["openssl"]) else { return Ok(()) };
     let world = World::build("tls", Family::V4, 4)?;
     let file = |name: &str| world.folder.join(name).display().to_string();
     let (cert, key) = (file("cert.pem"), file("key.pem"));

@@ -64,6 +64,7 @@ impl Referrals {
 
     /// A call leaves: to the target of a transfer, or one that says it comes of one.
     fn follow(&mut self, seen: &Seen<'_, '_>) -> Referred {
+        self.pending.retain(|referral| seen.at.since(referral.at) < WITHIN);
         let says_so = seen.message.header(HeaderName::ReferredBy).is_some() || seen.message.replaces().is_some();
         let users = [seen.message.request_uri(), seen.to.map(|to| to.uri)].map(|uri| uri.and_then(user_of));
         let fits = |referral: &Referral| {

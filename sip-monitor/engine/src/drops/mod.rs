@@ -18,7 +18,7 @@ pub use table::DropTable;
 /// Flows kept of one entry.
 pub const FLOWS_KEPT: usize = 32;
 /// Calls remembered of one flow, so that their alerts can be looked up.
-const CALLS_OF_FLOW: usize = 8;
+const CALLS_OF_FLOW: usize = 16;
 /// Call-IDs kept of one entry.
 const SAMPLES: usize = 5;
 

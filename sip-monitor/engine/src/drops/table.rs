@@ -183,7 +183,9 @@ impl LocalDrops {
         flow.run = (drop.count, drop.first_at);
         flow.last_at = flow.last_at.max(drop.last_at);
         for (key, call_id) in calls {
-            if flow.calls.contains(key) {
+            if let Some(known) = flow.calls.iter().position(|call| call == key) {
+                // The ones that are told of go on being remembered.
+                flow.calls[known..].rotate_left(1);
                 continue;
             }
             if flow.calls.len() >= CALLS_OF_FLOW {

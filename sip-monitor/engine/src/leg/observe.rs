@@ -54,14 +54,20 @@ impl Engine {
     /// both sides.
     pub(crate) fn note_streams(&mut self) {
         while let Some((key, from, ssrc)) = self.media.poll_joined() {
-            if let Some(mark) = Mark::of_stream(ssrc, from, &self.legs.hasher) {
+            // The call may have been freed since its stream was joined.
+            if self.calls.get(key).is_some()
+                && let Some(mark) = Mark::of_stream(ssrc, from, &self.legs.hasher)
+            {
                 self.mark(key, mark);
             }
         }
     }
 
-    /// A REFER in `referred` made `call`.
+    /// A REFER in `referred`, if that call is still known, made `call`.
     pub(crate) fn note_referred(&mut self, referred: CallKey, call: CallKey) {
+        if self.calls.get(referred).is_none() {
+            return;
+        }
         let link =
             Link { other: call, relation: LegRelation::Transfer, by: LegBy::Refer, confidence: Confidence::Likely };
         self.legs.say(referred, link);

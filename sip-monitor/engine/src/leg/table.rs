@@ -242,7 +242,9 @@ impl LegTable {
         let entry = &mut self.entries[slot];
         // Whoever had the slot before has left it: no call is freed without its marks.
         debug_assert!(entry.generation == call.generation || entry.marks.is_empty());
-        entry.generation = call.generation;
+        if entry.generation != call.generation {
+            *entry = Entry { generation: call.generation, ..Entry::default() };
+        }
         entry
     }
 }

@@ -21,6 +21,8 @@ const ENCRYPTED_ALERT: u32 = 24 + 6;
 
 const CHANGE_CIPHER_SPEC: u8 = 20;
 const ALERT: u8 = 21;
+/// Type and length of a handshake message (RFC 8446 4).
+const HANDSHAKE_HEADER: usize = 4;
 const HANDSHAKE: u8 = 22;
 const CLIENT_HELLO: u8 = 1;
 const SERVER_HELLO: u8 = 2;
@@ -131,7 +133,10 @@ impl Handshake {
         record: &Record<'_>,
     ) -> Option<TlsEnd> {
         match (record.kind, record.body) {
-            (HANDSHAKE, [CLIENT_HELLO, ..]) => {
+            // An encrypted Finished is of the same type of record and may begin with any byte: a hello also tells its length.
+            (HANDSHAKE, [CLIENT_HELLO, 0, high, low, ..])
+                if usize::from(u16::from_be_bytes([*high, *low])) + HANDSHAKE_HEADER == record.len =>
+            {
                 let length = u32::try_from(offset + RECORD_HEADER + record.len).unwrap_or(u32::MAX);
                 self.hello = Some(Hello {
                     client: packet.src,

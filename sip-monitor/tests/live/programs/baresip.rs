@@ -14,7 +14,7 @@ use sip_monitor::demo::netns::Namespace;
 use super::child::Program;
 
 /// How long it may take to start on a busy machine, and to do what a command says.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(60);
 /// Its control port stands so far above its SIP port.
 const CONTROL_PORT_OFFSET: u16 = 10_000;
 /// Seconds of sound in the file it plays.

@@ -11,7 +11,7 @@ use sip_monitor::demo::netns::Namespace;
 use super::child::Program;
 
 /// How long it may take to answer its first request on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A user that is reached by the proxy.
 pub struct User {
@@ -30,7 +30,7 @@ pub fn start(namespace: &Namespace, folder: &Path, listens: SocketAddr, users: &
     let mut command = namespace.command("kamailio");
     command.args(["-DD", "-E", "-m", "32", "-f"]).arg(&config).arg("-Y").arg(folder).arg("-w").arg(folder);
     command.args(["-l", &format!("udp:{listens}")]);
-    let mut program = Program::start(command, "kamailio", &folder.join("relay.log"))?;
+    let mut program = Program::start_until(libc::SIGTERM, command, "kamailio", &folder.join("relay.log"))?;
     let socket = namespace.inside(|| Ok(UdpSocket::bind(SocketAddr::new(listens.ip(), 0))?))?;
     socket.set_read_timeout(Some(Duration::from_millis(100)))?;
     let own = socket.local_addr()?;

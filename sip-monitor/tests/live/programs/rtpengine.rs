@@ -14,9 +14,9 @@ use sip_monitor::demo::netns::Namespace;
 use super::child::Program;
 
 /// How long it may take to make its certificate and start on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(60);
 /// How long it may think about a request.
-const ANSWER: Duration = Duration::from_secs(3);
+const ANSWER: Duration = Duration::from_secs(10);
 
 /// A running rtpengine; ended when dropped.
 pub struct Rtpengine {

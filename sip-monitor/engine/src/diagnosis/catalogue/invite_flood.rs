@@ -32,7 +32,7 @@ fn judge(facts: &SourceFacts<'_>) -> Option<Finding> {
     let (severity, becomes) = match fate {
         Fate::Served => (Severity::Info, "most of them ring or are answered"),
         Fate::Refused => (Severity::Warning, "most of them are refused"),
-        Fate::Unanswered => (Severity::Warning, "most of them are not answered"),
+        Fate::Unanswered => (Severity::Warning, "most of them come to nothing"),
     };
     let evidence: Vec<(&'static str, Value)> = vec![
         ("invites_per_second", most.into()),

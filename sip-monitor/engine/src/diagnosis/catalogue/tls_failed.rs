@@ -106,8 +106,9 @@ fn judge(facts: &WireFacts<'_>) -> Option<Finding> {
         (Direction::Out, false) | (Direction::In, true) => Some(Fault::Local),
         (Direction::Transit, _) => None,
     });
-    // What a stranger's client cannot do, this host's server need not.
-    let is_strangers = !ours && !by_client;
+    // What a stranger's client cannot do, this host's server need not; and one that reads the certificate and goes may only be looking.
+    let may_only_look = matches!(end, TlsEnd::Cut) && facts.peers.trunk_of(client).is_none();
+    let is_strangers = !ours && (!by_client || may_only_look);
     let mut evidence: Vec<(&'static str, Value)> = vec![("client", client.into()), ("server", server.into())];
     if let TlsEnd::Alert(description) = end {
         evidence.push(("alert", alert_name(description).into()));

@@ -59,7 +59,8 @@ pub(super) fn is_told_on_another_leg(facts: &CallFacts<'_>, case: &Case<'_>, now
 /// Whether what is missing here does not arrive there either, from the same time on.
 fn lacks_the_same(flow: &Flow, source: &Flow) -> bool {
     match (flow.state, source.state) {
-        (_, FlowState::Refused) => true,
+        // What the far end refuses or does not hear was sent: then this host has something to send.
+        (FlowState::Absent | FlowState::Stopped(_), FlowState::Refused) => true,
         (FlowState::Absent, FlowState::Absent | FlowState::Undeliverable) => source.sight > Sight::None,
         // Its own threshold may pass a moment later: what counts is that nothing came since.
         (FlowState::Stopped(here), _) => {
