@@ -94,7 +94,11 @@ impl Writer {
             links: standing.links.into_iter().take(LINKS).collect(),
             refs: diagnosis.refs.iter().map(|&r| r.to_owned()).collect(),
             host: self.host.clone(),
-            iface: call.and_then(|c| self.links.get(usize::from(c.link?))).map(|name| cut(name, NAME_BYTES)),
+            iface: call
+                .and_then(|c| self.links.get(usize::from(c.link?)))
+                // A classic pcap names no interface.
+                .filter(|name| !name.is_empty())
+                .map(|name| cut(name, NAME_BYTES)),
         }
     }
 
