@@ -6,6 +6,7 @@ mod accuracy;
 mod alerts;
 mod calls_faults;
 mod calls_good;
+mod calls_phones;
 mod drops;
 mod load;
 mod media_accuracy;

@@ -39,6 +39,8 @@ pub struct Baresip<'a> {
     rtp_ports: (u16, u16),
     answer: Answer,
     has_sound: bool,
+    /// Its account, where it is not `user` at its own address.
+    address_of_record: Option<String>,
     account: String,
     config: String,
 }
@@ -55,6 +57,7 @@ impl<'a> Baresip<'a> {
             rtp_ports: (10_000, 10_100),
             answer: Answer::Auto,
             has_sound: true,
+            address_of_record: None,
             account: ";audio_codecs=pcmu".to_owned(),
             config: String::new(),
         }
@@ -63,6 +66,13 @@ impl<'a> Baresip<'a> {
     /// More parameters of its account, each beginning with a semicolon.
     pub fn account(mut self, parameters: &str) -> Self {
         self.account += parameters;
+        self
+    }
+
+    /// It registers as `user` of `domain` at `proxy` (a URI), with this password, each minute, and sends all its requests there.
+    pub fn registers(mut self, domain: &str, proxy: &str, password: &str) -> Self {
+        self.address_of_record = Some(format!("sip:{}@{domain}", self.user));
+        self.account += &format!(";outbound=\"{proxy}\";auth_user={};auth_pass={password};regint=60", self.user);
         self
     }
 
@@ -144,7 +154,10 @@ impl<'a> Baresip<'a> {
             Answer::Auto => "auto",
             Answer::Manual => "manual",
         };
-        let account = format!("<sip:{}@{sip}>;regint=0;answermode={answer}{}\n", self.user, self.account);
+        let account = match &self.address_of_record {
+            Some(address) => format!("<{address}>;answermode={answer}{}\n", self.account),
+            None => format!("<sip:{}@{sip}>;regint=0;answermode={answer}{}\n", self.user, self.account),
+        };
         std::fs::write(folder.join("accounts"), account)?;
         // Without it baresip writes an example with contacts of its own.
         std::fs::write(folder.join("contacts"), "")?;
@@ -190,6 +203,19 @@ impl Phone {
     /// Calls `uri`.
     pub fn dial(&mut self, uri: &str) -> Result<()> {
         self.command("dial", uri)
+    }
+
+    /// Waits until it is registered. It may be so before anybody could hear it say that: it is asked.
+    pub fn wait_registered(&mut self) -> Result<()> {
+        let end = Instant::now() + PATIENCE;
+        loop {
+            let told = self.ask("reginfo", "")?;
+            if told["data"].as_str().is_some_and(|accounts| accounts.contains("OK")) {
+                return Ok(());
+            }
+            ensure!(Instant::now() < end, "{}: not registered: {told}", self.name);
+            std::thread::sleep(Duration::from_millis(50));
+        }
     }
 
     /// Waits for an incoming call; its Call-ID.
@@ -239,14 +265,19 @@ impl Phone {
         self.command("transfer", uri)
     }
 
-    /// Gives a command and waits for its answer.
+    /// Gives a command and waits until it is done.
     pub fn command(&mut self, command: &str, params: &str) -> Result<()> {
+        self.ask(command, params).map(|_| ())
+    }
+
+    /// Gives a command and waits for its answer.
+    fn ask(&mut self, command: &str, params: &str) -> Result<Value> {
         let json = json!({ "command": command, "params": params, "token": command }).to_string();
         self.control.stream.write_all(format!("{}:{json},", json.len()).as_bytes())?;
         let is_answer = |line: &Value| line["response"] == true && line["token"] == command;
         let answer = self.control.next(is_answer).with_context(|| format!("{}: {command} {params}", self.name))?;
         ensure!(answer["ok"] == true, "{}: {command} {params} was answered with {answer}", self.name);
-        Ok(())
+        Ok(answer)
     }
 
     /// The first event of one of these types, of those that were not asked for yet.
