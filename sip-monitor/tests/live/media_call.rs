@@ -137,7 +137,8 @@ impl Played {
         let (from, to) = (scene.world.peer(self.n), scene.world.host(if make.is_relayed() { 0 } else { self.n }));
         let mut caller = Sipp::calls_to(&scene.world, "media_uac.xml", from, to, &self.key);
         let (mut audio_ip, mut audio_port) = (scene.world.peer(self.n).ip().to_string(), SIPP_RTP);
-        let mut seconds = 22;
+        // Longer than all that is done to it, and shorter than 20 s: from then on the end of a call without audio is told, too.
+        let mut seconds = 19;
         if make == Make::StrictReversePath {
             audio_ip = scene.world.peer(self.other).ip().to_string();
             caller = caller.args(&["-mi", &audio_ip]);
