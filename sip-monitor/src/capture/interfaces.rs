@@ -124,15 +124,7 @@ impl Interfaces {
             if self.watched.iter().any(|w| w.name == interface.name) {
                 continue;
             }
-            // One that is gone for good makes room; a name that comes back is the same interface to whoever looks.
-            if self.watched.len() >= MAX_INTERFACES {
-                let is_gone = |w: &&mut Watched| w.attachment.is_none() && all.iter().all(|i| i.name != w.name);
-                if let Some(gone) = self.watched.iter_mut().find(is_gone) {
-                    tracing::info!("{} is new, in the place of {}, which is gone", interface.name, gone.name);
-                    *gone = Watched::new(interface.name.clone());
-                    has_new = true;
-                    continue;
-                }
+            if !make_place(&mut self.watched, &interface.name, all, MAX_INTERFACES) {
                 if !std::mem::replace(&mut self.told_too_many, true) {
                     tracing::warn!(
                         "more than {MAX_INTERFACES} interfaces: {} and those after it are not watched; name \
@@ -143,7 +135,6 @@ impl Interfaces {
                 break;
             }
             tracing::info!("{} is new", interface.name);
-            self.watched.push(Watched::new(interface.name.clone()));
             has_new = true;
         }
         has_new
@@ -206,4 +197,35 @@ pub(super) fn choose(wanted: &[String]) -> Result<Vec<String>, LiveError> {
     }
     let up: Vec<String> = all.iter().filter(|i| i.up && !i.loopback).map(|i| i.name.clone()).collect();
     if up.is_empty() { Err(LiveError::NoInterface(String::new(), existing())) } else { Ok(up) }
+}
+
+/// Watches `name`, too: beside the others, or where there are `most` of them in the place of one that is gone for good. (A name
+/// that comes back is the same interface to whoever looks.) False where there is no place.
+fn make_place(watched: &mut Vec<Watched>, name: &str, all: &[Interface], most: usize) -> bool {
+    let is_gone = |w: &&mut Watched| w.attachment.is_none() && all.iter().all(|i| i.name != w.name);
+    if watched.len() < most {
+        watched.push(Watched::new(name.to_owned()));
+    } else if let Some(gone) = watched.iter_mut().find(is_gone) {
+        *gone = Watched::new(name.to_owned());
+    } else {
+        return false;
+    }
+    true
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_that_is_gone_makes_place_and_one_that_is_only_down_does_not() {
+        let interface = |name: &str, up| Interface { name: name.to_owned(), up, ..Interface::default() };
+        let mut watched = Vec::new();
+        let all = [interface("veth1", true), interface("veth2", false), interface("veth3", true)];
+        assert!(make_place(&mut watched, "veth1", &all, 2) && make_place(&mut watched, "veth2", &all, 2));
+        assert!(!make_place(&mut watched, "veth3", &all, 2), "both are still there");
+        assert!(make_place(&mut watched, "veth3", &all[1..], 2));
+        let names: Vec<&str> = watched.iter().map(|w| w.name.as_str()).collect();
+        assert_eq!(names, ["veth3", "veth2"], "the links of the others stay");
+    }
 }

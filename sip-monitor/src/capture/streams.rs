@@ -31,15 +31,17 @@ const SLICE: usize = 2_048;
 /// Slices of one pass, if the map does not grow meanwhile: with a poll every 15 ms a pass ends before the next begins.
 const SLICES: usize = 40;
 
+/// A key of the map.
 #[derive(Clone, Copy)]
 #[repr(transparent)]
-struct Key(StreamKey);
+pub struct Key(pub StreamKey);
 // SAFETY: `repr(C)` integers without padding.
 unsafe impl Pod for Key {}
 
+/// A value of the map.
 #[derive(Clone, Copy)]
 #[repr(transparent)]
-struct Value(#[allow(dead_code)] StreamRecord);
+pub struct Value(pub StreamRecord);
 // SAFETY: `repr(C)` integers without padding.
 unsafe impl Pod for Value {}
 

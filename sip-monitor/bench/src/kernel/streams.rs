@@ -10,7 +10,7 @@ use aya::maps::{HashMap, Map, MapData};
 use sip_monitor::capture::{
     batch::{BatchReader, Place},
     object::LoadOptions,
-    streams::StreamMap,
+    streams::{Key, StreamMap, Value},
 };
 use sip_monitor_common::{StreamKey, StreamRecord, limits};
 
@@ -18,18 +18,6 @@ use super::{Kernel, frames::rtp_of_stream};
 
 const STREAMS: u32 = 100_000;
 const ROUNDS: usize = 5;
-
-#[derive(Clone, Copy)]
-#[repr(transparent)]
-struct Key(StreamKey);
-// SAFETY: `repr(C)` integers without padding.
-unsafe impl Pod for Key {}
-
-#[derive(Clone, Copy)]
-#[repr(transparent)]
-struct Value(StreamRecord);
-// SAFETY: `repr(C)` integers without padding.
-unsafe impl Pod for Value {}
 
 /// Prints the time of a stream for each way, and the longest slice.
 pub fn run() -> Result<()> {

@@ -341,6 +341,20 @@ mod tests {
     }
 
     #[test]
+    fn an_encrypted_finished_that_begins_like_a_hello_is_none() {
+        for from_client in [true, false] {
+            let mut world = World::new();
+            world.send(true, 24, &client_hello());
+            world.send(false, 24, &server_hello(false));
+            let finished = [&[CLIENT_HELLO][..], &[0x77; 39]].concat();
+            world.send(from_client, 24, &[record(CHANGE_CIPHER_SPEC, &[1]), record(HANDSHAKE, &finished)].concat());
+            world.send(!from_client, 24, &[record(CHANGE_CIPHER_SPEC, &[1]), record(HANDSHAKE, &[0x55; 40])].concat());
+            assert_eq!(world.send(from_client, FIN | 16, &record(ALERT, &[8; 26])), None);
+            assert_eq!(world.send(!from_client, FIN | 16, &[]), None);
+        }
+    }
+
+    #[test]
     fn what_ends_with_close_notify_or_without_a_hello_of_the_server_did_not_fail() {
         let mut world = World::new();
         world.send(true, 24, &client_hello());
