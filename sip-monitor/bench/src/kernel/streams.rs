@@ -5,14 +5,13 @@ use std::os::fd::AsFd as _;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
-use aya::Pod;
 use aya::maps::{HashMap, Map, MapData};
 use sip_monitor::capture::{
     batch::{BatchReader, Place},
     object::LoadOptions,
     streams::{Key, StreamMap, Value},
 };
-use sip_monitor_common::{StreamKey, StreamRecord, limits};
+use sip_monitor_common::limits;
 
 use super::{Kernel, frames::rtp_of_stream};
 
