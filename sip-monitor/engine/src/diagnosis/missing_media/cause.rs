@@ -270,8 +270,8 @@ impl<'a> Case<'a> {
 fn private_address(flow: &Flow) -> Verdict<'_> {
     let address = flow.private_address.map_or_else(|| flow.endpoint.ip().to_string(), |a| a.to_string());
     let (fault, whose) = match flow.travel {
-        Travel::In | Travel::Within => (Fault::Local, "this host".to_owned()),
-        Travel::Out | Travel::Past => (Fault::Remote, format!("the {}", name(flow.to))),
+        Travel::In | Travel::Within if flow.endpoint_is_local => (Fault::Local, "this host".to_owned()),
+        Travel::In | Travel::Within | Travel::Out | Travel::Past => (Fault::Remote, format!("the {}", name(flow.to))),
     };
     Verdict {
         flow,
