@@ -247,7 +247,8 @@ impl Engine {
         self.outputs.pop_front()
     }
 
-    /// The capture is over at `now`: writes the records of what is still up. Judges nothing that the capture did not show.
+    /// The capture is over at `now`: tells what was kept back since more of it might have followed, and writes the records of
+    /// what is still up. Judges nothing that the capture did not show.
     pub fn finish(&mut self, now: Timestamp) {
         self.advance(now);
         let calls = self.calls.keys_by_age();

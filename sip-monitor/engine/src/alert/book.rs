@@ -93,6 +93,7 @@ impl AlertBook {
             call: Some(&facts.identity),
             peers: facts.peers,
             legs: Some(facts.legs),
+            part_of: None,
         };
         self.settle(case, facts.capture, findings, out);
     }
@@ -106,6 +107,7 @@ impl AlertBook {
             call: facts.call.as_ref(),
             peers: facts.peers,
             legs: None,
+            part_of: None,
         };
         self.settle(case, facts.capture, findings, out);
     }
@@ -113,8 +115,15 @@ impl AlertBook {
     /// Asks every diagnosis about a registration; `key` is the same for the same one.
     pub fn judge_registration(&mut self, key: u64, facts: &RegistrationFacts<'_>, out: &mut VecDeque<Output>) {
         let findings = found(&self.catalogue.registrations, |ask| ask(facts));
-        let case =
-            Case { subject: Subject::Registration(key), now: facts.now, call: None, peers: facts.peers, legs: None };
+        let scanner = Subject::Source(facts.binding.source.ip());
+        let case = Case {
+            subject: Subject::Registration(key),
+            now: facts.now,
+            call: None,
+            peers: facts.peers,
+            legs: None,
+            part_of: facts.scanning.then_some((scanner, "scan")),
+        };
         self.settle(case, facts.capture, findings, out);
     }
 
@@ -127,6 +136,7 @@ impl AlertBook {
             call: None,
             peers: facts.peers,
             legs: None,
+            part_of: None,
         };
         self.settle(case, facts.capture, findings, out);
     }
@@ -134,8 +144,14 @@ impl AlertBook {
     /// Asks every diagnosis about the way signalling travels to or from one address.
     pub fn judge_wire(&mut self, facts: &WireFacts<'_>, out: &mut VecDeque<Output>) {
         let findings = found(&self.catalogue.wires, |ask| ask(facts));
-        let case =
-            Case { subject: Subject::Wire(facts.wire.key), now: facts.now, call: None, peers: facts.peers, legs: None };
+        let case = Case {
+            subject: Subject::Wire(facts.wire.key),
+            now: facts.now,
+            call: None,
+            peers: facts.peers,
+            legs: None,
+            part_of: None,
+        };
         self.settle(case, facts.capture, findings, out);
     }
 
@@ -148,6 +164,7 @@ impl AlertBook {
             call: None,
             peers: facts.peers,
             legs: None,
+            part_of: None,
         };
         self.settle(case, facts.capture, findings, out);
     }
@@ -155,7 +172,8 @@ impl AlertBook {
     /// Asks every diagnosis about the host, and tells what is new.
     pub fn judge_host(&mut self, facts: &HostFacts<'_>, out: &mut VecDeque<Output>) {
         let findings = found(&self.catalogue.hosts, |ask| ask(facts));
-        let case = Case { subject: Subject::Host, now: facts.now, call: None, peers: facts.peers, legs: None };
+        let case =
+            Case { subject: Subject::Host, now: facts.now, call: None, peers: facts.peers, legs: None, part_of: None };
         self.settle(case, facts.capture, findings, out);
     }
 
@@ -330,10 +348,17 @@ impl AlertBook {
         for (code, serial) in gone {
             self.release(case.subject, serial);
             let taker = taken_over.iter().find(|(lost, _)| *lost == code).map(|(_, taker)| *taker);
-            let taker_id = taker.and_then(|code| self.id_of(case.subject, code));
+            let explained_by = case.part_of.filter(|_| taker.is_none());
+            let taker_id = match explained_by {
+                Some((who, code)) => self.id_of(who, code),
+                None => taker.and_then(|code| self.id_of(case.subject, code)),
+            };
             let Some(open) = self.open.get_mut(serial) else { continue };
             if let Some(line) = &mut open.line {
                 line.links.extend(taker_id.filter(|id| !line.links.contains(id)));
+                if let Some((_, code)) = explained_by {
+                    line.evidence.insert("closed_by".to_owned(), Value::from(code));
+                }
             }
             // Nothing gets better after a call's end: what was wrong with it then stays what was wrong with it.
             let is_over = matches!(case.subject, Subject::Call(_)) && case.call.is_some_and(|c| c.ended_at.is_some());

@@ -29,6 +29,8 @@ pub struct Case<'a> {
     pub peers: &'a PeerTable,
     /// Which other calls are its legs, where it is about a call.
     pub legs: Option<Legs<'a>>,
+    /// Whose verdict explains all that is wrong with it, where there is one.
+    pub part_of: Option<(Subject, &'static str)>,
 }
 
 /// An open alert.

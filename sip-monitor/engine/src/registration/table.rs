@@ -191,6 +191,7 @@ impl RegistrationTable {
         }
         binding.failure = Some(RegisterFailure {
             at,
+            since: binding.failure.as_ref().map_or(at, |f| f.since),
             code: 0,
             phrase: StoredText::default(),
             credentials: pending.credentials.clone(),
@@ -301,6 +302,7 @@ impl RegistrationTable {
             if waited && !binding.answered_elsewhere && binding.failure.is_none() {
                 binding.failure = Some(RegisterFailure {
                     at: now,
+                    since: now,
                     code: 401,
                     phrase: StoredText::default(),
                     credentials: SmallVec::new(),
@@ -400,6 +402,8 @@ impl RegistrationTable {
                 nat_handled: false,
                 challenge: None,
                 failure: None,
+                scanned: false,
+                refused_among: None,
                 pending: None,
                 due: Timestamp::MAX,
             }),
@@ -408,6 +412,27 @@ impl RegistrationTable {
         self.forget_stale_ages();
         self.by_age.push_back(id);
         Some(id)
+    }
+
+    /// It was refused within a scan.
+    pub(crate) fn note_scanned(&mut self, id: u64) {
+        if let Some(binding) = self.bindings.get_mut(&id) {
+            binding.scanned = true;
+        }
+    }
+
+    /// It was refused among so many users of its source.
+    pub(crate) fn note_refused_among(&mut self, id: u64, users: u32) {
+        if let Some(binding) = self.bindings.get_mut(&id) {
+            binding.refused_among = binding.refused_among.max(Some(users));
+        }
+    }
+
+    /// Bindings of which something failed, in the order they began.
+    pub(crate) fn failing(&self) -> Vec<u64> {
+        let mut ids: Vec<u64> = self.bindings.iter().filter(|(_, b)| b.failure.is_some()).map(|(id, _)| *id).collect();
+        ids.sort_unstable();
+        ids
     }
 
     /// Takes all out, in the order they began.
@@ -464,6 +489,7 @@ fn accept(binding: &mut Binding, seen: &Seen<'_, '_>) {
     let (failure, challenge) = (binding.failure.take(), binding.challenge.take());
     drop((failure, challenge));
     (binding.rounds, binding.too_brief) = (0, 0);
+    (binding.scanned, binding.refused_among) = (false, None);
     if binding.contact.is_empty() {
         return;
     }
@@ -500,6 +526,7 @@ fn refuse(binding: &mut Binding, seen: &Seen<'_, '_>, code: u16, hasher: &Random
     let fresh = asked.any(|c| pending.credentials.iter().any(|own| own.nonce == c.nonce));
     let failure = RegisterFailure {
         at: seen.at,
+        since: binding.failure.as_ref().map_or(seen.at, |f| f.since),
         code,
         phrase: StoredText::new(phrase_text, TEXT_BYTES),
         credentials: pending.credentials.clone(),

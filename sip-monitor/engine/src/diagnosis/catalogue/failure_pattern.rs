@@ -63,7 +63,9 @@ fn judge(facts: &PeerFacts<'_>) -> Option<Finding> {
     }
     let found = peer.patterns.as_deref()?.departure(facts.now)?;
     let (name, value) = (facts.peers.name(peer), found.value.as_str());
-    let number = |value: &str| if value.starts_with('+') { value.to_owned() } else { format!("{value:?}") };
+    // As a URI, so that user names are hidden as everywhere.
+    let number =
+        |value: &str| if value.starts_with('+') { value.to_owned() } else { format!("sip:{value}@{}", peer.addr.ip()) };
     let (cause, what, remedy) = match found.common {
         Common::CalledNumber => (
             "called-number",
@@ -100,7 +102,8 @@ fn judge(facts: &PeerFacts<'_>) -> Option<Finding> {
         ("baseline_calls", found.baseline_calls.into()),
     ];
     if !value.is_empty() {
-        evidence.push((key, value.to_owned().into()));
+        let shown = if key == "code" { value.to_owned() } else { number(value) };
+        evidence.push((key, shown.into()));
     }
     Some(Finding {
         summary: format!(
