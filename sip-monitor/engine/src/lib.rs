@@ -200,6 +200,12 @@ impl Engine {
         &self.connections
     }
 
+    /// What the monitor itself lost, as diagnoses know it.
+    #[must_use]
+    pub fn capture(&self) -> &CaptureFacts {
+        &self.capture
+    }
+
     /// Alerts that fire and have not ended.
     #[must_use]
     pub fn open_alerts(&self) -> usize {

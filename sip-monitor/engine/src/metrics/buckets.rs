@@ -32,8 +32,7 @@ impl Buckets {
     pub const TALK_S: &'static [f64] =
         &[1.0, 5.0, 10.0, 20.0, 30.0, 35.0, 40.0, 60.0, 120.0, 180.0, 300.0, 600.0, 900.0, 1_800.0, 3_600.0, 7_200.0];
     /// Seconds from a request to its answer.
-    pub const DELAY_S: &'static [f64] =
-        &[0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0];
+    pub const DELAY_S: &'static [f64] = &[0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0];
     /// Mean opinion score. What `low-mos` warns of (3.6) and what it calls critical (3.1) are bounds.
     pub const MOS: &'static [f64] = &[1.5, 2.0, 2.5, 2.8, 3.1, 3.4, 3.6, 3.8, 4.0, 4.2, 4.3, 4.4, 4.5];
     /// Seconds of interarrival jitter.
@@ -122,20 +121,15 @@ mod tests {
         let mut buckets = Buckets::new(&[1.0, 2.0]);
         buckets.add_of(1.5, "a", Timestamp::ZERO);
         buckets.add_of(1.75, "b", Timestamp::ZERO);
-        let told: Vec<_> = buckets.cumulative().map(|(.., exemplar)| exemplar.map(|e| (&*e.call_id, e.value))).collect();
+        let told: Vec<_> =
+            buckets.cumulative().map(|(.., exemplar)| exemplar.map(|e| (&*e.call_id, e.value))).collect();
         assert_eq!(told, [None, Some(("b", 1.75)), None]);
     }
 
     #[test]
     fn bounds_ascend() {
-        let all = [
-            Buckets::SETUP_S,
-            Buckets::TALK_S,
-            Buckets::DELAY_S,
-            Buckets::MOS,
-            Buckets::JITTER_S,
-            Buckets::LOSS_RATIO,
-        ];
+        let all =
+            [Buckets::SETUP_S, Buckets::TALK_S, Buckets::DELAY_S, Buckets::MOS, Buckets::JITTER_S, Buckets::LOSS_RATIO];
         for bounds in all {
             assert!(bounds.is_sorted_by(|a, b| a < b), "{bounds:?}");
         }

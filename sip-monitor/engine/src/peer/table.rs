@@ -184,16 +184,36 @@ impl PeerTable {
         peers.into_iter()
     }
 
+    /// Peers known now.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.slots.len() - self.free.len()
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
     /// What was measured of each trunk since the program began.
     #[must_use]
     pub const fn ledgers(&self) -> &Ledgers {
         &self.ledgers
     }
 
-    /// Configured trunks with the name under which they are summed up, and their peers where any was seen.
-    pub fn by_trunk(&self) -> impl Iterator<Item = (&Trunk, Option<&Peer>)> {
-        let peers = self.by_trunk.iter().map(|key| key.and_then(|key| self.get(key)));
-        self.trunks.iter().zip(peers)
+    /// Calls that are up or being set up at the peers of each ledger, and when one of them was heard of last; in the order of
+    /// [`Ledgers::iter`].
+    #[must_use]
+    pub fn by_ledger(&self) -> Vec<(u64, Option<Timestamp>)> {
+        let mut now = vec![(0, None); self.ledgers.iter().count()];
+        for peer in self.slots.iter().filter_map(|slot| slot.peer.as_deref()) {
+            if let Some((calls, last_at)) = now.get_mut(usize::from(peer.ledger)) {
+                *calls += u64::from(peer.concurrent);
+                *last_at = peer.last_at.max(*last_at);
+            }
+        }
+        now
     }
 
     /// Peers forgotten for want of room.
