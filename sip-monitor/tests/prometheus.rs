@@ -213,7 +213,7 @@ fn the_documentation_lists_every_family() {
         std::fs::write(path, &wanted).unwrap();
     }
     let found = std::fs::read_to_string(path).unwrap_or_default();
-    assert!(found == wanted, "docs/metrics.md is stale: run `cargo xtask codegen`");
+    assert!(found == wanted, "docs/metrics.md is stale: run this test with SIP_MONITOR_WRITE_DOCS=1");
 }
 
 #[test]
@@ -341,4 +341,51 @@ fn readers_that_are_slow_or_silent_keep_nobody_from_being_answered() {
     let began = Instant::now();
     assert!(scene.get("GET /metrics", "").starts_with("HTTP/1.1 200 "));
     assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+}
+
+#[test]
+fn the_rules_fire_where_they_must_and_nowhere_else() {
+    let Some(promtool) = program("promtool") else { return };
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/etc/prometheus");
+    for arguments in [
+        ["check", "rules", "sip-monitor.rules.yml"].as_slice(),
+        &["test", "rules", "sip-monitor.rules.test.yml"],
+        &["check", "config", "--syntax-only", "scrape.yml"],
+    ] {
+        let output = Command::new(&promtool).args(arguments).current_dir(folder).output().unwrap();
+        let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        assert!(output.status.success(), "promtool {arguments:?}: {said}");
+    }
+}
+
+#[test]
+fn the_rules_name_no_metric_or_label_that_there_is_not() {
+    let rules = include_str!("../etc/prometheus/sip-monitor.rules.yml");
+    let families: BTreeMap<&str, &[&str]> =
+        ALL.iter().flat_map(|(_, families)| *families).map(|family| (family.name, family.labels)).collect();
+    // What is recorded under a name with colons is made by the rules themselves.
+    let expressions: String =
+        rules.lines().filter(|line| !line.trim_start().starts_with('#')).collect::<Vec<_>>().join("\n");
+    let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == ':';
+    let mut named = BTreeSet::new();
+    for word in expressions.split(|c| !is_name(c)).filter(|word| word.starts_with("sipmonitor_") && !word.contains(':'))
+    {
+        let family = ["_bucket", "_count", "_sum"].iter().find_map(|end| word.strip_suffix(end)).unwrap_or(word);
+        assert!(families.contains_key(family), "{word} is no family");
+        named.insert(family);
+    }
+    assert!(named.len() > 15, "{named:?}");
+}
+
+#[test]
+fn every_alert_has_a_test_that_has_it_fire() {
+    let rules = include_str!("../etc/prometheus/sip-monitor.rules.yml");
+    let tests = include_str!("../etc/prometheus/sip-monitor.rules.test.yml");
+    let alerts = rules.lines().filter_map(|line| line.trim().strip_prefix("- alert: "));
+    for alert in alerts {
+        let name = format!("alertname: {alert}\n");
+        let cases = tests.split(&name).skip(1);
+        let fires = cases.filter(|case| case.trim_start().starts_with("exp_alerts:\n")).count();
+        assert!(fires > 0, "{alert} is never seen to fire");
+    }
 }

@@ -41,7 +41,7 @@ pub fn write(snapshot: &Snapshot, dialect: Dialect) -> String {
 pub fn documentation() -> String {
     let mut text = String::from(
         "# Metrics\n\n\
-         Written by `cargo xtask codegen` from the families in `src/metrics`: do not edit.\n\n\
+         Written from the families in `src/metrics` by `SIP_MONITOR_WRITE_DOCS=1 cargo test -p sip-monitor --test prometheus`: do not edit.\n\n\
          `/metrics` is answered at `prometheus.listen` (127.0.0.1:19060), in the text format of Prometheus or, where the scraper asks for\n\
          it, as OpenMetrics with Call-IDs as exemplars. Values of labels come from bounded sets: no number, address, Call-ID, SSRC or\n\
          User-Agent is one. Counters start at 0 with the program and never go down while it runs, also over a reload.\n",

@@ -236,12 +236,12 @@ impl PeerTable {
                 peer.pings.end(first_at, seen.at, (times == 0).then_some(round_trip), end);
                 touched.push((key, true));
             }
-            MethodKind::Register if code >= 200 && direction != Direction::In => {
-                // A challenge is no end (RFC 6076 4.1, 4.2).
-                if !matches!(code, 300..=399 | 401 | 402 | 407 | 423) {
-                    let ended = if code < 300 { Measure::Registered(round_trip) } else { Measure::RegistrationFailed };
-                    self.measure(key, seen.at, ended);
-                }
+            // A challenge is no end (RFC 6076 4.1, 4.2).
+            MethodKind::Register
+                if code >= 200 && direction != Direction::In && !matches!(code, 300..=399 | 401 | 402 | 407 | 423) =>
+            {
+                let ended = if code < 300 { Measure::Registered(round_trip) } else { Measure::RegistrationFailed };
+                self.measure(key, seen.at, ended);
             }
             MethodKind::Bye if (200..300).contains(&code) => {
                 let talked = talk_time(call);
