@@ -3,7 +3,7 @@
 
 use core::hash::BuildHasher;
 use core::time::Duration;
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
@@ -12,6 +12,7 @@ use smallvec::SmallVec;
 use super::binding::{Binding, BindingState, CHALLENGE_WITHIN, GRACE, Pending, RegisterFailure};
 use crate::call::{challenges, credentials, phrase};
 use crate::config::EngineConfig;
+use crate::metrics::CodeLabel;
 use crate::seen::Seen;
 use crate::sip::{Contact, HeaderName, Message, Uri};
 use crate::text::StoredText;
@@ -36,6 +37,12 @@ pub struct RegistrationTable {
     next: u64,
     limit: usize,
     hasher: RandomState,
+    /// Bindings that are registered now.
+    up: usize,
+    /// REGISTERs that failed, by the code of the response; a challenge that is answered is no failure.
+    failures: BTreeMap<CodeLabel, u64>,
+    /// REGISTERs that nobody answered.
+    unanswered: u64,
     /// Bindings that were forgotten for want of room.
     pub evicted: u64,
     /// Bindings that found no room.
@@ -54,9 +61,24 @@ impl RegistrationTable {
             next: 0,
             limit: limit.max(1),
             hasher: RandomState::default(),
+            up: 0,
+            failures: BTreeMap::new(),
+            unanswered: 0,
             evicted: 0,
             refused: 0,
         }
+    }
+
+    /// Bindings that are registered now.
+    #[must_use]
+    pub const fn up(&self) -> usize {
+        self.up
+    }
+
+    /// REGISTERs that failed, by the code of the response, and those that nobody answered.
+    #[must_use]
+    pub const fn failures(&self) -> (&BTreeMap<CodeLabel, u64>, u64) {
+        (&self.failures, self.unanswered)
     }
 
     /// The binding of that number.
@@ -145,7 +167,9 @@ impl RegistrationTable {
                 return false;
             }
             let again = pending.sent.see(seen.at, seen.ip_id, config.timers.t1) == Sighting::Retransmission;
-            return again && Self::fail_unanswered(binding, seen.at, SENT_IN_VAIN);
+            let failed = again && Self::fail_unanswered(binding, seen.at, SENT_IN_VAIN);
+            self.unanswered += u64::from(failed);
+            return failed;
         }
         binding.last_at = seen.at;
         binding.requests = binding.requests.saturating_add(1);
@@ -230,10 +254,15 @@ impl RegistrationTable {
                 pending.answered = true;
             }
             binding.final_code = Some(code);
+            let was_up = binding.state == BindingState::Up;
             match code {
                 200..300 => accept(binding, seen),
                 300..400 => {}
                 _ => refuse(binding, seen, code, &self.hasher),
+            }
+            self.up = self.up - usize::from(was_up) + usize::from(binding.state == BindingState::Up);
+            if code >= 400 && binding.failure.as_ref().is_some_and(|f| f.at == seen.at && f.code == code) {
+                *self.failures.entry(CodeLabel::of(code)).or_default() += 1;
             }
             touched.judged.push(*id);
         }
@@ -290,7 +319,7 @@ impl RegistrationTable {
         if binding.pending.as_ref().is_some_and(|p| !p.answered && p.sent.first() + give_up <= now) {
             // A client that hears nothing repeats itself, except over TCP: one copy over UDP was answered somewhere unseen.
             let least = if binding.pending.as_ref().is_some_and(|p| p.repeats) { 2 } else { 1 };
-            Self::fail_unanswered(binding, now, least);
+            self.unanswered += u64::from(Self::fail_unanswered(binding, now, least));
             if let Some(pending) = &mut binding.pending {
                 pending.answered = true;
             }
@@ -312,10 +341,12 @@ impl RegistrationTable {
                     sent: 1,
                     times: binding.rounds,
                 });
+                *self.failures.entry(CodeLabel::of(401)).or_default() += 1;
             }
             binding.challenge = None;
         }
         if binding.expires_at().is_some_and(|at| at + GRACE <= now) {
+            self.up -= usize::from(binding.state == BindingState::Up);
             binding.change(now, BindingState::Lapsed);
         }
         while binding.changes.first().is_some_and(|at| now.since(*at) >= super::binding::CHANGES_WITHIN) {
@@ -444,6 +475,7 @@ impl RegistrationTable {
 
     fn remove(&mut self, id: u64) -> Option<Box<Binding>> {
         let binding = self.bindings.remove(&id)?;
+        self.up -= usize::from(binding.state == BindingState::Up);
         self.due.remove(&(binding.due, id));
         let aor_hash = self.aor_hash(binding.aor.as_str().as_bytes());
         if let Some(ids) = self.by_aor.get_mut(&aor_hash) {
@@ -619,6 +651,7 @@ mod tests {
         }
         assert_eq!((table.len(), table.evicted), (100, 4_900));
         assert_eq!(table.bindings.values().filter(|b| b.state == BindingState::Up).count(), 50);
+        assert_eq!(table.up(), 50);
         assert!(table.by_aor.len() == 100 && table.due.len() == 100 && table.by_age.len() < 2_000);
     }
 
