@@ -152,7 +152,9 @@ impl Redactor {
         let scheme = SCHEMES.iter().find(|s| starts_with_ignoring_case(rest, s))?;
         let (scheme, tail) = rest.split_at(scheme.len());
         let end = tail.find(|c: char| c.is_whitespace() || matches!(c, '<' | '>' | '"' | '\'')).unwrap_or(tail.len());
-        let body = &tail[..end];
+        // Punctuation of the sentence that the URI ends in is none of it.
+        let body = tail[..end].trim_end_matches([':', ';', ',', '.']);
+        let end = body.len();
         let user_end = if scheme.eq_ignore_ascii_case("tel:") {
             body.find([';', ',']).unwrap_or(end)
         } else {
@@ -347,6 +349,10 @@ mod tests {
             "403 Caller ID +1 (5**********01 not allowed"
         );
         assert_eq!(MASK.text("Number 15551230001 not allowed."), "Number 155******01 not allowed.");
+        assert_eq!(
+            MASK.text("calls to tel:+15551230001: 403, sip:bob@x.example, and"),
+            "calls to tel:+155******01: 403, sip:b**@x.example, and"
+        );
     }
 
     #[test]

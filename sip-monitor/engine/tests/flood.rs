@@ -40,9 +40,10 @@ fn a_million_registrations_from_one_source_are_bounded_counted_and_told() {
     let counters = engine.counters();
     assert!(counters.evicted >= u64::from(REGISTRATIONS) - 2 * KEPT as u64, "{counters:?}");
     // What it is shows before a single refusal is told of: then nothing else is said.
-    let alerts = &monitor.alerts;
-    assert!((1..=5).contains(&alerts.len()), "{alerts:?}");
-    assert!(alerts.iter().all(|a| (a.code.as_str(), a.cause.as_str()) == ("scan", "enumeration")), "{alerts:?}");
+    let told: Vec<(&str, &str)> =
+        monitor.alerts.iter().map(|alert| (alert.code.as_str(), alert.cause.as_str())).collect();
+    assert!(!told.is_empty() && told.len() <= 5, "{told:?}");
+    assert!(told.iter().all(|told| *told == ("scan", "enumeration")), "{told:?}");
 }
 
 #[test]
@@ -55,8 +56,8 @@ fn a_refusal_that_was_kept_back_is_told_at_the_end_of_the_capture() {
     let request = format!("REGISTER sip:pbx.example SIP/2.0\r\n{headers}Contact: <sip:1@198.51.100.10>\r\n\r\n");
     monitor.see(at(0), SOURCE, HOST, &request);
     monitor.see(at(0), HOST, SOURCE, &format!("SIP/2.0 404 Not Found\r\n{headers}\r\n"));
-    assert_eq!(monitor.alerts, [], "it may yet be a scan");
+    assert!(monitor.alerts.is_empty(), "it may yet be a scan");
     monitor.finish(at(1));
-    let [alert] = &monitor.alerts[..] else { panic!("{:?}", monitor.alerts) };
+    let [alert] = monitor.alerts.as_slice() else { panic!("{:?}", monitor.alerts) };
     assert_eq!((alert.code.as_str(), alert.cause.as_str()), ("registration-failed", "not-found"));
 }

@@ -129,6 +129,10 @@ impl Writer {
     /// A sentence of ours, in which words of others may be quoted: those are hidden as in the evidence.
     fn sentence(&self, sentence: &str, finding: &Finding, users: &[&str]) -> String {
         let mut hidden = self.redactor.text(sentence);
+        // A side of the call may stand first.
+        if let Some(rest) = hidden.strip_prefix("the ") {
+            hidden = format!("The {rest}");
+        }
         for (_, value) in finding.evidence.iter().filter(|(key, _)| WORDS.contains(key)) {
             let Value::Text(quoted) = value else { continue };
             let (known, safe) = (self.redactor.text(quoted), self.redactor.words(quoted, users));

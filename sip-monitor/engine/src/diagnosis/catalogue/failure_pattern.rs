@@ -82,10 +82,14 @@ fn judge(facts: &PeerFacts<'_>) -> Option<Finding> {
         }
         Common::Code => (
             "code",
-            format!("calls to {name} that end in {value}"),
-            format!("Ask {name} what changed: calls that were answered end in {value}"),
+            format!("calls to {name}"),
+            format!("Ask {name} what changed: calls that it used to take end in {value}"),
         ),
         Common::Trunk => ("trunk", format!("calls to {name}"), format!("Ask the operator of {name} what changed")),
+    };
+    let how = match found.common {
+        Common::Code if value != "0" => format!("failed with {value}"),
+        Common::CalledNumber | Common::Caller | Common::Code | Common::Trunk => "failed".to_owned(),
     };
     let share = f64::from(found.failures) * 100.0 / f64::from(found.calls.max(1));
     let key = match found.common {
@@ -107,7 +111,7 @@ fn judge(facts: &PeerFacts<'_>) -> Option<Finding> {
     }
     Some(Finding {
         summary: format!(
-            "{} of {} {what} failed within five minutes ({share:.0} %, usual are {:.0} %)",
+            "{} of {} {what} {how} within five minutes ({share:.0} %, usual are {:.0} %)",
             found.failures, found.calls, found.usual_percent
         ),
         remedy,
