@@ -391,7 +391,14 @@ impl Engine {
         let (key, evicted) = self.wires.note(self.now, noted);
         evicted.into_iter().for_each(|key| self.alerts.forget(Subject::Wire(key)));
         let Some(wire) = self.wires.get(key) else { return };
-        let facts = WireFacts { now: self.now, config: &self.config, wire, peers: &self.peers, capture: &self.capture };
+        let facts = WireFacts {
+            now: self.now,
+            config: &self.config,
+            wire,
+            is_known: self.is_known(wire.peer),
+            peers: &self.peers,
+            capture: &self.capture,
+        };
         self.alerts.judge_wire(&facts, &mut self.outputs);
     }
 

@@ -22,40 +22,50 @@ pub struct LossReason {
     pub reason: DropReason,
     /// The kernel's name, without the prefix all share.
     pub name: &'static str,
+    /// Of TCP, too.
+    of_tcp: bool,
 }
 
 /// The kernel's reasons that mean that a packet meant for this host, or sent by it, was lost. Left out on purpose: what was
 /// delivered or meant for others (consumed, OTHERHOST), reasons that say nothing (NOT_SPECIFIED), and a socket's own filter.
+///
+/// Of TCP more is left out: its own reasons (TCP_OLD_DATA, TCP_OVERWINDOW, TCP_OFOMERGE and the like are duplicates and what is
+/// sent again anyway), a port without a socket, which is answered with a reset, and full queues and buffers, by which TCP finds
+/// its speed.
 const LOSSES: &[LossReason] = {
     use DropReason::{
         Checksum, Neighbour, Netfilter, NoRoute, NoSocket, Other, QueueFull, ReversePathFilter, SocketReceiveBuffer,
     };
     const fn loss(name: &'static str, reason: DropReason) -> LossReason {
-        LossReason { reason, name }
+        LossReason { reason, name, of_tcp: true }
+    }
+    const fn loss_of_datagrams(name: &'static str, reason: DropReason) -> LossReason {
+        LossReason { reason, name, of_tcp: false }
     }
     &[
         loss("NETFILTER_DROP", Netfilter),
-        loss("NO_SOCKET", NoSocket),
-        loss("SOCKET_RCVBUFF", SocketReceiveBuffer),
-        loss("PROTO_MEM", SocketReceiveBuffer),
-        loss("SOCKET_BACKLOG", SocketReceiveBuffer),
+        loss_of_datagrams("NO_SOCKET", NoSocket),
+        loss_of_datagrams("SOCKET_RCVBUFF", SocketReceiveBuffer),
+        loss_of_datagrams("PROTO_MEM", SocketReceiveBuffer),
+        loss_of_datagrams("SOCKET_BACKLOG", SocketReceiveBuffer),
         loss("IP_RPFILTER", ReversePathFilter),
         loss("NEIGH_CREATEFAIL", Neighbour),
         loss("NEIGH_FAILED", Neighbour),
         loss("NEIGH_QUEUEFULL", Neighbour),
         loss("NEIGH_DEAD", Neighbour),
-        loss("UDP_CSUM", Checksum),
+        loss_of_datagrams("UDP_CSUM", Checksum),
+        loss("TCP_CSUM", Checksum),
         loss("IP_CSUM", Checksum),
         loss("IP_INNOROUTES", NoRoute),
         loss("IP_OUTNOROUTES", NoRoute),
         loss("IP_INADDRERRORS", Other),
         loss("BPF_CGROUP_EGRESS", Other),
-        loss("QDISC_DROP", QueueFull),
-        loss("CPU_BACKLOG", QueueFull),
-        loss("FULL_RING", QueueFull),
+        loss_of_datagrams("QDISC_DROP", QueueFull),
+        loss_of_datagrams("CPU_BACKLOG", QueueFull),
+        loss_of_datagrams("FULL_RING", QueueFull),
         loss("NOMEM", Other),
         loss("XFRM_POLICY", Other),
-        loss("PKT_TOO_BIG", Other),
+        loss_of_datagrams("PKT_TOO_BIG", Other),
     ]
 };
 
@@ -137,7 +147,7 @@ pub fn look_at_kernel() -> Result<(DropConfig, Vec<(u32, LossReason)>), String> 
     for (name, number) in named {
         let short = name.trim_start_matches("SKB_DROP_REASON_");
         if let Some(loss) = LOSSES.iter().find(|loss| loss.name == short) {
-            config.insert(number);
+            config.insert(number, loss.of_tcp);
             reasons.push((number, *loss));
         }
     }
