@@ -436,8 +436,7 @@ impl Engine {
             self.capture.cut_at = Some(now);
         }
         if loss.total() == 0 {
-            self.capture.last_lost_at = self.capture.last_lost_at.map(|at| at.max(now));
-            return;
+            return self.capture.goes_on(now);
         }
         let lost = &mut self.capture.lost;
         lost.signalling_ring_full += loss.signalling_ring_full;
@@ -445,8 +444,14 @@ impl Engine {
         lost.map_full += loss.map_full;
         lost.fragments_evicted += loss.fragments_evicted;
         lost.unreadable += loss.unreadable;
+        lost.drop_reports += loss.drop_reports;
         self.capture.first_lost_at.get_or_insert(now);
-        self.capture.last_lost_at = Some(now);
+        if loss.packets() > 0 {
+            self.capture.last_lost_at = Some(now);
+        }
+        if loss.drop_reports > 0 {
+            self.capture.drops_untold_at = Some(now);
+        }
         self.media.note_capture_loss(now, &loss);
         let facts = HostFacts { now, config: &self.config, peers: &self.peers, capture: &self.capture };
         self.alerts.judge_host(&facts, &mut self.outputs);

@@ -325,6 +325,8 @@ pub struct CaptureLoss {
     pub fragments_evicted: u64,
     /// Bytes the kernel program could not load.
     pub unreadable: u64,
+    /// Reports of packets that the kernel dropped. No packet is missed for it; but that it dropped nothing is not known any more.
+    pub drop_reports: u64,
     /// TCP segments of which the capture file kept only the beginning. Whoever made the file wanted that: it weakens
     /// verdicts, and is not told as a loss.
     pub cut: u64,
@@ -334,6 +336,12 @@ impl CaptureLoss {
     /// What the monitor itself is to blame for, all together.
     #[must_use]
     pub const fn total(&self) -> u64 {
+        self.packets() + self.drop_reports
+    }
+
+    /// What of that are packets, or counters of packets.
+    #[must_use]
+    pub const fn packets(&self) -> u64 {
         self.signalling_ring_full + self.media_ring_full + self.map_full + self.fragments_evicted + self.unreadable
     }
 }

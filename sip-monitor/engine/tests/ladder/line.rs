@@ -155,7 +155,7 @@ fn dropped(text: &str, hosts: &Hosts) -> Result<What> {
 }
 
 fn loss(text: &str) -> Result<What> {
-    let fields = Fields::parse_with(text, &["signalling", "media", "map", "fragments", "unreadable", "cut"])?;
+    let fields = Fields::parse_with(text, &["signalling", "media", "map", "fragments", "unreadable", "drops", "cut"])?;
     let count = |key| fields.number(key).map(Option::unwrap_or_default);
     Ok(What::Loss(CaptureLoss {
         signalling_ring_full: count("signalling")?,
@@ -163,6 +163,7 @@ fn loss(text: &str) -> Result<What> {
         map_full: count("map")?,
         fragments_evicted: count("fragments")?,
         unreadable: count("unreadable")?,
+        drop_reports: count("drops")?,
         cut: count("cut")?,
     }))
 }

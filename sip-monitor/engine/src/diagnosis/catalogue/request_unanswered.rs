@@ -188,6 +188,7 @@ impl<'a> Case<'a> {
                 ("answered_by", onward.dst.into()),
                 ("code", u32::from(code).into()),
             ]),
+            rests_on_no_drop_since: Some(self.request.sent.first()),
             ..self.finding("not-relayed", Confidence::Likely)
         })
     }
@@ -228,6 +229,7 @@ impl<'a> Case<'a> {
             ),
             fault: Some(Fault::Local),
             evidence: self.evidence(evidence),
+            rests_on_no_drop_since: Some(self.request.sent.first()),
             ..self.finding("not-relayed", Confidence::Likely)
         }
     }
@@ -329,7 +331,9 @@ impl<'a> Case<'a> {
 
     /// The kernel would have said so if it had dropped the request: a process has it.
     fn local_silent(&self) -> Option<Finding> {
-        if self.view.direction != Direction::In || !self.facts.config.drops_watched {
+        let is_watched = self.facts.config.drops_watched
+            && !self.facts.capture.drops_untold_since(self.request.sent.first());
+        if self.view.direction != Direction::In || !is_watched {
             return None;
         }
         let (src, dst) = (self.view.src, self.view.dst);
