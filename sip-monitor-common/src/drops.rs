@@ -44,6 +44,13 @@ impl DroppedKind {
         Self::ALL.into_iter().find(|kind| *kind as u8 == number)
     }
 
+    /// Whether it is a segment of TCP.
+    #[inline(always)]
+    #[must_use]
+    pub const fn is_of_tcp(self) -> bool {
+        matches!(self, Self::TcpSyn | Self::TcpSynAck | Self::TcpData | Self::TcpAck)
+    }
+
     /// That of a segment with these flags; `None` where nothing is lost with it. What ends a connection is left out: firewalls drop
     /// resets and FINs of connections that they have forgotten all day (`ct state invalid`), and nobody misses them.
     #[inline(always)]
@@ -62,9 +69,9 @@ impl DroppedKind {
     }
 }
 
-/// What the program must know of the running kernel. All zeros switch it off.
+/// What the program is told of the running kernel besides where its members are. All zeros switch it off.
 ///
-/// Layout: 112 bytes, align 8, no padding, host byte order. Offsets are in bytes.
+/// Layout: 72 bytes, align 8, no padding, host byte order.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub struct DropConfig {
@@ -74,28 +81,10 @@ pub struct DropConfig {
     pub reasons_tcp: [u64; MAX_DROP_REASONS / 64],
     /// Inode number of the network namespace that is watched.
     pub netns: u32,
-    /// `sk_buff.head`.
-    pub skb_head: u32,
-    /// `sk_buff.network_header`.
-    pub skb_network_header: u32,
-    /// `sk_buff.protocol`.
-    pub skb_protocol: u32,
-    /// `sk_buff.dev`.
-    pub skb_dev: u32,
-    /// `sk_buff.sk`.
-    pub skb_sk: u32,
-    /// `net_device.ifindex`.
-    pub dev_ifindex: u32,
-    /// `net_device.nd_net`.
-    pub dev_net: u32,
-    /// `sock.__sk_common.skc_net`.
-    pub sock_net: u32,
-    /// `net.ns.inum`.
-    pub net_inum: u32,
     /// Zero.
-    pub reserved: [u32; 2],
+    pub reserved: u32,
 }
-const _: () = assert!(size_of::<DropConfig>() == 112);
+const _: () = assert!(size_of::<DropConfig>() == 72);
 
 impl DropConfig {
     /// Whether the reason means a loss.

@@ -11,7 +11,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use sip_monitor::capture::live::{IngressMode, Live, LiveConfig, Tracepoint};
+use sip_monitor::capture::{
+    drops,
+    live::{IngressMode, Live, LiveConfig, Tracepoint},
+    object::{self, LoadOptions},
+};
+use sip_monitor_common::limits::{PROGRAM_DROPS, PROGRAM_DROPS_RAW};
 use sip_monitor_engine::packet::{Body, CaptureLoss, Direction, DropReason, DroppedSegment, DroppedTraffic};
 use support::{frames, may_run};
 
@@ -315,9 +320,9 @@ fn answers_and_bytes_of_tcp_are_told_apart_also_by_a_raw_tracepoint() {
         return;
     }
     for (hook, rule, segment) in [
-        ("output", "tcp sport 5060 tcp flags syn,ack / syn,ack drop", DroppedSegment::SynAck),
-        ("input", "tcp dport 5060 tcp flags psh / psh drop", DroppedSegment::Data),
-        ("output", "tcp sport 5060 tcp flags ack / syn,ack,fin,rst,psh drop", DroppedSegment::Ack),
+        ("output", "tcp sport 5060 tcp flags & (syn|ack) == syn|ack drop", DroppedSegment::SynAck),
+        ("input", "tcp dport 5060 tcp flags & psh == psh drop", DroppedSegment::Data),
+        ("output", "tcp sport 5060 tcp flags & (syn|ack|fin|rst|psh) == ack drop", DroppedSegment::Ack),
     ] {
         let fault = move || {
             nft_rule(hook, rule);
@@ -337,7 +342,10 @@ fn of_tcp_nothing_is_told_that_is_the_way_of_tcp() {
     }
     // A port without a socket answers with a reset; the listener that never accepts and is closed resets, and what still comes
     // for it finds nobody.
-    assert_eq!(thread::spawn(|| carried(Tracepoint::Auto, || (), false, false, say_over_tcp)).join().expect("no panic"), []);
+    assert_eq!(
+        thread::spawn(|| carried(Tracepoint::Auto, || (), false, false, say_over_tcp)).join().expect("no panic"),
+        []
+    );
     let listens = || sip_listener("10.9.0.1");
     assert_eq!(carried(Tracepoint::Auto, listens, false, false, say_over_tcp), []);
 }
@@ -374,4 +382,17 @@ fn reports_that_find_no_room_are_counted_and_told() {
     }
     assert!(told > 0 && lost.drop_reports > 0, "{told} told, {} lost", lost.drop_reports);
     assert_eq!(told + lost.drop_reports, 400, "each report is told or counted");
+}
+
+#[test]
+fn this_kernel_checks_the_types_of_what_the_program_reads() {
+    if !may_run() {
+        return;
+    }
+    unshare_network();
+    let mut ebpf = object::load(&LoadOptions::default()).expect("loads");
+    drops::watch(&mut ebpf, Tracepoint::Auto).expect("watched");
+    let is_loaded = |name: &str| ebpf.program(name).expect("it is in the object").fd().is_ok();
+    // Linux 5.17 has both, and the typed one is the faster.
+    assert_eq!((is_loaded(PROGRAM_DROPS), is_loaded(PROGRAM_DROPS_RAW)), (true, false));
 }

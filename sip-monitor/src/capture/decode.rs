@@ -15,8 +15,8 @@ use sip_monitor_common::{
 use sip_monitor_engine::{
     Timestamp,
     packet::{
-        Body, CaptureLoss, Direction, DroppedSegment, DroppedTraffic, IcmpError, IcmpKind, Incomplete, KernelDrop, Missing,
-        Packet, TcpSegment,
+        Body, CaptureLoss, Direction, DroppedSegment, DroppedTraffic, IcmpError, IcmpKind, Incomplete, KernelDrop,
+        Missing, Packet, TcpSegment,
     },
 };
 

@@ -109,7 +109,9 @@ fn judge(facts: &HostFacts<'_>) -> Option<Finding> {
         summary: if lost.packets() > 0 {
             format!("The monitor itself lost packets: {count} {what}; verdicts that rest on absence are only possible")
         } else {
-            format!("The monitor itself lost reports of what the kernel drops: {count} {what}; that it drops nothing proves nothing")
+            format!(
+                "The monitor itself lost reports of what the kernel drops: {count} {what}; that it drops nothing proves nothing"
+            )
         },
         remedy: remedy.to_owned(),
         evidence,

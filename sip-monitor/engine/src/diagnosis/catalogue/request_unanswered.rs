@@ -331,8 +331,8 @@ impl<'a> Case<'a> {
 
     /// The kernel would have said so if it had dropped the request: a process has it.
     fn local_silent(&self) -> Option<Finding> {
-        let is_watched = self.facts.config.drops_watched
-            && !self.facts.capture.drops_untold_since(self.request.sent.first());
+        let is_watched =
+            self.facts.config.drops_watched && !self.facts.capture.drops_untold_since(self.request.sent.first());
         if self.view.direction != Direction::In || !is_watched {
             return None;
         }
