@@ -52,8 +52,9 @@ pub fn weigh(findings: Findings, capture: &CaptureFacts, peers: &PeerTable) -> (
     }
     let kept = findings.into_iter().filter(|(d, _)| !taken_over.iter().any(|(code, _)| *code == d.code));
     let verdicts = kept.map(|(diagnosis, finding)| {
-        let weakened = finding.confidence > Confidence::Possible
-            && finding.rests_on_absence_since.is_some_and(|since| capture.missed_since(since));
+        let is_doubtful = finding.rests_on_absence_since.is_some_and(|since| capture.missed_since(since))
+            || finding.rests_on_no_drop_since.is_some_and(|since| capture.drops_untold_since(since));
+        let weakened = finding.confidence > Confidence::Possible && is_doubtful;
         let confidence = if weakened { Confidence::Possible } else { finding.confidence };
         let severity = if confidence == Confidence::Possible { Severity::Info } else { finding.severity };
         // All addresses of one trunk are one peer.

@@ -6,6 +6,7 @@ use smallvec::SmallVec;
 
 use crate::Engine;
 use crate::call::{Call, CallKey, ReasonSeen};
+use crate::metrics::Turn;
 use crate::packet::Direction;
 use crate::peer::PeerTable;
 use crate::privacy::{Redactor, users_in};
@@ -31,6 +32,28 @@ pub(crate) struct Changed {
 pub(crate) type Changes = SmallVec<[Changed; 1]>;
 
 impl Engine {
+    /// Counts what a message or a timer changed.
+    pub(crate) fn count_changes(&mut self, key: CallKey, changes: &[Changed]) {
+        let Some(call) = self.calls.get_mut(key).filter(|call| call.is_call()) else { return };
+        let counts_as = Some(call.state).filter(|_| call.ended_at.is_none());
+        if counts_as != call.counted_as {
+            self.metrics.calls.shift(call.counted_as, counts_as);
+            call.counted_as = counts_as;
+        }
+        for changed in changes {
+            self.metrics.calls.turn(&Turn {
+                direction: call.hops.first().map_or(Direction::Transit, |hop| hop.direction),
+                call_id: &call.call_id,
+                at: changed.at,
+                state: changed.state,
+                previous: changed.previous,
+                invited_at: call.invited_at,
+                answered_at: call.answered_at,
+                code: call.final_code,
+            });
+        }
+    }
+
     /// Tells what a message (`seen`) or a timer changed.
     pub(crate) fn tell_changes(&mut self, key: CallKey, changes: &[Changed], seen: Option<&Seen<'_, '_>>) {
         if !self.config.emit.events {

@@ -88,6 +88,8 @@ pub struct WireFacts<'a> {
     pub config: &'a EngineConfig,
     /// What was noted of one address about one topic.
     pub wire: &'a Wire,
+    /// It is no stranger: a trunk, or somebody with whom calls, registrations or pings succeeded, or whom this host calls.
+    pub is_known: bool,
     /// Who talks SIP to this host, and the trunks.
     pub peers: &'a PeerTable,
     /// What the monitor missed.

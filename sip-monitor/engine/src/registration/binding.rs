@@ -17,6 +17,8 @@ pub const GRACE: Duration = Duration::from_secs(10);
 const CHANGES_KEPT: usize = 8;
 /// Changes are counted over this long.
 pub const CHANGES_WITHIN: Duration = Duration::from_secs(600);
+/// Longest URI and phrase kept, bytes.
+pub(super) const TEXT_BYTES: usize = 256;
 /// How long a client may take to answer a challenge: phones ask their user for a password.
 pub const CHALLENGE_WITHIN: Duration = Duration::from_secs(64);
 /// How long a refusal of somebody who was never let in is kept back: a fast scan shows itself by then.

@@ -16,7 +16,7 @@ use passed_on::{has_nothing_to_send, is_told_on_another_leg};
 pub use silence::{Silence, silence};
 
 use crate::diagnosis::{CallFacts, Confidence, Finding, Severity, Value};
-use crate::media::flow::{AudioFlows, Flow, FlowState, Sight};
+use crate::media::flow::{AudioFlows, Flow, FlowState, Sight, Travel};
 use crate::packet::IcmpKind;
 use crate::record::Side;
 use crate::time::Timestamp;
@@ -143,12 +143,15 @@ impl<'a> Case<'a> {
         let verdict = self.verdict();
         let confidence = if facts.call.adopted || !self.is_sure() { Confidence::Possible } else { verdict.confidence };
         let proven = is_proven(verdict.flow);
+        // What this host seems not to send may be dropped before it can be counted.
+        let is_ours = matches!(verdict.flow.travel, Travel::Out | Travel::Within);
         let who = match self.extent {
             Extent::Both => "No audio in either direction".to_owned(),
             Extent::One => format!("The {} cannot hear the {}", name(self.missing.to), name(self.missing.from())),
         };
         Finding {
             rests_on_absence_since: (!proven).then(|| self.since()),
+            rests_on_no_drop_since: (!proven && is_ours).then(|| self.since()),
             fault: verdict.fault,
             summary: format!("{who}: {}", verdict.why),
             remedy: verdict.remedy,
