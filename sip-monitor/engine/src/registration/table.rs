@@ -98,6 +98,13 @@ impl RegistrationTable {
         self.bindings.is_empty()
     }
 
+    /// Whether the user of a response to REGISTER was registered before from where it goes.
+    pub(crate) fn was_registered(&self, seen: &Seen<'_, '_>) -> bool {
+        let Some(aor) = seen.to.filter(|_| seen.kind == MethodKind::Register).map(|to| to.uri) else { return false };
+        let known = self.by_aor.get(&self.aor_hash(aor)).into_iter().flatten().filter_map(|id| self.bindings.get(id));
+        known.into_iter().any(|b| b.registered_at.is_some() && b.source.ip() == seen.dst.ip())
+    }
+
     /// Takes a REGISTER or a response to one. Returns the bindings to be judged, and those forgotten to make room.
     pub(crate) fn handle(&mut self, seen: &Seen<'_, '_>, config: &EngineConfig) -> Touched {
         if seen.kind != MethodKind::Register {

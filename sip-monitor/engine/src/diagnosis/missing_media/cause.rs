@@ -104,7 +104,8 @@ impl<'a> Case<'a> {
         // What the kernel itself dropped here came, or was sent: no address was in its way.
         let dropped_here = |f: &Flow| f.state == FlowState::Refused && f.refusal.is_some_and(|r| r.dropped.is_some());
         if let Some(flow) = first(&|f| f.private_address.is_some() && nothing_came(f) && !dropped_here(f)) {
-            return private_address(flow);
+            let also = missing.iter().find(|f| f.to != flow.to && f.state == FlowState::Refused);
+            return told_with(private_address(flow), also);
         }
         for cause in ["local-firewall", "no-listener", "socket-overflow", "rp-filter", "neighbour", "checksum"] {
             if let Some(flow) = refused(&|r| r.local_cause() == Some(cause)) {
@@ -264,6 +265,20 @@ impl<'a> Case<'a> {
     /// The direction that went on for longer.
     fn last(&self) -> &'a Flow {
         if self.other.last_at > self.missing.last_at { self.other } else { self.missing }
+    }
+}
+
+/// A verdict on one direction, and what refuses the other one: each has a reason of its own.
+fn told_with<'a>(verdict: Verdict<'a>, other: Option<&&'a Flow>) -> Verdict<'a> {
+    let Some(flow) = other else { return verdict };
+    let other = match flow.refusal.and_then(|r| r.local_cause()) {
+        Some(cause) => refused_here(flow, cause),
+        None => remote_unreachable(flow),
+    };
+    Verdict {
+        why: format!("{}; besides, {}", verdict.why, other.why),
+        remedy: format!("{}. {}", verdict.remedy, other.remedy),
+        ..verdict
     }
 }
 
