@@ -98,9 +98,25 @@ impl RegistrationTable {
         self.bindings.is_empty()
     }
 
-    /// Whether the user of a response to REGISTER was registered before from where it goes.
+    /// Whether a response goes to a user who was registered before from there. Calls are left out: an account may be misused.
     pub(crate) fn was_registered(&self, seen: &Seen<'_, '_>) -> bool {
-        let Some(aor) = seen.to.filter(|_| seen.kind == MethodKind::Register).map(|to| to.uri) else { return false };
+        let asked_by = match seen.kind {
+            MethodKind::Register => seen.to,
+            MethodKind::Subscribe | MethodKind::Options => seen.from,
+            MethodKind::Invite
+            | MethodKind::Ack
+            | MethodKind::Bye
+            | MethodKind::Cancel
+            | MethodKind::Prack
+            | MethodKind::Update
+            | MethodKind::Info
+            | MethodKind::Notify
+            | MethodKind::Refer
+            | MethodKind::Message
+            | MethodKind::Publish
+            | MethodKind::Other => None,
+        };
+        let Some(aor) = asked_by.map(|user| user.uri) else { return false };
         let known = self.by_aor.get(&self.aor_hash(aor)).into_iter().flatten().filter_map(|id| self.bindings.get(id));
         known.into_iter().any(|b| b.registered_at.is_some() && b.source.ip() == seen.dst.ip())
     }
