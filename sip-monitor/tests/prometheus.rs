@@ -266,11 +266,11 @@ impl Scene {
                 match (ask, &snapshot) {
                     (Ask::Snapshot(reply), Some(snapshot)) => _ = reply.send(Arc::clone(snapshot)),
                     // Not dropped: a loop that hangs drops nothing.
-                    (ask, None) => waiting.push(ask),
+                    (ask, _) => waiting.push(ask),
                 }
             }
         });
-        Self { at, _web: Web::start(listener, asker).unwrap() }
+        Self { at, _web: Web::start(Some(listener), vec![], asker).unwrap() }
     }
 
     fn get(&self, request: &str, header: &str) -> String {

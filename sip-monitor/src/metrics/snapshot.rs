@@ -14,6 +14,7 @@ use crate::capture::counters::Counters;
 use crate::capture::live::{InterfaceStatus, Live, RingFill};
 use crate::clock;
 use crate::sink::SinkCounters;
+use crate::sink::alertmanager::PushCounters;
 use crate::sink::board::{Board, Verdict};
 
 /// See the module.
@@ -81,6 +82,19 @@ pub struct Output {
     pub dropped: u64,
     /// Could not be written.
     pub failed: u64,
+}
+
+impl Output {
+    /// Of the pushes to Alertmanagers.
+    #[must_use]
+    pub fn of_pushed(pushed: &PushCounters) -> Self {
+        Self {
+            name: "alertmanager",
+            written: pushed.sent.load(Ordering::Relaxed),
+            dropped: pushed.dropped.load(Ordering::Relaxed),
+            failed: pushed.failed.load(Ordering::Relaxed),
+        }
+    }
 }
 
 /// Kinds of what comes up.

@@ -102,6 +102,9 @@ pub fn needs_restart(old: &Config, new: &Config) -> Vec<&'static str> {
     if old.prometheus != new.prometheus {
         keys.push("[prometheus]");
     }
+    if old.alertmanager != new.alertmanager {
+        keys.push("[alertmanager]");
+    }
     if old.log != new.log {
         keys.push("log");
     }
@@ -124,11 +127,12 @@ pub fn swapped(old: &Config, new: Config) -> Config {
         thresholds: new.thresholds,
         output: config::Output { queue, ..new.output },
         prometheus: old.prometheus.clone(),
+        alertmanager: old.alertmanager.clone(),
     }
 }
 
 /// Name of this machine, empty where the kernel does not tell.
-fn host_name() -> String {
+pub fn host_name() -> String {
     std::fs::read_to_string("/proc/sys/kernel/hostname").map(|n| n.trim().to_owned()).unwrap_or_default()
 }
 
