@@ -77,6 +77,12 @@ static DROPS: Family = Family {
     labels: &[],
     help: "SIP and RTP packets of this host that its kernel dropped for a reason that means loss.",
 };
+static DROPS_REPORTED: Family = Family {
+    name: "sipmonitor_kernel_drops_reported_total",
+    kind: Kind::Counter,
+    labels: &["reason"],
+    help: "Of these, what the kernel has reported, by its own name of the reason, such as NETFILTER_DROP.",
+};
 static DROP_REASONS: Family = Family {
     name: "sipmonitor_kernel_drop_reasons",
     kind: Kind::Gauge,
@@ -98,6 +104,7 @@ pub const FAMILIES: &[&Family] = &[
     &STREAMS_OPENED,
     &STREAMS_EVICTED,
     &DROPS,
+    &DROPS_REPORTED,
     &DROP_REASONS,
 ];
 
@@ -152,5 +159,7 @@ pub fn write(to: &mut Exposition, now: &Snapshot) {
     to.family(&STREAMS_OPENED).count(&[], kernel("streams_opened"));
     to.family(&STREAMS_EVICTED).count(&[], evicted);
     to.family(&DROPS).count(&[], kernel("kernel_drops"));
+    let mut reported = to.family(&DROPS_REPORTED);
+    now.recorded.drops().iter().for_each(|(reason, count)| reported.count(&[reason], *count));
     to.family(&DROP_REASONS).count(&[], now.drop_reasons);
 }
