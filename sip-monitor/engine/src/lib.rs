@@ -281,7 +281,8 @@ impl Engine {
         self.outputs.pop_front()
     }
 
-    /// The capture is over at `now`: writes the records of what is still up. Judges nothing that the capture did not show.
+    /// The capture is over at `now`: tells what was kept back since more of it might have followed, and writes the records of
+    /// what is still up. Judges nothing that the capture did not show.
     pub fn finish(&mut self, now: Timestamp) {
         self.advance(now);
         let calls = self.calls.keys_by_age();
@@ -426,7 +427,14 @@ impl Engine {
         let (key, evicted) = self.wires.note(self.now, noted);
         evicted.into_iter().for_each(|key| self.alerts.forget(Subject::Wire(key)));
         let Some(wire) = self.wires.get(key) else { return };
-        let facts = WireFacts { now: self.now, config: &self.config, wire, peers: &self.peers, capture: &self.capture };
+        let facts = WireFacts {
+            now: self.now,
+            config: &self.config,
+            wire,
+            is_known: self.is_known(wire.peer),
+            peers: &self.peers,
+            capture: &self.capture,
+        };
         self.alerts.judge_wire(&facts, &mut self.outputs);
     }
 
@@ -464,8 +472,7 @@ impl Engine {
             self.capture.cut_at = Some(now);
         }
         if loss.total() == 0 {
-            self.capture.last_lost_at = self.capture.last_lost_at.map(|at| at.max(now));
-            return;
+            return self.capture.goes_on(now);
         }
         let lost = &mut self.capture.lost;
         lost.signalling_ring_full += loss.signalling_ring_full;
@@ -473,8 +480,14 @@ impl Engine {
         lost.map_full += loss.map_full;
         lost.fragments_evicted += loss.fragments_evicted;
         lost.unreadable += loss.unreadable;
+        lost.drop_reports += loss.drop_reports;
         self.capture.first_lost_at.get_or_insert(now);
-        self.capture.last_lost_at = Some(now);
+        if loss.packets() > 0 {
+            self.capture.last_lost_at = Some(now);
+        }
+        if loss.drop_reports > 0 {
+            self.capture.drops_untold_at = Some(now);
+        }
         self.media.note_capture_loss(now, &loss);
         let facts = HostFacts { now, config: &self.config, peers: &self.peers, capture: &self.capture };
         self.alerts.judge_host(&facts, &mut self.outputs);

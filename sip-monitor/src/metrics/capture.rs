@@ -1,6 +1,6 @@
 //! Families of capture: what the kernel programs saw, kept and lost, and how full they are.
 
-use sip_monitor_engine::packet::Direction;
+use sip_monitor_engine::packet::{CaptureLoss, Direction};
 
 use super::Snapshot;
 use super::exposition::{Exposition, Family, Kind};
@@ -129,12 +129,23 @@ pub fn write(to: &mut Exposition, now: &Snapshot) {
         }
     }
     let mut lost = to.family(&LOST);
+    // What a capture file holds too little of does not occur here.
+    let CaptureLoss {
+        signalling_ring_full,
+        media_ring_full,
+        map_full,
+        fragments_evicted,
+        unreadable,
+        drop_reports,
+        cut: _,
+    } = now.lost;
     for (reason, count) in [
-        ("signalling_ring_full", now.lost.signalling_ring_full),
-        ("media_ring_full", now.lost.media_ring_full),
-        ("map_full", now.lost.map_full),
-        ("fragments_evicted", now.lost.fragments_evicted),
-        ("unreadable", now.lost.unreadable),
+        ("signalling_ring_full", signalling_ring_full),
+        ("media_ring_full", media_ring_full),
+        ("map_full", map_full),
+        ("fragments_evicted", fragments_evicted),
+        ("unreadable", unreadable),
+        ("drop_reports", drop_reports),
     ] {
         lost.count(&[reason], count);
     }

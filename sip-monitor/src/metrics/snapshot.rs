@@ -10,7 +10,7 @@ use sip_monitor_engine::Timestamp;
 use sip_monitor_engine::alert::AlertCounters;
 use sip_monitor_engine::counters::Counters as EngineCounters;
 use sip_monitor_engine::metrics::{CodeLabel, Exemplar, Ledgers, Metrics};
-use sip_monitor_engine::packet::{Body, CaptureLoss, Direction, DroppedTraffic, KernelDrop, Packet};
+use sip_monitor_engine::packet::{Body, CaptureLoss, Direction, DroppedSegment, DroppedTraffic, KernelDrop, Packet};
 
 use crate::capture::counters::Counters;
 use crate::capture::live::{InterfaceStatus, Live, RingFill};
@@ -119,7 +119,7 @@ pub struct Recorded {
 }
 
 /// Whose run of drops: from where to where, and why.
-type Run = (SocketAddr, SocketAddr, &'static str, DroppedTraffic);
+type Run = (SocketAddr, SocketAddr, &'static str, DroppedTraffic, Option<DroppedSegment>);
 
 impl Recorded {
     /// Counts one.
@@ -153,7 +153,7 @@ impl Recorded {
         if self.runs.len() >= RUNS {
             self.runs.retain(|_, run| packet.time.since(run.last_at) < RUN_OVER);
         }
-        let run: Run = (packet.src, packet.dst, drop.name, drop.traffic);
+        let run: Run = (packet.src, packet.dst, drop.name, drop.traffic, drop.segment);
         let known = self.runs.get(&run).filter(|known| known.first_at == drop.first_at).map_or(0, |known| known.count);
         if known > 0 || self.runs.contains_key(&run) || self.runs.len() < RUNS {
             *self.drops.entry(drop.name).or_default() += drop.count.saturating_sub(known);
@@ -253,6 +253,7 @@ mod tests {
             reason: DropReason::Netfilter,
             name: "NETFILTER_DROP",
             traffic: DroppedTraffic::Media,
+            segment: None,
             count,
             first_at: at(first_s),
             last_at: at(last_s),

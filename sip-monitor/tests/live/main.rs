@@ -9,6 +9,7 @@ mod calls_faults;
 mod calls_good;
 mod calls_phones;
 mod drops;
+mod drops_tcp;
 mod load;
 mod media_accuracy;
 mod media_blind;

@@ -9,7 +9,7 @@ use crate::call::{Call, CallKey, ReasonSeen};
 use crate::metrics::Turn;
 use crate::packet::Direction;
 use crate::peer::PeerTable;
-use crate::privacy::Redactor;
+use crate::privacy::{Redactor, users_in};
 use crate::record::{CallState, CauseRecord, EventRecord, Output, PeerName, SCHEMA, Side, q850_text};
 use crate::seen::Seen;
 use crate::time::Timestamp;
@@ -97,13 +97,18 @@ impl Call {
             by: changed.by,
             method: seen.map(|seen| text(seen.method.as_bytes())),
             code: changed.code,
-            phrase: phrase.filter(|p| !p.is_empty()).map(|p| redactor.text(&p)),
-            reason: reason.map(|r| redactor.text(&r)),
-            q850: self.q850().filter(|_| is_end).map(|reason| cause_record(reason, redactor)),
+            phrase: phrase.filter(|p| !p.is_empty()).map(|p| redactor.words(&p, &self.users())),
+            reason: reason.map(|r| redactor.words(&r, &self.users())),
+            q850: self.q850().filter(|_| is_end).map(|reason| cause_record(reason, &self.users(), redactor)),
             duration_ms: (changed.state == CallState::Disconnected).then(|| self.duration_ms()).flatten(),
             peer: self.peer_of_change(seen).map(|addr| peer_name(peers, addr)),
             adopted: self.adopted,
         }
+    }
+
+    /// User parts of the caller and the callee.
+    pub(crate) fn users(&self) -> Vec<&str> {
+        [&self.from, &self.to].into_iter().flat_map(|uri| users_in(uri.as_str())).collect()
     }
 
     /// The tags of caller and callee in the dialog that a message belongs to.
@@ -145,9 +150,9 @@ impl Call {
 }
 
 /// A Q.850 cause as it is told: named as the table has it, since senders write what they like.
-pub(crate) fn cause_record(reason: &ReasonSeen, redactor: &Redactor) -> CauseRecord {
+pub(crate) fn cause_record(reason: &ReasonSeen, users: &[&str], redactor: &Redactor) -> CauseRecord {
     let cause = reason.cause.unwrap_or(0);
-    let sent = reason.text.as_ref().filter(|text| !text.is_empty()).map(|text| redactor.text(text.as_str()));
+    let sent = reason.text.as_ref().filter(|text| !text.is_empty()).map(|text| redactor.words(text.as_str(), users));
     CauseRecord { cause, text: q850_text(cause).map(str::to_owned).or(sent) }
 }
 
