@@ -154,6 +154,15 @@ mod tests {
     }
 
     #[test]
+    fn places_where_others_are_told_are_opened_at_the_start_only() {
+        let old = Config::default();
+        let text = "[prometheus]\nlisten = \"off\"\n[alertmanager]\nurls = [\"http://127.0.0.1:9093\"]\n";
+        let new = config::from_str(text).unwrap();
+        assert_eq!(needs_restart(&old, &new), ["[prometheus]", "[alertmanager]"]);
+        assert!(needs_restart(&old, &swapped(&old, new)).is_empty());
+    }
+
+    #[test]
     fn a_reload_swaps_thresholds_and_keeps_what_needs_a_restart() {
         let old = Config::default();
         let new = config::from_str("[thresholds]\nmedia_absent = \"9s\"\n[capture]\nsip_ports = [5080]\n").unwrap();
