@@ -288,6 +288,11 @@ impl Engine {
         let calls = self.calls.keys_by_age();
         calls.iter().for_each(|key| self.media.hear_rest(*key));
         self.drain_streams();
+        for key in &calls {
+            if self.calls.get(*key).is_some_and(|call| call.stranger_refused_at().is_some()) {
+                self.judge_call(*key, true);
+            }
+        }
         self.write_peers(None);
         calls.into_iter().for_each(|key| self.free_call(key));
         self.finish_registrations();
@@ -377,9 +382,14 @@ impl Engine {
     }
 
     fn judge(&mut self, key: CallKey) {
+        self.judge_call(key, false);
+    }
+
+    fn judge_call(&mut self, key: CallKey, over: bool) {
         let Some(call) = self.calls.get(key).filter(|call| call.is_judged()) else { return };
         // The calls of a scan are the scan, not so many faulty calls.
-        if call.hops.first().is_some_and(|hop| self.sources.is_scanning(hop.a.ip())) {
+        let caller = call.hops.first().and_then(|hop| self.sources.get(hop.a.ip()));
+        if caller.is_some_and(source::Source::is_scanning) {
             return;
         }
         self.counters.judgements += 1;
@@ -393,6 +403,8 @@ impl Engine {
             peers: &self.peers,
             legs: Legs { table: &self.legs, calls: &self.calls, media: &self.media, peers: &self.peers },
             capture: &self.capture,
+            caller_probes: caller.is_some_and(|source| source.probing.is_some()),
+            over,
             unsteady_audio: OnceCell::new(),
         };
         self.alerts.judge_call(key, &facts, &mut self.outputs);

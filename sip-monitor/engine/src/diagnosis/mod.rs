@@ -182,6 +182,10 @@ pub struct CallFacts<'a> {
     pub legs: Legs<'a>,
     /// What the monitor missed.
     pub capture: &'a CaptureFacts,
+    /// Several users of who makes the call are refused, and hardly any is let in.
+    pub caller_probes: bool,
+    /// Nothing more will be seen: what was kept back is told as far as it is known.
+    pub over: bool,
     /// What [`CallFacts::unsteady_audio`] found: several diagnoses ask for it.
     pub(crate) unsteady_audio: OnceCell<SmallVec<[AudioFlows; 1]>>,
 }

@@ -37,7 +37,7 @@ impl MediaSession {
         let early = |leg: &Leg| {
             let line = leg.audio().filter(|line| self.confirmed_at.is_none() && line.is_due(Side::Caller))?;
             let (key, caller, callee) = (self.key?, line.caller.endpoint?, line.callee.endpoint?);
-            let due = DueAudio { key, leg, line, since: line.since, caller, callee };
+            let due = DueAudio { key, leg, legs: &self.legs, line, since: line.since, caller, callee };
             Some(due.flows(table, config, now))
         };
         self.legs.iter().filter(|leg| !leg.is_fax()).filter_map(early).collect()
@@ -75,7 +75,8 @@ impl MediaSession {
             }
             seen.push(endpoints);
             let (caller, callee) = endpoints;
-            Some(DueAudio { key: self.key?, leg, line, since: line.since.max(self.confirmed_at?), caller, callee })
+            let since = line.since.max(self.confirmed_at?);
+            Some(DueAudio { key: self.key?, leg, legs: &self.legs, line, since, caller, callee })
         })
     }
 }
@@ -127,6 +128,8 @@ fn note_starved(hops: &mut [AudioFlows]) {
 struct DueAudio<'a> {
     key: CallKey,
     leg: &'a Leg,
+    /// All hops, this one among them.
+    legs: &'a [Leg],
     line: &'a Line,
     since: Timestamp,
     caller: SocketAddr,
@@ -236,6 +239,7 @@ impl DueAudio<'_> {
             sight: sight(view),
             due_since: self.since,
             endpoint,
+            endpoint_is_local: view.table.is_local(endpoint.ip()),
             origin,
             state: FlowState::Flowing,
             packets: seen.packets,
@@ -288,16 +292,25 @@ impl DueAudio<'_> {
 
     /// The private address a side wants its media at, where the signalling with the other network was public.
     fn private_address(&self, table: &MediaTable, to: Side, endpoint: SocketAddr) -> Option<IpAddr> {
-        let (near_caller, near_callee) = self.leg.hop;
-        let outside = match (table.is_local(near_caller.ip()), table.is_local(near_callee.ip())) {
-            (true, false) => near_callee,
-            (false, true) => near_caller,
-            (true, true) | (false, false) => match to {
-                Side::Caller => near_caller,
-                Side::Callee => near_callee,
-            },
+        let goes_outside = |leg: &Leg| {
+            let (near_caller, near_callee) = leg.hop;
+            let outside = match (table.is_local(near_caller.ip()), table.is_local(near_callee.ip())) {
+                (true, false) => near_callee,
+                (false, true) => near_caller,
+                (true, true) | (false, false) => match to {
+                    Side::Caller => near_caller,
+                    Side::Callee => near_callee,
+                },
+            };
+            !is_private(outside.ip())
         };
-        (is_private(endpoint.ip()) && !is_private(outside.ip())).then_some(endpoint.ip())
+        // A NAT or a proxy that passes SDP on as it was takes the address along to the other network.
+        let is_copy = |leg: &&Leg| {
+            let ends = |line: &Line| (line.caller.endpoint, line.callee.endpoint);
+            leg.audio().is_some_and(|line| ends(line) == (Some(self.caller), Some(self.callee)))
+        };
+        let is_taken_out = || goes_outside(self.leg) || self.legs.iter().filter(is_copy).any(goes_outside);
+        (is_private(endpoint.ip()) && is_taken_out()).then_some(endpoint.ip())
     }
 }
 

@@ -50,6 +50,8 @@ pub struct Flow {
     pub due_since: Timestamp,
     /// Where it should arrive, by the SDP of who should hear it.
     pub endpoint: SocketAddr,
+    /// That is an address of this host, and not one behind it.
+    pub endpoint_is_local: bool,
     /// Where it should come from, by the SDP of who should send it.
     pub origin: SocketAddr,
     /// What becomes of it.
