@@ -74,7 +74,10 @@ pub fn listen(configured: Option<Listen>) -> Result<Option<TcpListener>, Failure
         None => (Listen::DEFAULT, false),
     };
     match TcpListener::bind(at).and_then(|listener| listener.set_nonblocking(true).map(|()| listener)) {
-        Ok(listener) => Ok(Some(listener)),
+        Ok(listener) => {
+            tracing::info!("metrics for Prometheus: http://{at}/metrics");
+            Ok(Some(listener))
+        }
         Err(e) if is_wanted => Err(refused(at, &e)),
         Err(e) => {
             tracing::warn!("no metrics for Prometheus: {at}: {e}; prometheus.listen names another place, or `off`");
