@@ -57,6 +57,10 @@ impl Call {
         self.make_room_for_transaction(ctx);
         let limit = ctx.text_limit();
         let via = seen.via.as_ref();
+        // A call that is up has one or two: what a vector takes beforehand would be most of what is kept of it.
+        if self.transactions.len() == self.transactions.capacity() {
+            self.transactions.reserve_exact(self.transactions.len().max(1));
+        }
         self.transactions.push(Transaction {
             method: seen.kind,
             method_name: (seen.kind == MethodKind::Other).then(|| StoredText::new(seen.method.as_bytes(), limit)),
