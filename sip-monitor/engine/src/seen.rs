@@ -32,6 +32,8 @@ pub(crate) struct Seen<'p, 'm> {
     /// Empty where there is none.
     pub to_tag: &'p [u8],
     pub via: Option<Via<'p>>,
+    /// The session description in its body.
+    pub sdp: Option<&'p [u8]>,
 }
 
 impl<'p, 'm> Seen<'p, 'm> {
@@ -64,6 +66,7 @@ impl<'p, 'm> Seen<'p, 'm> {
             from,
             to,
             via: message.top_via().ok(),
+            sdp: message.sdp(),
         })
     }
 

@@ -214,7 +214,7 @@ impl Call {
     }
 
     fn take_offer(&mut self, ctx: &mut Context<'_>, seen: &Seen<'_, '_>, side: Option<Side>) -> bool {
-        if seen.message.sdp().is_none() {
+        if seen.sdp.is_none() {
             return false;
         }
         if let Some(side) = side {
@@ -231,7 +231,7 @@ impl Call {
         side: Option<Side>,
         dialog: Option<u8>,
     ) -> bool {
-        let Some(side) = side.filter(|_| seen.message.sdp().is_some()) else { return false };
+        let Some(side) = side.filter(|_| seen.sdp.is_some()) else { return false };
         let acknowledged = seen.message.rack().map(|rack| rack.cseq.number);
         let late_offer = self.transactions.iter().any(|t| {
             t.method == MethodKind::Invite
@@ -262,7 +262,7 @@ impl Call {
     }
 
     fn note_early_exchange(&mut self, seen: &Seen<'_, '_>, dialog: Option<u8>) {
-        if seen.message.sdp().is_none() {
+        if seen.sdp.is_none() {
             return;
         }
         if let Some(dialog) = dialog.and_then(|index| self.dialogs.get_mut(usize::from(index))) {
