@@ -88,6 +88,8 @@ pub struct Owner {
     pub from: Option<Side>,
     /// Codecs of who receives it, else of who sends it.
     pub codecs: Arc<[CodecName]>,
+    /// When the call ended, where it has.
+    pub over_at: Option<Timestamp>,
     /// The call is freed: the record is due when the stream ends.
     pub released: bool,
 }

@@ -185,12 +185,15 @@ impl DueAudio<'_> {
     /// endpoints, nothing that refuses them and no private address in the way.
     fn plain_deadline(&self, table: &MediaTable, config: &EngineConfig) -> Option<Timestamp> {
         let last = |to: Side, endpoint: SocketAddr| {
-            let last_at = |s: &crate::media::Stream| s.counters.in_sequence.then_some(s.counters.last_at);
-            if table.streams_to(endpoint).any(crate::media::Stream::is_unheard) {
-                return None;
+            let mut latest = None;
+            for stream in table.streams_to(endpoint) {
+                if stream.is_unheard() {
+                    return None;
+                }
+                latest = latest.max(stream.counters.in_sequence.then_some(stream.counters.last_at));
             }
-            let latest = table.streams_to(endpoint).filter_map(last_at).max()?;
-            (latest >= self.since && self.private_address(table, to, endpoint).is_none()).then_some(latest)
+            let is_public = || self.private_address(table, to, endpoint).is_none();
+            latest.filter(|latest| *latest >= self.since && is_public())
         };
         if !table.refusals(self.key).is_empty() {
             return None;
