@@ -125,6 +125,14 @@ impl Calls {
         self.teardown = teardown;
     }
 
+    /// The first `count` calls go on after the last of them has begun: both streams of each are reported once a second.
+    pub fn go_on(&self, count: u32, seconds: u32, take: &mut impl FnMut(Timestamp, &Packet<'_>)) {
+        for second in 1..=seconds {
+            let now = i64::from(count) * self.pace.tick_ns + i64::from(second) * 1_000_000_000;
+            (0..count).for_each(|call| self.report(now, call, now - i64::from(call) * self.pace.tick_ns, take));
+        }
+    }
+
     /// Which call is `age_ns` old in a tick.
     fn call_after(&self, tick: u32, age_ns: i64) -> Option<u32> {
         tick.checked_sub(u32::try_from(age_ns / self.pace.tick_ns).ok()?)
