@@ -1,13 +1,15 @@
 //! Why the kernel dropped a packet: `kfree_skb` with its reason, only for reasons that mean loss, only for this network
-//! namespace, only for UDP that is SIP or RTP; summed up by flow and reason, and told once a second.
+//! namespace, only for SIP, RTP and RTCP; summed up by flow, what it carried and reason, and told once a second.
 //!
-//! There is no CO-RE in Rust: offsets come from the running kernel's types, read by user space, and every read is a
-//! checked one (`bpf_probe_read_kernel`). Nothing here uses the per-CPU memory of the packet programs: those run in
-//! softirq and may interrupt this one.
+//! There is no CO-RE in Rust: offsets come from the running kernel's types, as constants at load. With arguments whose types the
+//! kernel checks, its structures are read directly ([`Typed`]); where it does not, and for the packet's bytes always, by a checked
+//! read ([`Untyped`], `bpf_probe_read_kernel`), which costs a call. Nothing here uses the per-CPU memory of the packet
+//! programs: those run in softirq and may interrupt this one.
 
 use core::mem::MaybeUninit;
 
 use aya_ebpf::{
+    Global,
     helpers::generated::bpf_probe_read_kernel,
     macros::map,
     maps::{Array, LruHashMap},
@@ -15,8 +17,8 @@ use aya_ebpf::{
 use sip_monitor_common::{
     Address, Counter, Direction, Kind, RecordHeader, content,
     content::Media,
-    drops::{DROP_RUN_GAP_NS, DropConfig, DropKey, DropRecord, MAX_DROP_KEYS},
-    ip::PROTOCOL_UDP,
+    drops::{DROP_RUN_GAP_NS, DropConfig, DropKey, DropRecord, DroppedKind, MAX_DROP_KEYS},
+    ip::{PROTOCOL_TCP, PROTOCOL_UDP},
     limits::REPORT_INTERVAL_NS,
 };
 
@@ -38,8 +40,13 @@ const ETH_P_IP: u16 = 0x0800;
 const ETH_P_IPV6: u16 = 0x86dd;
 const UDP_HEADER_BYTES: usize = 8;
 
-/// Bytes of payload that tell RTP.
-const PAYLOAD_BYTES: usize = 12;
+/// Where an IPv4 header without options ends, in words.
+const IPV4_WORDS: usize = 5;
+/// Where an IPv6 header ends.
+const IPV6_WORDS: usize = 10;
+/// Words of the transport header and what follows it that tell what a packet is.
+const TRANSPORT_WORDS: usize = 4;
+type Transport = [u32; TRANSPORT_WORDS];
 
 /// Reads from kernel memory; `None` where the address is none.
 #[inline(always)]
@@ -51,94 +58,185 @@ fn read<T: Copy>(at: usize) -> Option<T> {
     if result == 0 { Some(unsafe { value.assume_init() }) } else { None }
 }
 
+/// Byte offsets of members of the kernel's structures, set at load. The verifier must know them as constants.
+macro_rules! offsets {
+    ($($(#[$doc:meta])* $name:ident,)*) => { $($(#[$doc])* #[unsafe(no_mangle)] static $name: Global<u32> = Global::new(0);)* };
+}
+
+offsets! {
+    /// `sk_buff.head`.
+    SKB_HEAD,
+    /// `sk_buff.network_header`.
+    SKB_NETWORK_HEADER,
+    /// `sk_buff.protocol`.
+    SKB_PROTOCOL,
+    /// `sk_buff.dev`.
+    SKB_DEV,
+    /// `sk_buff.sk`.
+    SKB_SK,
+    /// `net_device.ifindex`.
+    DEV_IFINDEX,
+    /// `net_device.nd_net`.
+    DEV_NET,
+    /// `sock.__sk_common.skc_net`.
+    SOCK_NET,
+    /// `net.ns.inum`.
+    NET_INUM,
+}
+
+/// How members of the kernel's structures are read. What cannot be read is 0.
+pub trait Members {
+    /// The member at `offset` of the structure at `at`.
+    fn member<T: Copy>(at: usize, offset: &Global<u32>) -> T;
+}
+
+/// Of structures whose types the kernel has checked.
+pub struct Typed;
+
+impl Members for Typed {
+    #[inline(always)]
+    fn member<T: Copy>(at: usize, offset: &Global<u32>) -> T {
+        // SAFETY: the verifier refuses what is no pointer to a structure with such a member; an address that is none, as a pointer
+        // may be that is followed, reads as 0. No other thread's write can tear an aligned integer.
+        unsafe { ((at + offset.load() as usize) as *const T).read_volatile() }
+    }
+}
+
+/// Of addresses of which the kernel knows nothing.
+pub struct Untyped;
+
+impl Members for Untyped {
+    #[inline(always)]
+    fn member<T: Copy>(at: usize, offset: &Global<u32>) -> T {
+        // SAFETY: `T` is made of integers, for which zeros are a value.
+        read(at + offset.load() as usize).unwrap_or(unsafe { core::mem::zeroed() })
+    }
+}
+
 /// Handles one freed packet.
 #[inline(always)]
-pub fn handle(skb: usize, location: u64, reason: u32) {
+pub fn handle<M: Members>(skb: usize, location: u64, reason: u32) {
     let Some(config) = DROP_CONFIG.get(0) else { return };
     if !config.is_loss(reason) {
         return;
     }
-    let Some(ifindex) = interface(config, skb) else { return };
-    let mut key = DropKey { src: Address([0; 4]), dst: Address([0; 4]), src_port: 0, dst_port: 0, reason };
-    if flow(config, skb, &mut key).is_none() {
+    let Some(ifindex) = interface::<M>(config, skb) else { return };
+    let mut key = DropKey {
+        src: Address([0; 4]),
+        dst: Address([0; 4]),
+        src_port: 0,
+        dst_port: 0,
+        reason: reason as u16,
+        kind: 0,
+        reserved: 0,
+    };
+    let Some(kind) = flow::<M>(skb, &mut key) else { return };
+    if kind.is_of_tcp() && !config.is_loss_of_tcp(reason) {
         return;
     }
+    key.kind = kind as u8;
     count(&key, ifindex, location);
 }
 
 /// The interface index, 0 on the way out; `None` for a packet of another network namespace.
 ///
 /// On the way in the device says which namespace, on the way out the socket; a packet that has neither is taken, and the
-/// engine looks whether its addresses mean anything here.
+/// engine looks whether its addresses mean anything here. So is one whose namespace cannot be read: the queue of a UDP socket
+/// keeps something else where the device was.
 #[inline(always)]
-fn interface(config: &DropConfig, skb: usize) -> Option<u32> {
-    let dev = read::<usize>(skb + config.skb_dev as usize)?;
-    let mut ifindex = 0;
-    let mut net = 0;
+fn interface<M: Members>(config: &DropConfig, skb: usize) -> Option<u32> {
+    let dev = M::member::<usize>(skb, &SKB_DEV);
     if dev != 0 {
-        ifindex = read::<u32>(dev + config.dev_ifindex as usize).unwrap_or(0);
-        net = read::<usize>(dev + config.dev_net as usize).unwrap_or(0);
-    }
-    if net == 0 {
-        let sock = read::<usize>(skb + config.skb_sk as usize)?;
-        if sock == 0 {
-            return Some(0);
+        let net = M::member::<usize>(dev, &DEV_NET);
+        if net != 0 {
+            return match M::member::<u32>(net, &NET_INUM) {
+                0 => Some(0),
+                inum if inum == config.netns => Some(M::member(dev, &DEV_IFINDEX)),
+                _ => None,
+            };
         }
-        net = read::<usize>(sock + config.sock_net as usize).unwrap_or(0);
     }
-    match read::<u32>(net + config.net_inum as usize) {
-        Some(inum) if inum != config.netns => None,
-        Some(_) => Some(ifindex),
-        // The queue of a UDP socket keeps something else where the device was.
-        None => Some(0),
+    let sock = M::member::<usize>(skb, &SKB_SK);
+    if sock == 0 {
+        return Some(0);
     }
+    let net = M::member::<usize>(sock, &SOCK_NET);
+    if net == 0 {
+        return Some(0);
+    }
+    let inum = M::member::<u32>(net, &NET_INUM);
+    if inum == config.netns || inum == 0 { Some(0) } else { None }
 }
 
-/// The flow of a UDP packet that is SIP by its ports or RTP by its first bytes.
+/// The flow of a packet and what it carries, where that is SIP by its ports, or RTP or RTCP by its first bytes.
 #[inline(always)]
-fn flow(config: &DropConfig, skb: usize, key: &mut DropKey) -> Option<()> {
-    let head = read::<usize>(skb + config.skb_head as usize)?;
-    let network = read::<u16>(skb + config.skb_network_header as usize)?;
-    let protocol = u16::from_be(read::<u16>(skb + config.skb_protocol as usize)?);
+fn flow<M: Members>(skb: usize, key: &mut DropKey) -> Option<DroppedKind> {
+    let head = M::member::<usize>(skb, &SKB_HEAD);
+    let network = M::member::<u16>(skb, &SKB_NETWORK_HEADER);
     let at = head + network as usize;
-    let udp = match protocol {
+    match u16::from_be(M::member::<u16>(skb, &SKB_PROTOCOL)) {
         ETH_P_IP => {
-            let words = read::<[u32; 5]>(at)?;
-            let first = u32::from_be(words[0]);
+            let words = read::<[u32; IPV4_WORDS + TRANSPORT_WORDS]>(at)?;
             // Only the first fragment has ports.
-            let is_later_fragment = u32::from_be(words[1]) & 0x1fff != 0;
-            if (u32::from_be(words[2]) >> 16) as u8 != PROTOCOL_UDP || is_later_fragment {
+            if u32::from_be(words[1]) & 0x1fff != 0 {
                 return None;
             }
             key.src = Address([0, 0, MAPPED, words[3]]);
             key.dst = Address([0, 0, MAPPED, words[4]]);
-            at + (first >> 24 & 15) as usize * 4
+            let first = u32::from_be(words[0]);
+            let (header, total) = ((first >> 24 & 15) as usize * 4, (first & 0xffff) as usize);
+            let transport = if header == IPV4_WORDS * 4 {
+                [words[5], words[6], words[7], words[8]]
+            } else {
+                read::<Transport>(at + header)?
+            };
+            carried((u32::from_be(words[2]) >> 16) as u8, &transport, total.wrapping_sub(header), key)
         }
         ETH_P_IPV6 => {
+            let words = read::<[u32; IPV6_WORDS + TRANSPORT_WORDS]>(at)?;
+            key.src = Address([words[2], words[3], words[4], words[5]]);
+            key.dst = Address([words[6], words[7], words[8], words[9]]);
+            let word = u32::from_be(words[1]);
+            let transport = [words[10], words[11], words[12], words[13]];
             // Packets with extension headers are left out: they are rare, and a guess would be wrong.
-            if read::<u8>(at + 6)? != PROTOCOL_UDP {
-                return None;
-            }
-            key.src = Address(read::<[u32; 4]>(at + 8)?);
-            key.dst = Address(read::<[u32; 4]>(at + 24)?);
-            at + 40
+            carried((word >> 8) as u8, &transport, (word >> 16) as usize, key)
         }
-        _ => return None,
-    };
-    let ports = u32::from_be(read::<u32>(udp)?);
+        _ => None,
+    }
+}
+
+/// What stands behind an IP header: `len` bytes, 0 or less where the header does not say (a super-packet).
+#[inline(always)]
+fn carried(protocol: u8, transport: &Transport, len: usize, key: &mut DropKey) -> Option<DroppedKind> {
+    let ports = u32::from_be(transport[0]);
     key.src_port = (ports >> 16) as u16;
     key.dst_port = ports as u16;
-    if is_sip_port(key.src_port) || is_sip_port(key.dst_port) {
-        return Some(());
+    match protocol {
+        PROTOCOL_UDP => {
+            let len = (u32::from_be(transport[1]) >> 16) as usize;
+            datagram(len.wrapping_sub(UDP_HEADER_BYTES), transport[2], key)
+        }
+        PROTOCOL_TCP if is_sip_port(key.src_port) || is_sip_port(key.dst_port) => {
+            let word = u32::from_be(transport[3]);
+            DroppedKind::of_segment((word >> 16) as u8, len != (word >> 28) as usize * 4)
+        }
+        _ => None,
     }
-    let len = u16::from_be(read::<u16>(udp + 4)?) as usize;
-    if len < UDP_HEADER_BYTES + PAYLOAD_BYTES || !content::may_carry_media(key.src_port, key.dst_port) {
+}
+
+/// What a datagram with `len` bytes of payload is that begins with `first`, in memory order.
+#[inline(always)]
+fn datagram(len: usize, first: u32, key: &DropKey) -> Option<DroppedKind> {
+    if is_sip_port(key.src_port) || is_sip_port(key.dst_port) {
+        return Some(DroppedKind::Sip);
+    }
+    if len > u16::MAX as usize || !content::may_carry_media(key.src_port, key.dst_port) {
         return None;
     }
-    let payload = read::<[u8; PAYLOAD_BYTES]>(udp + UDP_HEADER_BYTES)?;
-    match content::media(&payload[..], 0, len - UDP_HEADER_BYTES) {
-        Ok(Media::Rtp) => Some(()),
-        Ok(Media::Rtcp | Media::Neither) | Err(_) => None,
+    match content::media(&first.to_ne_bytes()[..], 0, len) {
+        Ok(Media::Rtp) => Some(DroppedKind::Rtp),
+        Ok(Media::Rtcp) => Some(DroppedKind::Rtcp),
+        Ok(Media::Neither) | Err(_) => None,
     }
 }
 
@@ -149,33 +247,38 @@ fn count(key: &DropKey, ifindex: u32, location: u64) {
     let Some(counters) = Counters::of_this_cpu() else { return };
     counters.count(Counter::KernelDrops);
     let time_ns = now_ns();
-    let is_new = DROPS.get_ptr_mut(key).is_none();
-    if is_new {
-        let record = DropRecord {
-            header: RecordHeader {
-                ktime_ns: 0,
-                ifindex,
-                cpu: 0,
-                total: LEN,
-                offset: 0,
-                len: LEN,
-                gso_size: 0,
-                vlan: 0,
-                kind: Kind::Drop as u8,
-                direction: Direction::In as u8,
-                reserved: [0; 6],
-            },
-            key: *key,
-            count: 0,
-            first_ns: time_ns,
-            last_ns: time_ns,
-            location,
-        };
-        if DROPS.insert(key, &record, 0).is_err() {
-            return counters.count(Counter::DropReportsLost);
+    let record = match DROPS.get_ptr_mut(key) {
+        Some(record) => record,
+        None => {
+            let record = DropRecord {
+                header: RecordHeader {
+                    ktime_ns: 0,
+                    ifindex,
+                    cpu: 0,
+                    total: LEN,
+                    offset: 0,
+                    len: LEN,
+                    gso_size: 0,
+                    vlan: 0,
+                    kind: Kind::Drop as u8,
+                    direction: Direction::In as u8,
+                    reserved: [0; 6],
+                },
+                key: *key,
+                count: 0,
+                first_ns: time_ns,
+                last_ns: time_ns,
+                location,
+            };
+            if DROPS.insert(key, &record, 0).is_err() {
+                return counters.count(Counter::DropReportsLost);
+            }
+            let Some(record) = DROPS.get_ptr_mut(key) else {
+                return counters.count(Counter::DropReportsLost);
+            };
+            record
         }
-    }
-    let Some(record) = DROPS.get_ptr_mut(key) else { return };
+    };
     // SAFETY: the value lives as long as the program runs; another CPU may write it, which costs at most a unit.
     let is_due = unsafe {
         if time_ns >= (*record).last_ns + DROP_RUN_GAP_NS {

@@ -43,7 +43,11 @@ mod programs {
     };
     use sip_monitor_common::Direction;
 
-    use crate::{counters::Counters, drops, observe::observe};
+    use crate::{
+        counters::Counters,
+        drops::{self, Typed, Untyped},
+        observe::observe,
+    };
 
     /// Ingress on a network card. `frags`: without it an interface above 3.5 kB MTU refuses the program, and one that has
     /// it refuses a larger MTU.
@@ -77,7 +81,7 @@ mod programs {
     #[btf_tracepoint(function = "kfree_skb")]
     pub fn packet_dropped(ctx: BtfTracePointContext) -> i32 {
         let (skb, location, reason): (*const u8, u64, u32) = (ctx.arg(0), ctx.arg(1), ctx.arg(2));
-        drops::handle(skb as usize, location, reason);
+        drops::handle::<Typed>(skb as usize, location, reason);
         0
     }
 
@@ -85,7 +89,7 @@ mod programs {
     #[raw_tracepoint(tracepoint = "kfree_skb")]
     pub fn packet_dropped_raw(ctx: RawTracePointContext) -> i32 {
         let (skb, location, reason): (*const u8, u64, u32) = (ctx.arg(0), ctx.arg(1), ctx.arg(2));
-        drops::handle(skb as usize, location, reason);
+        drops::handle::<Untyped>(skb as usize, location, reason);
         0
     }
 

@@ -112,18 +112,18 @@ fn every_capture_is_read_to_its_end() {
     }
 }
 
+/// Name and path of the captures without random byte errors: those tshark and we mend differently.
+fn comparable(root: &Path) -> impl Iterator<Item = (String, PathBuf)> {
+    let named = |path: PathBuf| (path.file_name().unwrap().to_string_lossy().into_owned(), path);
+    captures(root).into_iter().map(named).filter(|(name, _)| !name.contains("fuzz"))
+}
+
 #[test]
 fn calls_agree_with_tshark() {
     let Some(root) = corpus() else { return };
     let mut rows = Vec::new();
-    for path in captures(&root) {
-        let oracle = oracle(&root, &path);
-        // Random byte errors: tshark and we mend different things.
-        let name = path.file_name().unwrap().to_string_lossy().into_owned();
-        if name.contains("fuzz") {
-            continue;
-        }
-        let replayed = run(&path);
+    for (name, path) in comparable(&root) {
+        let (oracle, replayed) = (oracle(&root, &path), run(&path));
         let t0 = oracle["capture"]["t0"].as_f64().unwrap_or(0.0);
         let seconds = |at: Option<Timestamp>| at.map(|t| t.unix_ns() as f64 / 1e9 - t0);
         let mut row = |what: String, ours: String, theirs: String| rows.push([name.clone(), what, ours, theirs]);
@@ -220,13 +220,8 @@ fn differences(
 fn streams_agree_with_tshark() {
     let Some(root) = corpus() else { return };
     let mut rows = Vec::new();
-    for path in captures(&root) {
-        let oracle = oracle(&root, &path);
-        let name = path.file_name().unwrap().to_string_lossy().into_owned();
-        if name.contains("fuzz") {
-            continue;
-        }
-        let replayed = run(&path);
+    for (name, path) in comparable(&root) {
+        let (oracle, replayed) = (oracle(&root, &path), run(&path));
         let bound = oracle["rtp_streams"].as_array().into_iter().flatten();
         for expected in bound {
             let packets = expected["packets"].as_u64().unwrap_or(0);

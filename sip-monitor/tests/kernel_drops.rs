@@ -3,15 +3,21 @@
 mod support;
 
 use std::{
-    net::{SocketAddr, UdpSocket},
+    io::Write as _,
+    net::{IpAddr, SocketAddr, TcpListener, TcpStream, UdpSocket},
     process::Command,
     sync::mpsc,
     thread,
     time::{Duration, Instant},
 };
 
-use sip_monitor::capture::live::{IngressMode, Live, LiveConfig, Tracepoint};
-use sip_monitor_engine::packet::{Body, Direction, DropReason};
+use sip_monitor::capture::{
+    drops,
+    live::{IngressMode, Live, LiveConfig, Tracepoint},
+    object::{self, LoadOptions},
+};
+use sip_monitor_common::limits::{PROGRAM_DROPS, PROGRAM_DROPS_RAW};
+use sip_monitor_engine::packet::{Body, CaptureLoss, Direction, DropReason, DroppedSegment, DroppedTraffic};
 use support::{frames, may_run};
 
 type Job = Box<dyn FnOnce() + Send>;
@@ -59,6 +65,8 @@ fn wire() -> mpsc::Sender<Job> {
 
 /// What was told about one flow: the reason, the way, the kernel's name, the highest count.
 type Told = (DropReason, Direction, &'static str, SocketAddr, SocketAddr, u64);
+/// The same with what was dropped.
+type Carried = (DroppedTraffic, Option<DroppedSegment>, Told);
 
 const PACKETS: u16 = 60;
 
@@ -68,6 +76,28 @@ fn told(fault: impl FnOnce() -> Option<UdpSocket>, outwards: bool, v6: bool) -> 
 }
 
 fn told_by(tracepoint: Tracepoint, fault: impl FnOnce() -> Option<UdpSocket>, outwards: bool, v6: bool) -> Vec<Told> {
+    let all = carried(tracepoint, fault, outwards, v6, say_rtp);
+    assert!(all.iter().all(|(traffic, segment, _)| (*traffic, *segment) == (DroppedTraffic::Media, None)), "{all:?}");
+    all.into_iter().map(|(_, _, told)| told).collect()
+}
+
+fn say_rtp(from: IpAddr, to: IpAddr) {
+    let socket = UdpSocket::bind((from, 40_000)).expect("bind");
+    for n in 0..PACKETS {
+        // On the way out a rule that drops is told to the sender.
+        let _ = socket.send_to(&frames::rtp(8, n, u32::from(n) * 160, 7), (to, 30_000));
+        thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// Has the peer talk to the host, or the host to the peer, and gives what is told within 3 s. What `fault` gives lives as long.
+fn carried<H>(
+    tracepoint: Tracepoint,
+    fault: impl FnOnce() -> H,
+    outwards: bool,
+    v6: bool,
+    talk: fn(IpAddr, IpAddr),
+) -> Vec<Carried> {
     let jobs = wire();
     let held = fault();
     let mut live = Live::start(LiveConfig {
@@ -78,36 +108,31 @@ fn told_by(tracepoint: Tracepoint, fault: impl FnOnce() -> Option<UdpSocket>, ou
     })
     .expect("live capture");
     assert_eq!(live.drop_reasons().map(|n| n > 0), Ok(true), "this kernel gives reasons");
-    let (host, peer) = if v6 { ("fd09::1", "fd09::2") } else { ("10.9.0.1", "10.9.0.2") };
+    let address = |text: &str| text.parse::<IpAddr>().expect("an address");
+    let (host, peer) =
+        if v6 { (address("fd09::1"), address("fd09::2")) } else { (address("10.9.0.1"), address("10.9.0.2")) };
     let (from, to) = if outwards { (host, peer) } else { (peer, host) };
-    let talk = move || {
-        let socket = UdpSocket::bind((from, 40_000)).expect("bind");
-        let target: SocketAddr = (to.parse::<std::net::IpAddr>().unwrap(), 30_000).into();
-        for n in 0..PACKETS {
-            // On the way out a rule that drops is told to the sender.
-            let _ = socket.send_to(&frames::rtp(8, n, u32::from(n) * 160, 7), target);
-            thread::sleep(Duration::from_millis(20));
-        }
-    };
     let talking = if outwards {
-        talk();
+        talk(from, to);
         None
     } else {
         let (done, is_done) = mpsc::channel();
         jobs.send(Box::new(move || {
-            talk();
+            talk(from, to);
             done.send(()).unwrap();
         }))
         .unwrap();
         Some(is_done)
     };
-    let mut all: Vec<Told> = Vec::new();
+    let mut all: Vec<Carried> = Vec::new();
     let deadline = Instant::now() + Duration::from_secs(3);
     while Instant::now() < deadline {
         live.poll(&mut |packet| {
             if let Body::Drop(drop) = packet.body {
-                all.retain(|t| (t.2, t.3, t.4) != (drop.name, packet.src, packet.dst));
-                all.push((drop.reason, packet.direction, drop.name, packet.src, packet.dst, drop.count));
+                let id = (drop.name, packet.src, packet.dst, drop.segment);
+                all.retain(|(_, segment, t)| (t.2, t.3, t.4, *segment) != id);
+                let told = (drop.reason, packet.direction, drop.name, packet.src, packet.dst, drop.count);
+                all.push((drop.traffic, drop.segment, told));
             }
         })
         .expect("poll");
@@ -222,4 +247,152 @@ fn a_next_hop_that_cannot_be_found_is_told_on_the_way_out() {
         None
     };
     one_reason(&told(fault, true, false), DropReason::Neighbour, "NEIGH_FAILED", Direction::Out);
+}
+
+fn nft_rule(hook: &str, rule: &str) {
+    run("nft", "add table inet t");
+    run("nft", &format!("add chain inet t c {{ type filter hook {hook} priority 0 ; }}"));
+    run("nft", &format!("add rule inet t c {rule}"));
+}
+
+fn say_rtcp(from: IpAddr, to: IpAddr) {
+    // An empty receiver report (RFC 3550 6.4.2): 8 bytes.
+    let report = [0x80, 201, 0, 1, 0, 0, 0, 7];
+    let socket = UdpSocket::bind((from, 40_001)).expect("bind");
+    for _ in 0..3 {
+        let _ = socket.send_to(&report, (to, 30_001));
+        thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// Opens a connection to the SIP port for up to 1.5 s, which is two SYNs, says something on it and ends it.
+fn say_over_tcp(_: IpAddr, to: IpAddr) {
+    let Ok(mut stream) = TcpStream::connect_timeout(&(to, 5060).into(), Duration::from_millis(1_500)) else { return };
+    for _ in 0..3 {
+        let _ = stream.write_all(b"OPTIONS sip:a@b SIP/2.0\r\n\r\n");
+        thread::sleep(Duration::from_millis(200));
+    }
+    drop(stream);
+    // What still comes for it finds it closed.
+    thread::sleep(Duration::from_millis(300));
+}
+
+fn sip_listener(at: &str) -> TcpListener {
+    TcpListener::bind((at, 5060)).expect("bind")
+}
+
+#[test]
+fn rtcp_that_a_rule_drops_is_told_as_rtcp() {
+    if !may_run() {
+        return;
+    }
+    for (hook, outwards, direction) in [("input", false, Direction::In), ("output", true, Direction::Out)] {
+        let fault = move || nft_rule(hook, "udp dport 30001 drop");
+        let all = thread::spawn(move || carried(Tracepoint::Auto, fault, outwards, true, say_rtcp));
+        let all = all.join().expect("no panic");
+        let [(DroppedTraffic::Rtcp, None, (reason, way, ..))] = all.as_slice() else { panic!("{all:?}") };
+        assert_eq!((*reason, *way), (DropReason::Netfilter, direction));
+    }
+}
+
+#[test]
+fn a_connection_that_a_rule_lets_nobody_open_is_told_by_its_syn() {
+    if !may_run() {
+        return;
+    }
+    for (hook, outwards, direction) in [("input", false, Direction::In), ("output", true, Direction::Out)] {
+        for v6 in [false, true] {
+            let fault = move || nft_rule(hook, "tcp dport 5060 drop");
+            let all = thread::spawn(move || carried(Tracepoint::Auto, fault, outwards, v6, say_over_tcp));
+            let all = all.join().expect("no panic");
+            let [(DroppedTraffic::ToSipPort, Some(DroppedSegment::Syn), told)] = all.as_slice() else {
+                panic!("{hook}: {all:?}")
+            };
+            assert_eq!((told.0, told.1, told.4.port()), (DropReason::Netfilter, direction, 5060));
+            assert!(told.5 >= 2, "two SYNs in 1.5 s: {all:?}");
+        }
+    }
+}
+
+#[test]
+fn answers_and_bytes_of_tcp_are_told_apart_also_by_a_raw_tracepoint() {
+    if !may_run() {
+        return;
+    }
+    for (hook, rule, segment) in [
+        ("output", "tcp sport 5060 tcp flags & (syn|ack) == syn|ack drop", DroppedSegment::SynAck),
+        ("input", "tcp dport 5060 tcp flags & psh == psh drop", DroppedSegment::Data),
+        ("output", "tcp sport 5060 tcp flags & (syn|ack|fin|rst|psh) == ack drop", DroppedSegment::Ack),
+    ] {
+        let fault = move || {
+            nft_rule(hook, rule);
+            sip_listener("10.9.0.1")
+        };
+        let all = thread::spawn(move || carried(Tracepoint::Raw, fault, false, false, say_over_tcp));
+        let all = all.join().expect("no panic");
+        let segments: Vec<_> = all.iter().filter_map(|(_, segment, _)| *segment).collect();
+        assert_eq!(segments, [segment], "{all:?}");
+    }
+}
+
+#[test]
+fn of_tcp_nothing_is_told_that_is_the_way_of_tcp() {
+    if !may_run() {
+        return;
+    }
+    // A port without a socket answers with a reset; the listener that never accepts and is closed resets, and what still comes
+    // for it finds nobody.
+    assert_eq!(
+        thread::spawn(|| carried(Tracepoint::Auto, || (), false, false, say_over_tcp)).join().expect("no panic"),
+        []
+    );
+    let listens = || sip_listener("10.9.0.1");
+    assert_eq!(carried(Tracepoint::Auto, listens, false, false, say_over_tcp), []);
+}
+
+#[test]
+fn reports_that_find_no_room_are_counted_and_told() {
+    if !may_run() {
+        return;
+    }
+    let jobs = wire();
+    // One page: it holds some thirty reports.
+    let config = LiveConfig { interfaces: vec!["m0".into()], media_ring_bytes: 4_096, ..LiveConfig::default() };
+    let mut live = Live::start(config).expect("live capture");
+    let (done, is_done) = mpsc::channel();
+    jobs.send(Box::new(move || {
+        let socket = UdpSocket::bind("10.9.0.2:40000").expect("bind");
+        for port in 30_000..30_400_u16 {
+            let _ = socket.send_to(&frames::rtp(8, 1, 160, u32::from(port)), ("10.9.0.1", port));
+        }
+        done.send(()).unwrap();
+    }))
+    .unwrap();
+    is_done.recv_timeout(Duration::from_secs(20)).expect("all is sent");
+    let (mut told, mut lost) = (0, CaptureLoss::default());
+    let deadline = Instant::now() + Duration::from_secs(1);
+    while Instant::now() < deadline {
+        live.poll(&mut |packet| match packet.body {
+            Body::Drop(_) => told += 1,
+            Body::CaptureLoss(loss) => lost.drop_reports += loss.drop_reports,
+            _ => {}
+        })
+        .expect("poll");
+        thread::sleep(Live::POLL_INTERVAL);
+    }
+    assert!(told > 0 && lost.drop_reports > 0, "{told} told, {} lost", lost.drop_reports);
+    assert_eq!(told + lost.drop_reports, 400, "each report is told or counted");
+}
+
+#[test]
+fn this_kernel_checks_the_types_of_what_the_program_reads() {
+    if !may_run() {
+        return;
+    }
+    unshare_network();
+    let mut ebpf = object::load(&LoadOptions::default()).expect("loads");
+    drops::watch(&mut ebpf, Tracepoint::Auto).expect("watched");
+    let is_loaded = |name: &str| ebpf.program(name).expect("it is in the object").fd().is_ok();
+    // Linux 5.17 has both, and the typed one is the faster.
+    assert_eq!((is_loaded(PROGRAM_DROPS), is_loaded(PROGRAM_DROPS_RAW)), (true, false));
 }

@@ -15,6 +15,7 @@ pub mod drops;
 pub mod event;
 pub mod leg;
 pub mod media;
+pub mod metrics;
 pub mod packet;
 pub mod peer;
 pub mod privacy;
@@ -52,6 +53,7 @@ use event::{Event, Events};
 use leg::{LegTable, Legs};
 use media::MediaTable;
 use media::flow::Audio;
+use metrics::Metrics;
 pub use packet::Packet;
 use packet::{Body, CaptureLoss, IcmpError};
 use peer::{FlowIndex, PeerTable, Reports, Touched};
@@ -92,6 +94,7 @@ pub struct Engine {
     capture: CaptureFacts,
     strays: VecDeque<(core::net::IpAddr, core::net::IpAddr)>,
     counters: Counters,
+    metrics: Metrics,
     outputs: VecDeque<Output>,
 }
 
@@ -130,6 +133,7 @@ impl Engine {
             capture: CaptureFacts { half_seen: config.half_seen, ..CaptureFacts::default() },
             strays: VecDeque::new(),
             counters: Counters::default(),
+            metrics: Metrics::default(),
             outputs: VecDeque::new(),
             config,
         }
@@ -161,6 +165,12 @@ impl Engine {
         &self.counters
     }
 
+    /// Messages and calls as sums that only grow.
+    #[must_use]
+    pub fn metrics(&self) -> &Metrics {
+        &self.metrics
+    }
+
     /// What was told so far.
     #[must_use]
     pub fn alert_counters(&self) -> &alert::AlertCounters {
@@ -177,6 +187,30 @@ impl Engine {
     #[must_use]
     pub fn peers(&self) -> &PeerTable {
         &self.peers
+    }
+
+    /// Bindings of Contacts known now.
+    #[must_use]
+    pub fn registrations(&self) -> &RegistrationTable {
+        &self.registrations
+    }
+
+    /// TCP connections known now.
+    #[must_use]
+    pub fn connections(&self) -> &ConnectionTable {
+        &self.connections
+    }
+
+    /// What the monitor itself lost, as diagnoses know it.
+    #[must_use]
+    pub fn capture(&self) -> &CaptureFacts {
+        &self.capture
+    }
+
+    /// Alerts that fire and have not ended.
+    #[must_use]
+    pub fn open_alerts(&self) -> usize {
+        self.alerts.open_count()
     }
 
     /// What is kept to find the legs of calls.
@@ -248,7 +282,8 @@ impl Engine {
         self.outputs.pop_front()
     }
 
-    /// The capture is over at `now`: writes the records of what is still up. Judges nothing that the capture did not show.
+    /// The capture is over at `now`: tells what was kept back since more of it might have followed, and writes the records of
+    /// what is still up. Judges nothing that the capture did not show.
     pub fn finish(&mut self, now: Timestamp) {
         self.advance(now);
         let calls = self.calls.keys_by_age();
@@ -319,6 +354,7 @@ impl Engine {
         let over = call.run_timers(&mut ctx, now);
         let (events, changes) = (ctx.events, ctx.changes);
         let touched = self.peers.observe_timers(call, now);
+        self.count_changes(key, &changes);
         self.tell_changes(key, &changes, None);
         self.after(key, &events);
         self.judge_peers(touched, Some(key));
@@ -393,7 +429,14 @@ impl Engine {
         let (key, evicted) = self.wires.note(self.now, noted);
         evicted.into_iter().for_each(|key| self.alerts.forget(Subject::Wire(key)));
         let Some(wire) = self.wires.get(key) else { return };
-        let facts = WireFacts { now: self.now, config: &self.config, wire, peers: &self.peers, capture: &self.capture };
+        let facts = WireFacts {
+            now: self.now,
+            config: &self.config,
+            wire,
+            is_known: self.is_known(wire.peer),
+            peers: &self.peers,
+            capture: &self.capture,
+        };
         self.alerts.judge_wire(&facts, &mut self.outputs);
     }
 
@@ -431,8 +474,7 @@ impl Engine {
             self.capture.cut_at = Some(now);
         }
         if loss.total() == 0 {
-            self.capture.last_lost_at = self.capture.last_lost_at.map(|at| at.max(now));
-            return;
+            return self.capture.goes_on(now);
         }
         let lost = &mut self.capture.lost;
         lost.signalling_ring_full += loss.signalling_ring_full;
@@ -440,8 +482,14 @@ impl Engine {
         lost.map_full += loss.map_full;
         lost.fragments_evicted += loss.fragments_evicted;
         lost.unreadable += loss.unreadable;
+        lost.drop_reports += loss.drop_reports;
         self.capture.first_lost_at.get_or_insert(now);
-        self.capture.last_lost_at = Some(now);
+        if loss.packets() > 0 {
+            self.capture.last_lost_at = Some(now);
+        }
+        if loss.drop_reports > 0 {
+            self.capture.drops_untold_at = Some(now);
+        }
         self.media.note_capture_loss(now, &loss);
         let facts = HostFacts { now, config: &self.config, peers: &self.peers, capture: &self.capture };
         self.alerts.judge_host(&facts, &mut self.outputs);
@@ -454,6 +502,7 @@ impl Engine {
         let legs = self.take_legs(key);
         let Some(call) = self.calls.remove(key) else { return };
         let call: &Call = &call;
+        self.metrics.calls.shift(call.counted_as, None);
         if self.config.emit.calls && call.is_call() {
             let context = RecordContext { redactor: &self.redactor, peers: &self.peers, media: &self.media };
             let record = CallRecord { legs, ..call.record(&context) };

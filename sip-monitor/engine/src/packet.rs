@@ -16,6 +16,18 @@ pub enum Direction {
     Transit,
 }
 
+impl Direction {
+    /// The way of what is sent back.
+    #[must_use]
+    pub const fn opposite(self) -> Self {
+        match self {
+            Self::In => Self::Out,
+            Self::Out => Self::In,
+            Self::Transit => Self::Transit,
+        }
+    }
+}
+
 /// One packet, or one report of the kernel about many.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Packet<'a> {
@@ -55,7 +67,7 @@ pub enum Body<'a> {
     Icmp(IcmpError),
     /// A fragmented datagram that never became whole. The ports of the packet are 0 where its beginning is missing.
     Incomplete(Incomplete<'a>),
-    /// Packets of one flow that this host's kernel dropped, SIP or RTP.
+    /// Packets of one flow that this host's kernel dropped: SIP, RTP or RTCP.
     Drop(KernelDrop),
     /// The counters of one RTP stream up to `time`.
     Stream(&'a StreamCounters),
@@ -150,6 +162,8 @@ pub struct KernelDrop {
     pub name: &'static str,
     /// What they carried, as far as their ports and first bytes tell.
     pub traffic: DroppedTraffic,
+    /// Which segments of TCP they were; `None` for datagrams.
+    pub segment: Option<DroppedSegment>,
     /// Packets in the run.
     pub count: u64,
     /// First of them.
@@ -167,6 +181,21 @@ pub enum DroppedTraffic {
     FromSipPort,
     /// RTP.
     Media,
+    /// RTCP.
+    Rtcp,
+}
+
+/// What dropped segments of TCP were for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum DroppedSegment {
+    /// They ask for a connection.
+    Syn,
+    /// They accept one.
+    SynAck,
+    /// They carry bytes.
+    Data,
+    /// They only acknowledge bytes.
+    Ack,
 }
 
 /// Why a kernel dropped packets.
@@ -296,6 +325,8 @@ pub struct CaptureLoss {
     pub fragments_evicted: u64,
     /// Bytes the kernel program could not load.
     pub unreadable: u64,
+    /// Reports of packets that the kernel dropped. No packet is missed for it; but that it dropped nothing is not known any more.
+    pub drop_reports: u64,
     /// TCP segments of which the capture file kept only the beginning. Whoever made the file wanted that: it weakens
     /// verdicts, and is not told as a loss.
     pub cut: u64,
@@ -305,6 +336,12 @@ impl CaptureLoss {
     /// What the monitor itself is to blame for, all together.
     #[must_use]
     pub const fn total(&self) -> u64 {
+        self.packets() + self.drop_reports
+    }
+
+    /// What of that are packets, or counters of packets.
+    #[must_use]
+    pub const fn packets(&self) -> u64 {
         self.signalling_ring_full + self.media_ring_full + self.map_full + self.fragments_evicted + self.unreadable
     }
 }

@@ -2,71 +2,19 @@
 //! nothing is left of calls that are over.
 
 mod ladder;
+mod monitor;
 
-use std::time::Duration;
-
+use sip_monitor_engine::EngineConfig;
 use sip_monitor_engine::leg::LegBy;
-use sip_monitor_engine::packet::{Body, Direction, Packet};
-use sip_monitor_engine::record::CallRecord;
-use sip_monitor_engine::{Engine, EngineConfig, Output, Timestamp};
 
-const HOST: &str = "203.0.113.7:5060";
+use monitor::{HOST, Monitor, at};
+
 const CARRIER: &str = "192.0.2.20:5060";
 
-struct Monitor {
-    engine: Engine,
-    calls: Vec<CallRecord>,
-    ip_id: u32,
-}
-
-impl Monitor {
-    fn new() -> Self {
-        let mut config = EngineConfig { local: vec!["203.0.113.7".parse().unwrap()], ..EngineConfig::default() };
-        config.emit.calls = true;
-        config.thresholds.invite_flood_per_second = u32::MAX;
-        Self { engine: Engine::new(config), calls: Vec::new(), ip_id: 0 }
-    }
-
-    fn see(&mut self, ms: u64, src: &str, dst: &str, text: &str) {
-        self.ip_id += 1;
-        let packet = Packet {
-            time: at(ms),
-            link: 0,
-            direction: if src == HOST { Direction::Out } else { Direction::In },
-            src: src.parse().unwrap(),
-            dst: dst.parse().unwrap(),
-            ip_id: self.ip_id,
-            ttl: 60,
-            dscp: 0,
-            body: Body::Udp(text.as_bytes()),
-        };
-        self.engine.handle_packet(packet.time, &packet);
-        self.drain();
-    }
-
-    fn run_to(&mut self, ms: u64) {
-        while let Some(due) = self.engine.poll_timeout().filter(|due| *due <= at(ms)) {
-            self.engine.handle_timeout(due);
-            self.drain();
-        }
-    }
-
-    fn finish(&mut self, ms: u64) {
-        self.engine.finish(at(ms));
-        self.drain();
-    }
-
-    fn drain(&mut self) {
-        while let Some(output) = self.engine.poll_output() {
-            if let Output::Call(call) = output {
-                self.calls.push(*call);
-            }
-        }
-    }
-}
-
-fn at(ms: u64) -> Timestamp {
-    Timestamp::from_unix_ns(1_795_168_800_000_000_000) + Duration::from_millis(ms)
+fn recording_calls() -> Monitor {
+    let mut config = EngineConfig::default();
+    config.emit.calls = true;
+    Monitor::new(config)
 }
 
 fn invite(call_id: &str, to: &str, headers: &str) -> String {
@@ -78,53 +26,53 @@ fn invite(call_id: &str, to: &str, headers: &str) -> String {
 
 #[test]
 fn a_value_that_a_flood_shares_is_forgotten_as_an_identity_and_keeps_no_room() {
-    let mut monitor = Monitor::new();
+    let mut monitor = recording_calls();
     for n in 0..2_000_u32 {
         let source = format!("198.51.{}.{}:5060", n >> 8, n & 0xff);
-        monitor.see(u64::from(n), &source, HOST, &invite(&format!("in-{n}"), HOST, "X-CID: shared-by-all\r\n"));
-        monitor.see(u64::from(n), HOST, CARRIER, &invite(&format!("out-{n}"), CARRIER, "X-CID: shared-by-all\r\n"));
+        monitor.see(at(u64::from(n)), &source, HOST, &invite(&format!("in-{n}"), HOST, "X-CID: shared-by-all\r\n"));
+        monitor.see(at(u64::from(n)), HOST, CARRIER, &invite(&format!("out-{n}"), CARRIER, "X-CID: shared-by-all\r\n"));
     }
     let table = monitor.engine.leg_table();
     assert_eq!(table.counters().marks_common, 1);
     assert!(table.marks() <= 32, "{}", table.marks());
-    monitor.finish(3_000);
+    monitor.finish(at(3_000));
     assert!(monitor.calls.iter().all(|call| call.legs.iter().all(|leg| leg.by != LegBy::Header)));
     assert_eq!(monitor.engine.leg_table().marks(), 0, "nothing is left of calls that are over");
 }
 
 #[test]
 fn a_header_of_60_kb_and_a_hundred_headers_leave_little() {
-    let mut monitor = Monitor::new();
+    let mut monitor = recording_calls();
     let garbage = format!("X-CID: {}\r\n", "a1b2c3".repeat(10_000));
-    monitor.see(0, "198.51.100.10:5060", HOST, &invite("in", HOST, &garbage));
-    monitor.see(5, HOST, CARRIER, &invite("out", CARRIER, &garbage));
+    monitor.see(at(0), "198.51.100.10:5060", HOST, &invite("in", HOST, &garbage));
+    monitor.see(at(5), HOST, CARRIER, &invite("out", CARRIER, &garbage));
     let counters = *monitor.engine.leg_table().counters();
     assert_eq!((counters.values_unfit, counters.refused), (2, 0));
     let many: String = (0..100).map(|n| format!("X-CID: value-{n:04}\r\n")).collect();
-    monitor.see(10, "198.51.100.11:5060", HOST, &invite("many", HOST, &many));
+    monitor.see(at(10), "198.51.100.11:5060", HOST, &invite("many", HOST, &many));
     assert!(monitor.engine.leg_table().marks() <= 12, "{}", monitor.engine.leg_table().marks());
     assert!(monitor.engine.leg_table().counters().refused >= 88);
-    monitor.run_to(3_600_000);
+    monitor.run_to(at(3_600_000));
     assert_eq!(monitor.engine.leg_table().marks(), 0);
     assert!(monitor.calls.iter().all(|call| call.legs.iter().all(|leg| leg.by != LegBy::Header)));
 }
 
 #[test]
 fn a_call_that_ends_first_is_named_by_the_one_that_goes_on() {
-    let mut monitor = Monitor::new();
-    monitor.see(0, "198.51.100.10:5060", HOST, &invite("in", HOST, "X-CID: 7f6941530b31d715\r\n"));
-    monitor.see(5, HOST, CARRIER, &invite("out", CARRIER, "X-CID: 7f6941530b31d715\r\n"));
+    let mut monitor = recording_calls();
+    monitor.see(at(0), "198.51.100.10:5060", HOST, &invite("in", HOST, "X-CID: 7f6941530b31d715\r\n"));
+    monitor.see(at(5), HOST, CARRIER, &invite("out", CARRIER, "X-CID: 7f6941530b31d715\r\n"));
     let refused =
         invite("out", CARRIER, "").replacen(&format!("INVITE sip:bob@{CARRIER} SIP/2.0"), "SIP/2.0 486 Busy", 1);
-    monitor.see(100, CARRIER, HOST, &refused.replace("<sip:bob@b.example>", "<sip:bob@b.example>;tag=t"));
+    monitor.see(at(100), CARRIER, HOST, &refused.replace("<sip:bob@b.example>", "<sip:bob@b.example>;tag=t"));
     let ringing = invite("in", HOST, "").replacen(&format!("INVITE sip:bob@{HOST} SIP/2.0"), "SIP/2.0 180 Ringing", 1);
     for second in 1..120 {
-        monitor.run_to(second * 1_000);
+        monitor.run_to(at(second * 1_000));
         let line = ringing.replace("<sip:bob@b.example>", &format!("<sip:bob@b.example>;tag=t{second}"));
-        monitor.see(second * 1_000, HOST, "198.51.100.10:5060", &line);
+        monitor.see(at(second * 1_000), HOST, "198.51.100.10:5060", &line);
     }
     assert_eq!(monitor.calls.len(), 1, "the refused one is written");
-    monitor.finish(121_000);
+    monitor.finish(at(121_000));
     let names: Vec<(&str, &str)> = monitor
         .calls
         .iter()

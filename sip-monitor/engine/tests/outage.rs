@@ -1,64 +1,13 @@
 //! The outage of one trunk: ten thousand calls fail in the same way, and one alert tells it.
 
-use std::time::Duration;
+mod monitor;
 
-use sip_monitor_engine::alert::{Alert, Status};
-use sip_monitor_engine::config::Thresholds;
-use sip_monitor_engine::packet::{Body, Direction, Packet};
-use sip_monitor_engine::{Engine, EngineConfig, Output, Timestamp};
+use sip_monitor_engine::EngineConfig;
+use sip_monitor_engine::alert::Status;
+
+use monitor::{HOST, Monitor, at};
 
 const TRUNK: &str = "198.51.100.10:5060";
-const HOST: &str = "203.0.113.7:5060";
-
-/// An engine and the alerts it told.
-struct Monitor {
-    engine: Engine,
-    alerts: Vec<Alert>,
-    ip_id: u32,
-}
-
-impl Monitor {
-    fn new(config: EngineConfig) -> Self {
-        let local = vec!["203.0.113.7".parse().unwrap()];
-        // These trunks call as fast as they can: that is not what is looked at here.
-        let thresholds = Thresholds { invite_flood_per_second: u32::MAX, ..config.thresholds };
-        Self { engine: Engine::new(EngineConfig { local, thresholds, ..config }), alerts: Vec::new(), ip_id: 0 }
-    }
-
-    fn see(&mut self, time: Timestamp, src: &str, dst: &str, text: &str) {
-        self.ip_id += 1;
-        let packet = Packet {
-            time,
-            link: 0,
-            direction: if src == HOST { Direction::Out } else { Direction::In },
-            src: src.parse().unwrap(),
-            dst: dst.parse().unwrap(),
-            ip_id: self.ip_id,
-            ttl: 60,
-            dscp: 0,
-            body: Body::Udp(text.as_bytes()),
-        };
-        self.engine.handle_packet(time, &packet);
-        self.drain();
-    }
-
-    fn run_to(&mut self, time: Timestamp) {
-        self.engine.handle_timeout(time);
-        self.drain();
-    }
-
-    fn drain(&mut self) {
-        while let Some(output) = self.engine.poll_output() {
-            if let Output::Alert(alert) = output {
-                self.alerts.push(*alert);
-            }
-        }
-    }
-}
-
-fn at(ms: u64) -> Timestamp {
-    Timestamp::from_unix_ns(1_795_168_800_000_000_000) + Duration::from_millis(ms)
-}
 
 /// Call `n`: an INVITE from the trunk, and its 200 with a private Contact.
 fn messages(n: u32) -> [String; 2] {

@@ -69,6 +69,7 @@ impl Counters {
             media_ring_full: delta(Counter::LostMediaRing),
             map_full: delta(Counter::LostMapFull),
             fragments_evicted: 0,
+            drop_reports: delta(Counter::DropReportsLost),
             unreadable: delta(Counter::LostUnreadable) + delta(Counter::LostSegments),
             cut: 0,
         }

@@ -6,7 +6,7 @@ use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use sip_monitor_common::{
     Address, Class, Counter, Direction as Way, Fragment, IpHeader, Kind, PacketView, PortSet, RecordHeader,
     classify::{self, Seen, UDP_HEADER_BYTES},
-    drops::DropRecord,
+    drops::{DropRecord, DroppedKind},
     icmp, ip,
     limits::{MAX_PARTS, PART_BYTES},
     rtp::RtpHeader,
@@ -15,8 +15,8 @@ use sip_monitor_common::{
 use sip_monitor_engine::{
     Timestamp,
     packet::{
-        Body, CaptureLoss, Direction, DroppedTraffic, IcmpError, IcmpKind, Incomplete, KernelDrop, Missing, Packet,
-        TcpSegment,
+        Body, CaptureLoss, Direction, DroppedSegment, DroppedTraffic, IcmpError, IcmpKind, Incomplete, KernelDrop,
+        Missing, Packet, TcpSegment,
     },
 };
 
@@ -175,8 +175,10 @@ impl Decoder {
     }
 
     fn handle_drops(&mut self, record: &DropRecord, sink: Sink<'_>) {
-        let known = self.drop_reasons.iter().find(|(number, _)| *number == record.key.reason);
-        let Some((_, reason)) = known.copied() else { return self.undecodable += 1 };
+        let known = self.drop_reasons.iter().find(|(number, _)| *number == u32::from(record.key.reason));
+        let (Some((_, reason)), Some(kind)) = (known.copied(), DroppedKind::from_number(record.key.kind)) else {
+            return self.undecodable += 1;
+        };
         let origin = self.origin(&record.header, Way::In);
         let (src, dst) = (address(record.key.src), address(record.key.dst));
         // Whether it was on its way in or out the addresses tell; a device is not always known any more.
@@ -185,10 +187,19 @@ impl Decoder {
             (true, false) => Direction::Out,
             (false, false) => Direction::Transit,
         };
-        let traffic = match (self.ports.contains(record.key.src_port), self.ports.contains(record.key.dst_port)) {
-            (_, true) => DroppedTraffic::ToSipPort,
-            (true, false) => DroppedTraffic::FromSipPort,
-            (false, false) => DroppedTraffic::Media,
+        let sip = if self.ports.contains(record.key.dst_port) {
+            DroppedTraffic::ToSipPort
+        } else {
+            DroppedTraffic::FromSipPort
+        };
+        let (traffic, segment) = match kind {
+            DroppedKind::Sip => (sip, None),
+            DroppedKind::TcpSyn => (sip, Some(DroppedSegment::Syn)),
+            DroppedKind::TcpSynAck => (sip, Some(DroppedSegment::SynAck)),
+            DroppedKind::TcpData => (sip, Some(DroppedSegment::Data)),
+            DroppedKind::TcpAck => (sip, Some(DroppedSegment::Ack)),
+            DroppedKind::Rtp => (DroppedTraffic::Media, None),
+            DroppedKind::Rtcp => (DroppedTraffic::Rtcp, None),
         };
         sink(&Packet {
             time: origin.time,
@@ -203,6 +214,7 @@ impl Decoder {
                 reason: reason.reason,
                 name: reason.name,
                 traffic,
+                segment,
                 count: record.count,
                 first_at: self.real_time(record.first_ns),
                 last_at: self.real_time(record.last_ns),

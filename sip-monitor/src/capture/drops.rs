@@ -22,42 +22,83 @@ pub struct LossReason {
     pub reason: DropReason,
     /// The kernel's name, without the prefix all share.
     pub name: &'static str,
+    /// Of TCP, too.
+    of_tcp: bool,
 }
 
 /// The kernel's reasons that mean that a packet meant for this host, or sent by it, was lost. Left out on purpose: what was
 /// delivered or meant for others (consumed, OTHERHOST), reasons that say nothing (NOT_SPECIFIED), and a socket's own filter.
+///
+/// Of TCP more is left out: its own reasons (TCP_OLD_DATA, TCP_OVERWINDOW, TCP_OFOMERGE and the like are duplicates and what is
+/// sent again anyway), a port without a socket, which is answered with a reset, and full queues and buffers, by which TCP finds
+/// its speed.
 const LOSSES: &[LossReason] = {
     use DropReason::{
         Checksum, Neighbour, Netfilter, NoRoute, NoSocket, Other, QueueFull, ReversePathFilter, SocketReceiveBuffer,
     };
     const fn loss(name: &'static str, reason: DropReason) -> LossReason {
-        LossReason { reason, name }
+        LossReason { reason, name, of_tcp: true }
+    }
+    const fn loss_of_datagrams(name: &'static str, reason: DropReason) -> LossReason {
+        LossReason { reason, name, of_tcp: false }
     }
     &[
         loss("NETFILTER_DROP", Netfilter),
-        loss("NO_SOCKET", NoSocket),
-        loss("SOCKET_RCVBUFF", SocketReceiveBuffer),
-        loss("PROTO_MEM", SocketReceiveBuffer),
-        loss("SOCKET_BACKLOG", SocketReceiveBuffer),
+        loss_of_datagrams("NO_SOCKET", NoSocket),
+        loss_of_datagrams("SOCKET_RCVBUFF", SocketReceiveBuffer),
+        loss_of_datagrams("PROTO_MEM", SocketReceiveBuffer),
+        loss_of_datagrams("SOCKET_BACKLOG", SocketReceiveBuffer),
         loss("IP_RPFILTER", ReversePathFilter),
         loss("NEIGH_CREATEFAIL", Neighbour),
         loss("NEIGH_FAILED", Neighbour),
         loss("NEIGH_QUEUEFULL", Neighbour),
         loss("NEIGH_DEAD", Neighbour),
-        loss("UDP_CSUM", Checksum),
+        loss_of_datagrams("UDP_CSUM", Checksum),
+        loss("TCP_CSUM", Checksum),
         loss("IP_CSUM", Checksum),
         loss("IP_INNOROUTES", NoRoute),
         loss("IP_OUTNOROUTES", NoRoute),
         loss("IP_INADDRERRORS", Other),
         loss("BPF_CGROUP_EGRESS", Other),
-        loss("QDISC_DROP", QueueFull),
-        loss("CPU_BACKLOG", QueueFull),
-        loss("FULL_RING", QueueFull),
+        loss_of_datagrams("QDISC_DROP", QueueFull),
+        loss_of_datagrams("CPU_BACKLOG", QueueFull),
+        loss_of_datagrams("FULL_RING", QueueFull),
         loss("NOMEM", Other),
         loss("XFRM_POLICY", Other),
-        loss("PKT_TOO_BIG", Other),
+        loss_of_datagrams("PKT_TOO_BIG", Other),
     ]
 };
+
+/// What the program reads of the kernel's structures: the name of its global, the structure, the member.
+pub const MEMBERS: [(&str, &str, &str); 9] = [
+    ("SKB_HEAD", "sk_buff", "head"),
+    ("SKB_NETWORK_HEADER", "sk_buff", "network_header"),
+    ("SKB_PROTOCOL", "sk_buff", "protocol"),
+    ("SKB_DEV", "sk_buff", "dev"),
+    ("SKB_SK", "sk_buff", "sk"),
+    ("DEV_IFINDEX", "net_device", "ifindex"),
+    // Both hold a `possible_net_t`, whose one member is the pointer.
+    ("DEV_NET", "net_device", "nd_net"),
+    ("SOCK_NET", "sock", "__sk_common.skc_net"),
+    ("NET_INUM", "net", "ns.inum"),
+];
+
+/// Byte offsets of [`MEMBERS`] in the running kernel.
+///
+/// # Errors
+/// In words, what its types lack.
+pub fn offsets() -> Result<[u32; MEMBERS.len()], String> {
+    offsets_in(&Types::of_kernel()?)
+}
+
+fn offsets_in(types: &Types) -> Result<[u32; MEMBERS.len()], String> {
+    let mut offsets = [0; MEMBERS.len()];
+    for (offset, (_, structure, path)) in offsets.iter_mut().zip(MEMBERS) {
+        *offset =
+            types.offset(structure, path).ok_or_else(|| format!("this kernel's types know no {structure}.{path}"))?;
+    }
+    Ok(offsets)
+}
 
 #[derive(Clone, Copy)]
 #[repr(transparent)]
@@ -111,33 +152,19 @@ fn attach_raw(ebpf: &mut Ebpf) -> Result<(), String> {
 /// In words, what it lacks.
 pub fn look_at_kernel() -> Result<(DropConfig, Vec<(u32, LossReason)>), String> {
     let types = Types::of_kernel()?;
+    offsets_in(&types)?;
     let named = types.enumerators("skb_drop_reason");
     if named.is_empty() {
         return Err("this kernel gives no reasons (they come with Linux 5.17)".to_owned());
     }
-    let offset = |structure: &str, path: &str| {
-        types.offset(structure, path).ok_or_else(|| format!("this kernel's types know no {structure}.{path}"))
-    };
     let netns = std::fs::metadata("/proc/thread-self/ns/net").map_err(|e| format!("/proc/thread-self/ns/net: {e}"))?;
-    let mut config = DropConfig {
-        netns: u32::try_from(netns.ino()).map_err(|e| e.to_string())?,
-        skb_head: offset("sk_buff", "head")?,
-        skb_network_header: offset("sk_buff", "network_header")?,
-        skb_protocol: offset("sk_buff", "protocol")?,
-        skb_dev: offset("sk_buff", "dev")?,
-        skb_sk: offset("sk_buff", "sk")?,
-        dev_ifindex: offset("net_device", "ifindex")?,
-        // Both hold a `possible_net_t`, whose one member is the pointer.
-        dev_net: offset("net_device", "nd_net")?,
-        sock_net: offset("sock", "__sk_common.skc_net")?,
-        net_inum: offset("net", "ns.inum")?,
-        ..DropConfig::default()
-    };
+    let mut config =
+        DropConfig { netns: u32::try_from(netns.ino()).map_err(|e| e.to_string())?, ..DropConfig::default() };
     let mut reasons = Vec::new();
     for (name, number) in named {
         let short = name.trim_start_matches("SKB_DROP_REASON_");
         if let Some(loss) = LOSSES.iter().find(|loss| loss.name == short) {
-            config.insert(number);
+            config.insert(number, loss.of_tcp);
             reasons.push((number, *loss));
         }
     }

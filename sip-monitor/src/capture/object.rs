@@ -9,7 +9,7 @@ use sip_monitor_common::{
     },
 };
 
-use super::error::LiveError;
+use super::{drops, error::LiveError};
 
 static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/sip-monitor.bpf.o"));
 
@@ -78,6 +78,8 @@ pub fn load(options: &LoadOptions) -> Result<Ebpf, LiveError> {
     let log_level = if options.debug { u8::MAX } else { 0 };
     let test_clock = u32::from(options.test_clock);
     let has_loop = u32::from(kernel_has((5, 17)));
+    // A kernel that does not tell gives no drop reasons: `drops::watch` says so.
+    let offsets = drops::offsets().unwrap_or_default();
     let mut loader = EbpfLoader::new();
     loader
         .map_max_entries(MAP_STREAMS, options.max_streams)
@@ -86,6 +88,9 @@ pub fn load(options: &LoadOptions) -> Result<Ebpf, LiveError> {
         .override_global("AYA_LOG_LEVEL", &log_level, false)
         .override_global(GLOBAL_HAS_LOOP, &has_loop, true)
         .override_global(GLOBAL_TEST_CLOCK, &test_clock, true);
+    for ((name, ..), offset) in drops::MEMBERS.iter().zip(&offsets) {
+        loader.override_global(name, offset, true);
+    }
     let mut ebpf = loader.load(OBJECT).map_err(|e| LiveError::caused("loading the kernel programs", &e))?;
     set_sip_ports(&mut ebpf, &options.sip_ports)?;
     Ok(ebpf)

@@ -86,11 +86,7 @@ fn call_and_ping(world: &World, client: &UdpSocket, trunk: usize) -> Result<()> 
     let (host, peer) = (world.host(trunk), world.peer(trunk));
     let end = Instant::now() + LONG_ENOUGH;
     for n in 0.. {
-        let ping = format!(
-            "OPTIONS sip:{peer} SIP/2.0\r\nVia: SIP/2.0/UDP {host};branch=z9hG4bKp{n}\r\nMax-Forwards: 70\r\nFrom: <sip:pbx@{host}>;tag=p{n}\r\n\
-             To: <sip:{peer}>\r\nCall-ID: ping@{n}\r\nCSeq: 1 OPTIONS\r\nContact: <sip:{host}>\r\nContent-Length: 0\r\n\r\n"
-        );
-        client.send_to(ping.as_bytes(), peer).context("sending a ping")?;
+        ping(client, host, peer, n)?;
         if Instant::now() >= end {
             return Ok(());
         }
@@ -99,13 +95,24 @@ fn call_and_ping(world: &World, client: &UdpSocket, trunk: usize) -> Result<()> 
     Ok(())
 }
 
-fn nft(world: &World, rules: &str) -> Result<()> {
+/// Sends an OPTIONS request.
+pub fn ping(client: &UdpSocket, host: SocketAddr, peer: SocketAddr, n: u32) -> Result<()> {
+    let ping = format!(
+        "OPTIONS sip:{peer} SIP/2.0\r\nVia: SIP/2.0/UDP {host};branch=z9hG4bKp{n}\r\nMax-Forwards: 70\r\nFrom: <sip:pbx@{host}>;tag=p{n}\r\n\
+         To: <sip:{peer}>\r\nCall-ID: ping@{n}-{}\r\nCSeq: 1 OPTIONS\r\nContact: <sip:{host}>\r\nContent-Length: 0\r\n\r\n",
+        peer.ip()
+    );
+    client.send_to(ping.as_bytes(), peer).context("sending a ping").map(drop)
+}
+
+/// Has nftables of the monitored host do that.
+pub fn nft(world: &World, rules: &str) -> Result<()> {
     let output = world.pair.monitored.command("nft").arg(rules).output().context("starting nft")?;
     ensure!(output.status.success(), "nft: {}", String::from_utf8_lossy(&output.stderr));
     Ok(())
 }
 
-fn bind(at: SocketAddr) -> Result<UdpSocket> {
+pub fn bind(at: SocketAddr) -> Result<UdpSocket> {
     let socket = UdpSocket::bind(at).with_context(|| format!("opening UDP {at}"))?;
     socket.set_read_timeout(Some(Duration::from_millis(100)))?;
     Ok(socket)
@@ -133,14 +140,19 @@ fn fill(world: &World, socket: &UdpSocket, at: SocketAddr) -> Result<()> {
 }
 
 /// Answers every request until told to stop; what cannot be sent is lost, as a service would have it.
-fn respond(socket: &UdpSocket, status: &str, is_over: &AtomicBool) {
+pub fn respond(socket: &UdpSocket, status: &str, is_over: &AtomicBool) {
     let mut buffer = [0; 4_096];
     while !is_over.load(Ordering::Relaxed) {
         let Ok((len, from)) = socket.recv_from(&mut buffer) else { continue };
-        let request = String::from_utf8_lossy(&buffer[..len]);
-        let copied = ["Via:", "From:", "To:", "Call-ID:", "CSeq:"];
-        let lines = request.split("\r\n").filter(|line| copied.iter().any(|name| line.starts_with(name)));
-        let head: String = lines.map(|line| format!("{line}\r\n")).collect();
-        let _ = socket.send_to(format!("SIP/2.0 {status}\r\n{head}Content-Length: 0\r\n\r\n").as_bytes(), from);
+        let _ = socket.send_to(answer_to(&buffer[..len], status).as_bytes(), from);
     }
+}
+
+/// A response to a request, without a body.
+pub fn answer_to(request: &[u8], status: &str) -> String {
+    let request = String::from_utf8_lossy(request);
+    let copied = ["Via:", "From:", "To:", "Call-ID:", "CSeq:"];
+    let lines = request.split("\r\n").filter(|line| copied.iter().any(|name| line.starts_with(name)));
+    let head: String = lines.map(|line| format!("{line}\r\n")).collect();
+    format!("SIP/2.0 {status}\r\n{head}Content-Length: 0\r\n\r\n")
 }

@@ -49,7 +49,10 @@ fn install_missing(scope: Scope) -> Result<bool> {
     }
     if shell::is_root() && shell::on_path("apt-get") {
         // A fresh image has no package lists, an old machine has stale ones: both fail to install what is there.
-        act(&plan::update())?;
+        // One repository of many that does not answer is no reason to give up: apt-get says itself what it cannot install.
+        if let Err(problem) = act(&plan::update()) {
+            println!("{problem:#}; going on with the package lists that are there");
+        }
         machine = Machine::look(scope);
     }
     let mut last: Vec<Step> = Vec::new();

@@ -52,8 +52,9 @@ pub fn weigh(findings: Findings, capture: &CaptureFacts, peers: &PeerTable) -> (
     }
     let kept = findings.into_iter().filter(|(d, _)| !taken_over.iter().any(|(code, _)| *code == d.code));
     let verdicts = kept.map(|(diagnosis, finding)| {
-        let weakened = finding.confidence > Confidence::Possible
-            && finding.rests_on_absence_since.is_some_and(|since| capture.missed_since(since));
+        let is_doubtful = finding.rests_on_absence_since.is_some_and(|since| capture.missed_since(since))
+            || finding.rests_on_no_drop_since.is_some_and(|since| capture.drops_untold_since(since));
+        let weakened = finding.confidence > Confidence::Possible && is_doubtful;
         let confidence = if weakened { Confidence::Possible } else { finding.confidence };
         let severity = if confidence == Confidence::Possible { Severity::Info } else { finding.severity };
         // All addresses of one trunk are one peer.
@@ -72,6 +73,21 @@ pub fn weigh(findings: Findings, capture: &CaptureFacts, peers: &PeerTable) -> (
 }
 
 impl Condition {
+    /// That of all who gather at one place with the same code and cause.
+    pub fn of_crowd(&self, at: IpAddr) -> Self {
+        Self { peer: Some(at), named: name_hash(Some("crowd"), None), deaf: None, ..*self }
+    }
+
+    /// The least condition of this code and cause.
+    pub const fn first_of_its_kind(&self) -> Self {
+        Self { peer: None, named: 0, fault: None, deaf: None, ..*self }
+    }
+
+    /// Whether code and cause are the same.
+    pub fn is_like(&self, other: &Self) -> bool {
+        (self.code, self.cause) == (other.code, other.cause)
+    }
+
     /// Identity of an alert that begins now.
     pub fn id(&self, now: Timestamp) -> String {
         let peer = self.peer.map(|p| p.to_string()).unwrap_or_default();

@@ -1,22 +1,26 @@
 //! Packets that this host's kernel dropped: which calls they hit, and when they are judged apart from any call.
 
-use core::net::{IpAddr, SocketAddr};
+use core::net::SocketAddr;
 
 use smallvec::SmallVec;
 
 use crate::Engine;
-use crate::call::{Call, CallKey};
+use crate::call::{Call, CallKey, Hop};
 use crate::diagnosis::{DropsFacts, Subject};
 use crate::drops::{DroppedFlow, DropsKey, Standing};
 use crate::event::Event;
 use crate::media::DroppedMedia;
-use crate::packet::{Direction, DroppedTraffic, KernelDrop, Packet};
+use crate::packet::{Direction, DroppedSegment, DroppedTraffic, KernelDrop, Packet};
+use crate::tcp::FailureKind;
 use crate::time::Timestamp;
+use crate::wire::{Topic, WireKey};
 
 /// Flows and reasons kept for one call.
 const KEPT: usize = 8;
 /// Codes of a call that tell the same of its messages as the kernel does: nobody answers them.
 const UNANSWERED: [&str; 3] = ["request-unanswered", "teardown-failed", "cancel-ignored"];
+/// The code that tells of connections which this host's firewall lets nobody open.
+const UNOPENED: [&str; 1] = ["tcp-failed"];
 
 /// Messages of the call's flows that this host's kernel dropped.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -40,10 +44,18 @@ impl Engine {
                 self.handle_dropped_signalling(now, packet, drop)
             }
             DroppedTraffic::Media => self.handle_dropped_media(now, packet, drop),
+            DroppedTraffic::Rtcp => {
+                let call = self.media.handle_dropped_rtcp(packet, drop);
+                self.note_media(call);
+                self.note_drop(now, packet, drop, call.as_slice());
+            }
         }
     }
 
     fn handle_dropped_signalling(&mut self, now: Timestamp, packet: &Packet<'_>, drop: &KernelDrop) {
+        if let Some(failure) = self.connections.handle_drop(now, packet, drop) {
+            self.note_wire(failure.into());
+        }
         let mut concerned = self.flows.recent(packet.src, packet.dst, now);
         // A response that is dropped concerns the request that came the other way.
         for key in self.flows.recent(packet.dst, packet.src, now) {
@@ -112,6 +124,9 @@ impl Engine {
 
     fn standing(&self, flow: &DroppedFlow, key: DropsKey) -> Standing {
         let before = flow.standing;
+        if key.traffic == DroppedTraffic::Rtcp {
+            return Standing { has_call: !flow.calls.is_empty(), ..before };
+        }
         if key.traffic == DroppedTraffic::Media {
             let share = self.media.dropped_share(&DroppedMedia {
                 src: flow.src,
@@ -129,20 +144,25 @@ impl Engine {
                 ..before
             };
         }
-        let is_told = flow.calls.iter().any(|call| self.alerts.holds_any(Subject::Call(*call), &UNANSWERED));
+        let remote = flow.remote(key.direction);
+        let unopened = Subject::Wire(WireKey { addr: remote, topic: Topic::Connection(FailureKind::DroppedHere) });
+        let is_told = flow.calls.iter().any(|call| self.alerts.holds_any(Subject::Call(*call), &UNANSWERED))
+            || (key.tcp && self.alerts.holds_any(unopened, &UNOPENED));
         let until = is_told.then(|| self.now + self.config.thresholds.alert_window);
+        let address = if key.direction == Direction::Out { flow.dst } else { flow.src };
+        let was_answered = |call: &CallKey| self.calls.get(*call).is_some_and(|call| call.answered_at.is_some());
         Standing {
-            is_known: before.is_known || self.is_known(flow.remote(key.direction), flow, key.direction),
+            is_known: before.is_known || self.is_known(address) || flow.calls.iter().any(was_answered),
+            asked_first: before.asked_first || !flow.calls.is_empty() || self.sources.get(remote).is_some(),
             explained_until: until.or(before.explained_until),
             ..before
         }
     }
 
     /// Whether somebody is no stranger at whom a firewall may well be aimed.
-    fn is_known(&self, remote: IpAddr, flow: &DroppedFlow, direction: Direction) -> bool {
-        let address = if direction == Direction::Out { flow.dst } else { flow.src };
+    pub(crate) fn is_known(&self, address: SocketAddr) -> bool {
         self.peers.trunk_of(address).is_some()
-            || self.sources.get(remote).is_some_and(|source| source.accepted > 0)
+            || self.sources.get(address.ip()).is_some_and(|source| source.accepted > 0)
             || self.peers.find(address).is_some_and(|peer| {
                 peer.measured.total.attempts > 0 || peer.measured.total.registrations > 0 || peer.pings.ended > 0
             })
@@ -151,9 +171,19 @@ impl Engine {
 
 impl Call {
     fn note_drop(&mut self, packet: &Packet<'_>, drop: &KernelDrop) {
-        let seen = DropSeen { src: packet.src, dst: packet.dst, direction: packet.direction, drop: *drop };
-        let same =
-            |known: &&mut DropSeen| (known.src, known.dst, known.drop.name) == (seen.src, seen.dst, seen.drop.name);
+        let (src, dst) = (packet.src, packet.dst);
+        let is_hop = |hop: &Hop| {
+            let ends = (hop.a, hop.b) == (src, dst) || (hop.b, hop.a) == (src, dst);
+            ends && (hop.transport == "udp") == drop.segment.is_none()
+        };
+        // Who opens a connection asks nothing yet.
+        let opens = matches!(drop.segment, Some(DroppedSegment::Syn | DroppedSegment::SynAck));
+        if opens || !self.hops.iter().any(is_hop) {
+            return;
+        }
+        let seen = DropSeen { src, dst, direction: packet.direction, drop: *drop };
+        let id = |seen: &DropSeen| (seen.src, seen.dst, seen.drop.name, seen.drop.segment);
+        let same = |known: &&mut DropSeen| id(known) == id(&seen);
         if let Some(known) = self.dropped.iter_mut().find(same) {
             *known = seen;
         } else if self.dropped.len() < KEPT {

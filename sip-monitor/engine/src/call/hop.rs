@@ -54,11 +54,7 @@ pub struct HopView {
 impl HopView {
     pub(crate) fn new(hop: &Hop, path: Path) -> Self {
         if path.reversed {
-            let direction = match hop.direction {
-                Direction::In => Direction::Out,
-                Direction::Out => Direction::In,
-                Direction::Transit => Direction::Transit,
-            };
+            let direction = hop.direction.opposite();
             Self { src: hop.b, dst: hop.a, direction, last_at: hop.last_back_at, last_back_at: hop.last_forward_at }
         } else {
             Self {

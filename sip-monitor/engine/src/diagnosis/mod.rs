@@ -263,6 +263,8 @@ pub struct CaptureFacts {
     pub first_lost_at: Option<Timestamp>,
     /// Last loss.
     pub last_lost_at: Option<Timestamp>,
+    /// Last report of what the kernel dropped that was lost.
+    pub drops_untold_at: Option<Timestamp>,
     /// Last message that the capture file holds too little of to know what it was.
     pub cut_at: Option<Timestamp>,
     /// The capture file holds one direction of signalling only.
@@ -270,6 +272,23 @@ pub struct CaptureFacts {
 }
 
 impl CaptureFacts {
+    /// What was lost last may have been lost until now.
+    pub(crate) fn goes_on(&mut self, now: Timestamp) {
+        let last = self.last_lost_at.max(self.drops_untold_at);
+        for at in [&mut self.last_lost_at, &mut self.drops_untold_at] {
+            if *at == last {
+                *at = at.map(|at| at.max(now));
+            }
+        }
+    }
+
+    /// Whether the kernel may have dropped something at or after `since` without its report coming through: that it told of nothing
+    /// proves nothing.
+    #[must_use]
+    pub fn drops_untold_since(&self, since: Timestamp) -> bool {
+        self.drops_untold_at.is_some_and(|at| at >= since)
+    }
+
     /// Whether the monitor lost signalling or media records at or after `since`.
     #[must_use]
     pub fn lost_since(&self, since: Timestamp) -> bool {
@@ -297,6 +316,9 @@ pub struct Finding {
     /// Where the verdict rests on something not having been seen: since when it was looked for. If the monitor lost packets
     /// since then, the verdict leaves as `possible`.
     pub rests_on_absence_since: Option<Timestamp>,
+    /// Where it rests on this host's kernel not having dropped something: since when. If reports of its drops were lost since
+    /// then, the verdict leaves as `possible`.
+    pub rests_on_no_drop_since: Option<Timestamp>,
     /// Where the fault is; left out where nothing tells.
     pub fault: Option<Fault>,
     /// One true sentence.
@@ -320,6 +342,8 @@ pub struct Finding {
     /// What tells it from others of the same code, cause and peer: an address of record, a number. `None` where all of one
     /// code, cause and peer are one alert.
     pub identity: Option<String>,
+    /// At whom many of one code and cause become one alert, however many identities and peers they have: a registrar.
+    pub crowd_at: Option<core::net::SocketAddr>,
 }
 
 /// The calls that prove a finding.
@@ -343,6 +367,7 @@ impl Finding {
             severity,
             confidence,
             rests_on_absence_since: None,
+            rests_on_no_drop_since: None,
             fault: None,
             summary: String::new(),
             remedy: String::new(),
@@ -354,6 +379,7 @@ impl Finding {
             links: Vec::new(),
             calls: None,
             identity: None,
+            crowd_at: None,
         }
     }
 }

@@ -7,9 +7,11 @@ use crate::call::{Call, HopView};
 use crate::config::EngineConfig;
 use crate::diagnosis::{CallFacts, Confidence, Fault, Finding, RequestName, Severity, UNKNOWN, Value};
 use crate::dialog::{AckSeen, Answer, AnswerHop, Contact, Dialog, OddAck};
-use crate::packet::{Direction, IcmpKind, is_private};
+use crate::packet::{Direction, is_private};
 use crate::time::Timestamp;
 use crate::transaction::MethodKind;
+
+use super::requests::icmp_text;
 
 /// One answer that is not acknowledged, and where it was seen.
 pub(super) struct Unacknowledged<'a> {
@@ -310,7 +312,7 @@ impl<'a> Unacknowledged<'a> {
             cause: "contact-unresolvable",
             confidence: Confidence::Likely,
             fault: sender_fault(&self.last),
-            because: format!("its Contact {} names no host that {} can resolve", contact.uri, self.last.dst.ip()),
+            because: format!("its Contact {} is a name that no public resolver knows", contact.uri),
             remedy,
             evidence: Vec::new(),
         })
@@ -446,16 +448,4 @@ fn sender_fault(view: &HopView) -> Option<Fault> {
 
 fn list(values: &[String]) -> Value {
     Value::List(values.iter().map(|value| value.clone().into()).collect())
-}
-
-fn icmp_text(kind: IcmpKind) -> &'static str {
-    match kind {
-        IcmpKind::PortUnreachable => "port unreachable",
-        IcmpKind::HostUnreachable => "host unreachable",
-        IcmpKind::NetUnreachable => "network unreachable",
-        IcmpKind::Prohibited => "prohibited by a firewall",
-        IcmpKind::TimeExceeded => "out of reach: time to live exceeded",
-        IcmpKind::TooBig => "behind a link that the packet is too big for",
-        IcmpKind::Other => "unreachable",
-    }
 }

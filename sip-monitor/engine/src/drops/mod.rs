@@ -1,5 +1,5 @@
 //! Packets that this host's kernel dropped, whatever call they belong to: summed by reason, way and place (a SIP port, or
-//! all media of an address). Facts without opinion, bounded; an entry is forgotten when nothing was added to it for a
+//! all media or all RTCP of an address). Facts without opinion, bounded; an entry is forgotten when nothing was added to it for a
 //! while.
 
 mod table;
@@ -9,7 +9,7 @@ use core::net::{IpAddr, SocketAddr};
 use smallvec::SmallVec;
 
 use crate::call::CallKey;
-use crate::packet::{Direction, DropReason, DroppedTraffic};
+use crate::packet::{Direction, DropReason, DroppedSegment, DroppedTraffic};
 use crate::text::StoredText;
 use crate::time::Timestamp;
 
@@ -27,6 +27,8 @@ const SAMPLES: usize = 5;
 pub struct DropsKey {
     /// What was dropped.
     pub traffic: DroppedTraffic,
+    /// It came over TCP.
+    pub tcp: bool,
     /// The end that is this host. The port is 0 for media, and where the other end is the SIP port: those are many.
     pub local: SocketAddr,
     /// Whether it was arriving or leaving.
@@ -64,6 +66,8 @@ pub struct DroppedFlow {
     pub dst: SocketAddr,
     /// The kernel's name of the reason.
     pub name: &'static str,
+    /// Which segments of TCP they are.
+    pub segment: Option<DroppedSegment>,
     /// Packets, over all runs.
     pub packets: u64,
     /// First of them.
@@ -84,6 +88,8 @@ pub struct Standing {
     /// The other end is no stranger: a configured trunk, or somebody with whom calls or registrations succeeded, or whom this
     /// host calls itself.
     pub is_known: bool,
+    /// The other end was heard here before: what is sent to it may be an answer.
+    pub asked_first: bool,
     /// Another alert tells of it, up to then.
     pub explained_until: Option<Timestamp>,
     /// Of media: a call takes it.

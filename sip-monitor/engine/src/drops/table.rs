@@ -92,7 +92,8 @@ impl DropTable {
         if !is_of_service {
             local.set_port(0);
         }
-        let key = DropsKey { traffic: drop.traffic, local, direction: packet.direction, reason: drop.reason };
+        let tcp = drop.segment.is_some();
+        let key = DropsKey { traffic: drop.traffic, tcp, local, direction: packet.direction, reason: drop.reason };
         let evicted = if self.entries.contains_key(&key) { None } else { self.make_room() };
         let entry = self.entries.entry(key).or_insert_with(|| LocalDrops {
             key,
@@ -167,7 +168,9 @@ impl DropTable {
 
 impl LocalDrops {
     fn count(&mut self, packet: &Packet<'_>, drop: &KernelDrop, calls: &[(CallKey, &str)]) {
-        let same = |flow: &DroppedFlow| (flow.src, flow.dst, flow.name) == (packet.src, packet.dst, drop.name);
+        let same = |flow: &DroppedFlow| {
+            (flow.src, flow.dst, flow.name, flow.segment) == (packet.src, packet.dst, drop.name, drop.segment)
+        };
         let index = match self.flows.iter().position(same) {
             Some(index) => index,
             None if self.flows.len() >= FLOWS_KEPT => return self.reports_left_out += 1,
@@ -207,6 +210,7 @@ impl DroppedFlow {
             src: packet.src,
             dst: packet.dst,
             name: drop.name,
+            segment: drop.segment,
             packets: 0,
             first_at: drop.first_at,
             last_at: drop.last_at,
@@ -237,6 +241,7 @@ mod tests {
             reason: DropReason::Netfilter,
             name: "NETFILTER_DROP",
             traffic: if dst.port() == 5060 { DroppedTraffic::ToSipPort } else { DroppedTraffic::Media },
+            segment: None,
             count,
             first_at: at(ms.0),
             last_at: at(ms.1),

@@ -5,7 +5,8 @@ use core::ops::Range;
 use core::time::Duration;
 
 use crate::call::CallKey;
-use crate::media::witness::Refusal;
+use crate::media::table::MAX_WITNESSES;
+use crate::media::witness::{Refusal, RtcpDropped};
 use crate::media::{MediaTable, Stream, per_second};
 use crate::packet::{Direction, DropReason, IcmpKind, KernelDrop, Packet};
 use crate::time::Timestamp;
@@ -62,6 +63,28 @@ impl MediaTable {
             first_at: drop.first_at,
             last_at: drop.last_at,
         })
+    }
+
+    /// Takes RTCP that this host's kernel dropped. Returns the call whose RTCP it is.
+    pub fn handle_dropped_rtcp(&mut self, packet: &Packet<'_>, drop: &KernelDrop) -> Option<CallKey> {
+        let (call, from) = self.rtcp_holder(packet.src, packet.dst)?;
+        let known = &mut self.holders.call_mut(call)?.rtcp_dropped;
+        let dropped = RtcpDropped { src: packet.src, dst: packet.dst, from, drop: *drop };
+        let same = |known: &&mut RtcpDropped| {
+            (known.src, known.dst, known.drop.name) == (dropped.src, dropped.dst, dropped.drop.name)
+        };
+        if let Some(known) = known.iter_mut().find(same) {
+            *known = dropped;
+        } else if known.len() < MAX_WITNESSES {
+            known.push(dropped);
+        }
+        Some(call)
+    }
+
+    /// RTCP of the call that this host's kernel dropped.
+    #[must_use]
+    pub fn dropped_rtcp(&self, call: CallKey) -> &[RtcpDropped] {
+        self.holders.call(call).map(|media| media.rtcp_dropped.as_slice()).unwrap_or_default()
     }
 
     /// Whether packets that the kernel dropped are not missed by anybody: of a process that only plays, or of a stream that a

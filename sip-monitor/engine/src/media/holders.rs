@@ -11,7 +11,7 @@ use smallvec::SmallVec;
 use crate::call::CallKey;
 use crate::media::CodecName;
 use crate::media::endpoint::Endpoint;
-use crate::media::witness::{Refusal, RtcpSource};
+use crate::media::witness::{Refusal, RtcpDropped, RtcpSource};
 use crate::record::Side;
 use crate::sdp::{Codec, Media};
 use crate::time::Timestamp;
@@ -51,6 +51,7 @@ pub(super) struct CallMedia {
     pub call_id: Arc<str>,
     pub refusals: Vec<Refusal>,
     pub rtcp: Vec<RtcpSource>,
+    pub rtcp_dropped: Vec<RtcpDropped>,
     /// When the call ended, where it has and is still kept.
     pub over_at: Option<Timestamp>,
     /// When the call was last handed out to be judged, for media towards caller and callee.
@@ -91,6 +92,7 @@ impl Holders {
                 call_id: call_id.into(),
                 refusals: Vec::new(),
                 rtcp: Vec::new(),
+                rtcp_dropped: Vec::new(),
                 over_at: None,
                 judged: [None; 2],
                 endpoints: Vec::new(),

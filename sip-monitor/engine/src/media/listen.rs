@@ -73,8 +73,7 @@ impl MediaTable {
     /// arrives, or an interval of its reports ended that may change a verdict.
     pub fn handle_rtcp(&mut self, now: Timestamp, packet: &Packet<'_>, payload: &[u8]) -> Option<CallKey> {
         let Ok(compound) = Rtcp::parse(payload) else { return None };
-        let towards = self.holders.at(packet.dst).next().map(|h| (h.call, h.side.map(Side::other)));
-        let (call, from) = towards.or_else(|| self.holders.at(packet.src).next().map(|h| (h.call, h.side)))?;
+        let (call, from) = self.rtcp_holder(packet.src, packet.dst)?;
         let mut matters = false;
         for part in compound {
             if let Some(ssrc) = part.sender() {
@@ -92,6 +91,12 @@ impl MediaTable {
             }
         }
         matters.then_some(call)
+    }
+
+    /// The call whose RTCP goes this way, and the side that sends it.
+    pub(super) fn rtcp_holder(&self, src: SocketAddr, dst: SocketAddr) -> Option<(CallKey, Option<Side>)> {
+        let towards = self.holders.at(dst).next().map(|h| (h.call, h.side.map(Side::other)));
+        towards.or_else(|| self.holders.at(src).next().map(|h| (h.call, h.side)))
     }
 
     fn note_sender(

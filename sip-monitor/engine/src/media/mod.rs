@@ -45,7 +45,7 @@ pub use session::MediaSession;
 pub use stream::{Heard, HeardInterval, Owner, Stream};
 pub use table::MediaTable;
 pub use watch::{EARLY_MEDIA, FAX_START, RTCP_MISSING, RtcpSilence, SOURCE_SETTLED, ZOMBIE};
-pub use witness::{Refusal, RtcpSource, per_second};
+pub use witness::{Refusal, RtcpDropped, RtcpSource, per_second};
 
 /// What an SDP is in the exchange of RFC 3264.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -135,6 +135,7 @@ impl World {
             reason,
             name: "X",
             traffic: DroppedTraffic::Media,
+            segment: None,
             count,
             first_at: at(first_ms),
             last_at: at(ms),

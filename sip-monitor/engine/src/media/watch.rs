@@ -68,19 +68,24 @@ impl MediaSession {
         self.agreed_audio().filter(|a| a.is_due(Side::Caller)).map(|a| a.since).min()
     }
 
-    /// Each side that sends RTP, since when no RTCP of it has come. Only where RTP flows both ways.
+    /// Each side that sends RTP, since when no RTCP of it has come. Only where RTP flows both ways. What this host's kernel dropped was
+    /// sent.
     pub fn rtcp_silences(&self, table: &MediaTable) -> impl Iterator<Item = RtcpSilence> {
         let both = self.rtp_both_ways_since(table);
-        let last = |from: Side| {
+        let heard = |from: Side| {
             let of_side = table.rtcp(self.key?).iter().filter(|r| r.from == Some(from));
             of_side.map(|r| r.last_at).max()
+        };
+        let dropped = |from: Side| {
+            let of_side = table.dropped_rtcp(self.key?).iter().filter(|r| r.from == Some(from));
+            of_side.map(|r| r.drop.last_at).max()
         };
         let silence = |from: Side| {
             let since = both?;
             Some(RtcpSilence {
                 from,
-                since: last(from).map_or(since, |at| at.max(since)),
-                other_is_heard: last(from.other()).is_some_and(|at| at >= since),
+                since: heard(from).max(dropped(from)).map_or(since, |at| at.max(since)),
+                other_is_heard: heard(from.other()).is_some_and(|at| at >= since),
             })
         };
         [silence(Side::Caller), silence(Side::Callee)].into_iter().flatten()

@@ -121,6 +121,19 @@ pub fn per_second(packets: u64, first_at: Timestamp, last_at: Timestamp) -> f64 
     if seconds > 0.0 { packets.saturating_sub(1) as f64 / seconds } else { 0.0 }
 }
 
+/// RTCP of a call that this host's kernel dropped: who should have had it has not, and the far end is not silent for that.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct RtcpDropped {
+    /// Source of the packets.
+    pub src: SocketAddr,
+    /// Their destination.
+    pub dst: SocketAddr,
+    /// Which side sends it.
+    pub from: Option<Side>,
+    /// The last run.
+    pub drop: KernelDrop,
+}
+
 /// RTCP of one sender about a call.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct RtcpSource {

@@ -19,13 +19,13 @@ use hashbrown::HashMap;
 use breaking::Progress;
 pub use breaking::{Breaking, BrokenConnection};
 use opening::Opening;
-pub use opening::{ConnectionFailure, FailureKind};
+pub use opening::{ConnectionFailure, DroppedOpening, FailureKind};
 use reassembly::{Piece, Reassembly};
 use stream::{Stream, StreamMessage};
 use tls::Handshake;
 pub use tls::{TlsEnd, TlsFailure, alert_name};
 
-use crate::packet::{Direction, IcmpError, Packet, TcpSegment};
+use crate::packet::{Direction, DroppedSegment, IcmpError, KernelDrop, Packet, TcpSegment};
 use crate::time::Timestamp;
 
 const FIN: u8 = 1;
@@ -182,6 +182,25 @@ impl ConnectionTable {
     ) -> Option<ConnectionFailure> {
         let (key, _) = key(error.quoted_src, error.quoted_dst);
         self.connections.get_mut(&key)?.opening.handle_icmp(now, packet, error)
+    }
+
+    /// Takes segments that this host's kernel dropped: what opens a connection may be seen in no other way.
+    pub(crate) fn handle_drop(
+        &mut self,
+        now: Timestamp,
+        packet: &Packet<'_>,
+        drop: &KernelDrop,
+    ) -> Option<ConnectionFailure> {
+        if !matches!(drop.segment, Some(DroppedSegment::Syn | DroppedSegment::SynAck)) {
+            return None;
+        }
+        let (key, _) = key(packet.src, packet.dst);
+        if !self.connections.contains_key(&key) {
+            self.make_room();
+        }
+        let connection = self.connections.entry(key).or_insert_with(|| Box::new(Connection::new(now)));
+        connection.last_at = now;
+        connection.opening.handle_drop(now, packet, drop)
     }
 
     /// Gaps that will not be filled, connections that are over.

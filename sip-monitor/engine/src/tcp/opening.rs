@@ -5,13 +5,15 @@ use core::net::SocketAddr;
 use core::time::Duration;
 
 use super::{ACK, FIN, RST, SYN};
-use crate::packet::{Direction, IcmpError, IcmpKind, Packet, TcpSegment};
+use crate::packet::{Direction, DropReason, DroppedSegment, IcmpError, IcmpKind, KernelDrop, Packet, TcpSegment};
 use crate::time::Timestamp;
 
 /// SYNs without an answer that make a time-out: hosts send again after 1 s at the earliest (RFC 6298 2.1), so this is 3 to 7 s.
 const SYNS: u32 = 4;
 /// A SYN that follows sooner is the same packet captured twice.
 const SYN_AGAIN: Duration = Duration::from_millis(500);
+/// So long at least the kernel must drop what opens a connection.
+const DROPPED_FOR: Duration = Duration::from_secs(3);
 /// How often, and for how long, a side must say that its window is closed.
 const CLOSED_WINDOWS: u32 = 3;
 const CLOSED_FOR: Duration = Duration::from_secs(5);
@@ -23,6 +25,8 @@ pub enum FailureKind {
     Refused,
     /// Its SYN was not answered.
     TimedOut,
+    /// Its SYN, or the answer to it, is dropped by a netfilter rule of this host.
+    DroppedHere,
     /// It came up and was reset by the server before a request.
     Reset,
     /// It came up, and one side keeps its window closed.
@@ -46,6 +50,17 @@ pub struct ConnectionFailure {
     pub after: Duration,
     /// The ICMP error that refused it, and who sent it.
     pub icmp: Option<(IcmpKind, SocketAddr)>,
+    /// What this host's kernel dropped of it, where that is why.
+    pub dropped: Option<DroppedOpening>,
+}
+
+/// Segments that open a connection, dropped by this host's kernel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DroppedOpening {
+    /// They were on their way in or out.
+    pub direction: Direction,
+    /// The last run of them.
+    pub drop: KernelDrop,
 }
 
 /// See the module.
@@ -58,6 +73,7 @@ pub(super) struct Opening {
     /// The failure was told.
     told: bool,
     closed: Option<ClosedWindow>,
+    dropped: Option<DroppedOpening>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -122,6 +138,42 @@ impl Opening {
         self.fail(now, packet, FailureKind::Refused, Some((error.kind, packet.src)))
     }
 
+    /// Takes what this host's firewall dropped of the opening: the SYN of who never got an answer, or one answer after the other. A
+    /// SYN that is dropped on its way out is seen nowhere else.
+    pub(super) fn handle_drop(
+        &mut self,
+        now: Timestamp,
+        packet: &Packet<'_>,
+        drop: &KernelDrop,
+    ) -> Option<ConnectionFailure> {
+        let (client, server, direction) = match drop.segment? {
+            DroppedSegment::Syn => (packet.src, packet.dst, packet.direction),
+            DroppedSegment::SynAck => (packet.dst, packet.src, packet.direction.opposite()),
+            DroppedSegment::Data | DroppedSegment::Ack => return None,
+        };
+        if drop.reason != DropReason::Netfilter || packet.direction == Direction::Transit {
+            return None;
+        }
+        self.dropped = Some(DroppedOpening { direction: packet.direction, drop: *drop });
+        let count = u32::try_from(drop.count).unwrap_or(u32::MAX);
+        let syn = self.syn.get_or_insert(SynSeen {
+            client,
+            server,
+            direction,
+            first_at: drop.first_at,
+            last_at: drop.last_at,
+            count: 0,
+        });
+        // Of a SYN that leaves, the copies that are dropped are all there are.
+        syn.count = syn.count.max(count);
+        let got_through = self.accepted && drop.segment == Some(DroppedSegment::Syn);
+        let lasts = syn.count >= SYNS && drop.last_at.since(syn.first_at) >= DROPPED_FOR;
+        if !lasts || got_through || self.used {
+            return None;
+        }
+        self.fail(now, packet, FailureKind::DroppedHere, None)
+    }
+
     fn handle_syn(&mut self, now: Timestamp, packet: &Packet<'_>) -> Option<FailureKind> {
         let syn = self.syn.get_or_insert(SynSeen {
             client: packet.src,
@@ -131,11 +183,13 @@ impl Opening {
             last_at: now,
             count: 1,
         });
+        // Where the firewall dropped the copy before, what becomes of this one it tells in a moment.
+        let is_dropped = self.dropped.is_some_and(|dropped| dropped.drop.last_at >= syn.last_at);
         if now.since(syn.last_at) >= SYN_AGAIN {
             syn.last_at = now;
             syn.count += 1;
         }
-        (syn.count >= SYNS && !self.accepted).then_some(FailureKind::TimedOut)
+        (syn.count >= SYNS && !self.accepted && !is_dropped).then_some(FailureKind::TimedOut)
     }
 
     /// Only the server's reset says that the client is not wanted; a client that resets was only looking.
@@ -173,6 +227,7 @@ impl Opening {
         if core::mem::replace(&mut self.told, true) {
             return None;
         }
+        let dropped = self.dropped.filter(|_| kind == FailureKind::DroppedHere);
         let stalled_since = self.closed.filter(|_| kind == FailureKind::Stalled).map(|closed| closed.since);
         Some(match self.syn {
             Some(syn) => ConnectionFailure {
@@ -183,19 +238,17 @@ impl Opening {
                 syns: syn.count,
                 after: now.since(stalled_since.unwrap_or(syn.first_at)),
                 icmp,
+                dropped,
             },
             None => ConnectionFailure {
                 kind,
                 client: packet.dst,
                 server: packet.src,
-                direction: match packet.direction {
-                    Direction::In => Direction::Out,
-                    Direction::Out => Direction::In,
-                    Direction::Transit => Direction::Transit,
-                },
+                direction: packet.direction.opposite(),
                 syns: 0,
                 after: now.since(stalled_since.unwrap_or(now)),
                 icmp,
+                dropped,
             },
         })
     }

@@ -7,7 +7,7 @@ use sip_monitor_engine::packet::{CaptureLoss, DropReason, IcmpError, IcmpKind};
 use super::Result;
 use super::field::{Fields, nanoseconds};
 use super::host::Hosts;
-use super::{rtcp, rtp, tcp};
+use super::{drops, rtcp, rtp, tcp};
 
 /// What a line says, at a time from the start of the ladder.
 #[derive(Clone, Debug, PartialEq)]
@@ -151,11 +151,11 @@ fn dropped(text: &str, hosts: &Hosts) -> Result<What> {
         other => return Err(format!("no drop reason {other:?}")),
     };
     let (src, dst, rest) = ends(rest, hosts)?;
-    Ok(What::Drop { src, dst, reason, fields: Fields::parse_with(rest, &["ptime", "invite"])? })
+    Ok(What::Drop { src, dst, reason, fields: Fields::parse_with(rest, &drops::OPTIONS)? })
 }
 
 fn loss(text: &str) -> Result<What> {
-    let fields = Fields::parse_with(text, &["signalling", "media", "map", "fragments", "unreadable", "cut"])?;
+    let fields = Fields::parse_with(text, &["signalling", "media", "map", "fragments", "unreadable", "drops", "cut"])?;
     let count = |key| fields.number(key).map(Option::unwrap_or_default);
     Ok(What::Loss(CaptureLoss {
         signalling_ring_full: count("signalling")?,
@@ -163,6 +163,7 @@ fn loss(text: &str) -> Result<What> {
         map_full: count("map")?,
         fragments_evicted: count("fragments")?,
         unreadable: count("unreadable")?,
+        drop_reports: count("drops")?,
         cut: count("cut")?,
     }))
 }

@@ -225,6 +225,7 @@ impl Compiler<'_> {
             }
             What::Drop { src, dst, reason, fields } => {
                 let direction = self.scenario.hosts.direction(src, dst);
+                let carried = drops::carried(&fields, (src.port(), dst.port()))?;
                 let step_ns = i64::from(fields.number("ptime")?.unwrap_or(20)) * 1_000_000;
                 // Packets of a stream up to a time, or so many repetitions of a message.
                 let times_ns: Vec<i64> = if until_ns > at_ns {
@@ -233,7 +234,7 @@ impl Compiler<'_> {
                     let is_invite = fields.option("invite").is_some();
                     fields.offsets(is_invite).into_iter().map(|offset_ns| at_ns + offset_ns).collect()
                 };
-                for (at_ns, drop) in drops::reports(times_ns, reason, (src.port(), dst.port())) {
+                for (at_ns, drop) in drops::reports(times_ns, reason, carried) {
                     let payload = Payload::Drop(drop);
                     self.events.push(Event { at_ns, direction, src, dst, ip_id: 0, ttl: 0, payload });
                 }

@@ -7,7 +7,8 @@
 //! How it is seen: the kernel programs and the reassembly count what they could not hand on.
 //!
 //! - `ring-full`: records did not fit into their ring buffer. The ring is too small for the traffic, or the reader gets too
-//!   little CPU. `signalling_ring_full` and `media_ring_full` say which ring.
+//!   little CPU. `signalling_ring_full` and `media_ring_full` say which ring. `drop_reports`: what the kernel said of packets that
+//!   it dropped itself found no room; then that it dropped nothing proves nothing.
 //! - `map-full`: the flow map could not take a new RTP stream, or evicted one: more streams than it holds.
 //! - `fragments-evicted`: IP fragments were given up before their datagram was whole: a flood of them, or a limit too low.
 //!
@@ -47,13 +48,16 @@ pub const DIAGNOSIS: Diagnosis = Diagnosis {
 /// Verdicts that rest on absence, of signalling and of media.
 const WEAKENED_BY_SIGNALLING: &str = "all that rest on a message not having been seen: no-ack, dropped-after-30s";
 const WEAKENED_BY_MEDIA: &str = "all that rest on media not having been seen: blocked-rtp, one-way-audio";
+/// Those that rest on the kernel of this host.
+const WEAKENED_BY_DROPS: &str =
+    "all that rest on this host's kernel having dropped nothing: request-unanswered not-relayed, never-sent";
 
 fn judge(facts: &HostFacts<'_>) -> Option<Finding> {
     let lost = &facts.capture.lost;
     if lost.total() == 0 {
         return None;
     }
-    let ring = lost.signalling_ring_full + lost.media_ring_full;
+    let ring = lost.signalling_ring_full + lost.media_ring_full + lost.drop_reports;
     let (cause, what, remedy) = if ring > 0 {
         ("ring-full", "records did not fit into the ring buffer", "Make the ring larger, or give the monitor more CPU")
     } else if lost.map_full > 0 {
@@ -81,6 +85,7 @@ fn judge(facts: &HostFacts<'_>) -> Option<Finding> {
     let counts = [
         ("signalling_ring_full", lost.signalling_ring_full),
         ("media_ring_full", lost.media_ring_full),
+        ("drop_reports", lost.drop_reports),
         ("map_full", lost.map_full),
         ("fragments_evicted", lost.fragments_evicted),
         ("unreadable", lost.unreadable),
@@ -95,12 +100,19 @@ fn judge(facts: &HostFacts<'_>) -> Option<Finding> {
     if lost.media_ring_full + lost.map_full + lost.unreadable > 0 {
         weakened.push(WEAKENED_BY_MEDIA.into());
     }
+    if lost.drop_reports > 0 {
+        weakened.push(WEAKENED_BY_DROPS.into());
+    }
     evidence.push(("weakened", Value::List(weakened)));
     Some(Finding {
         fault: Some(Fault::Local),
-        summary: format!(
-            "The monitor itself lost packets: {count} {what}; verdicts that rest on absence are only possible"
-        ),
+        summary: if lost.packets() > 0 {
+            format!("The monitor itself lost packets: {count} {what}; verdicts that rest on absence are only possible")
+        } else {
+            format!(
+                "The monitor itself lost reports of what the kernel drops: {count} {what}; that it drops nothing proves nothing"
+            )
+        },
         remedy: remedy.to_owned(),
         evidence,
         ..Finding::new(cause, Severity::Warning, Confidence::Certain)

@@ -4,11 +4,13 @@
 //! options pings fail; audio has gaps that no counter of the network explains. A capture shows packets before the kernel
 //! drops them, so that all looks well in it.
 //!
-//! **Evidence.** The kernel says why it frees a packet (`kfree_skb`, Linux 5.17 and newer, live only). For SIP: four packets
-//! over 3 s or more, to or from a trunk or somebody with whom calls or registrations succeeded or whom this host calls
-//! itself; what a firewall keeps out that never was let in is its purpose. For RTP: 3 to 90 % of a stream of a call
+//! **Evidence.** The kernel says why it frees a packet (`kfree_skb`, Linux 5.17 and newer, live only). For SIP, over UDP or TCP: four
+//! packets over 3 s or more, to or from a trunk or somebody with whom calls or registrations succeeded or whom this host calls
+//! itself; what a firewall keeps out that never was let in is its purpose, and what this host answers to
+//! strangers who asked first is information where it is dropped. Of TCP only reasons and segments count with which something is lost: what asks for or accepts a connection, and
+//! payload. For RTP: 3 to 90 % of a stream of a call
 //! over 5 s or more; a stream that is dropped as a whole is told of by `one-way-audio` and `blocked-rtp`. A stream that belongs
-//! to no call seen here, dropped from its first packet on, is told as information.
+//! to no call seen here, dropped from its first packet on, is told as information, and so is RTCP of a call.
 //!
 //! - `netfilter`: a rule of nftables or iptables.
 //! - `no-socket`: no process has the port open.
@@ -22,13 +24,14 @@
 //! **Usual causes.** The carrier's address is in the host's own block list; a rule that limits the rate; a service that
 //! crashed or listens on another address; a process that is starved of CPU.
 //!
-//! **Remedy.** As the reason says. Where another alert tells of the same packets (an unanswered request, a BYE), this one does not fire.
+//! **Remedy.** As the reason says. Where another alert tells of the same packets (an unanswered request, a BYE, a connection that does
+//! not come up), this one does not fire.
 
 use crate::diagnosis::{
     Asks, Cause, Confidence, Diagnosis, DropsFacts, Fault, Finding, Layer, ProvenBy, Severity, UNKNOWN, Value,
 };
 use crate::drops::DroppedFlow;
-use crate::packet::{Direction, DropReason, DroppedTraffic};
+use crate::packet::{Direction, DropReason, DroppedSegment, DroppedTraffic};
 
 /// SIP or RTP that the kernel freed.
 pub const DIAGNOSIS: Diagnosis = Diagnosis {
@@ -88,6 +91,9 @@ const SIGNALLING: u64 = 4;
 const MEDIA: u64 = 20;
 /// Those of signalling are so far apart at least: a burst is repaired by retransmission.
 const SPREAD: core::time::Duration = core::time::Duration::from_secs(3);
+/// Fewer packets of RTCP, or over less time, say nothing: it comes every 5 s (RFC 3550 6.2).
+const RTCP: u64 = 3;
+const RTCP_LASTING: core::time::Duration = core::time::Duration::from_secs(8);
 /// Those of media must go on for so long.
 const LASTING: core::time::Duration = core::time::Duration::from_secs(5);
 /// A smaller part of a stream is not heard; more is told as missing audio.
@@ -99,24 +105,41 @@ fn judge(facts: &DropsFacts<'_>) -> Option<Finding> {
     let drops = facts.drops;
     let key = drops.key;
     let lasts = |f: &&DroppedFlow| f.last_at.since(f.first_at) >= LASTING;
-    let (flows, confidence): (Vec<&DroppedFlow>, _) = if key.traffic == DroppedTraffic::Media {
-        let many = || drops.flows.iter().filter(lasts).filter(|f| f.packets >= MEDIA);
-        let of_calls: Vec<_> = many().filter(|f| is_heard_in_part(f)).collect();
-        if of_calls.is_empty() {
-            (many().filter(|f| is_lost_without_call(f, key.reason)).collect(), Confidence::Possible)
-        } else {
-            (of_calls, Confidence::Certain)
+    let (flows, severity, confidence): (Vec<&DroppedFlow>, _, _) = match key.traffic {
+        DroppedTraffic::Media => {
+            let many = || drops.flows.iter().filter(lasts).filter(|f| f.packets >= MEDIA);
+            let of_calls: Vec<_> = many().filter(|f| is_heard_in_part(f)).collect();
+            if of_calls.is_empty() {
+                let lonely = many().filter(|f| is_lost_without_call(f, key.reason)).collect();
+                (lonely, Severity::Warning, Confidence::Possible)
+            } else {
+                (of_calls, Severity::Warning, Confidence::Certain)
+            }
         }
-    } else {
-        let told = |f: &DroppedFlow| f.standing.explained_until.is_some_and(|until| until > facts.now);
-        let flows =
-            drops.flows.iter().filter(|f| !told(f) && concerns_service(f, key.traffic, key.direction, key.reason));
-        (flows.collect(), Confidence::Certain)
+        DroppedTraffic::Rtcp => {
+            let is_lost = |f: &&DroppedFlow| f.packets >= RTCP && f.last_at.since(f.first_at) >= RTCP_LASTING;
+            let of_calls = drops.flows.iter().filter(|f| f.standing.has_call).filter(is_lost).collect();
+            (of_calls, Severity::Info, Confidence::Certain)
+        }
+        DroppedTraffic::ToSipPort | DroppedTraffic::FromSipPort => {
+            let told = |f: &DroppedFlow| f.standing.explained_until.is_some_and(|until| until > facts.now);
+            let concerns = |f: &&DroppedFlow| {
+                f.segment != Some(DroppedSegment::Ack) && concerns_service(f, key.traffic, key.direction, key.reason)
+            };
+            let (known, strange): (Vec<_>, Vec<_>) =
+                drops.flows.iter().filter(|f| !told(f)).filter(concerns).partition(|f| is_missed(f, key.direction));
+            // What is kept from strangers does not count among what is missed.
+            if is_enough(&known) {
+                (known, Severity::Warning, Confidence::Certain)
+            } else {
+                (strange, Severity::Info, Confidence::Certain)
+            }
+        }
     };
     let (first, last) = (flows.iter().map(|f| f.first_at).min()?, flows.iter().map(|f| f.last_at).max()?);
     let packets: u64 = flows.iter().map(|f| f.packets).sum();
-    let is_enough = key.traffic == DroppedTraffic::Media || (packets >= SIGNALLING && last.since(first) >= SPREAD);
-    if !is_enough {
+    let is_sip = matches!(key.traffic, DroppedTraffic::ToSipPort | DroppedTraffic::FromSipPort);
+    if is_sip && !is_enough(&flows) {
         return None;
     }
     let case = Case { facts, flows: &flows };
@@ -142,9 +165,23 @@ fn judge(facts: &DropsFacts<'_>) -> Option<Finding> {
         evidence,
         peer: case.only_peer(),
         calls: (drops.calls > 0).then_some(ProvenBy { count: drops.calls, sample_call_ids: samples }),
-        identity: Some(format!("{:?} {} {:?}", key.traffic, key.local, key.direction)),
-        ..Finding::new(cause, Severity::Warning, confidence)
+        identity: Some(format!("{:?} {} {} {:?}", key.traffic, key.tcp, key.local, key.direction)),
+        ..Finding::new(cause, severity, confidence)
     })
+}
+
+/// So much signalling, over so much time, that it is no burst which retransmissions repair.
+fn is_enough(flows: &[&DroppedFlow]) -> bool {
+    let (first, last) = (flows.iter().map(|f| f.first_at).min(), flows.iter().map(|f| f.last_at).max());
+    let spread = first.zip(last).is_some_and(|(first, last)| last.since(first) >= SPREAD);
+    spread && flows.iter().map(|f| f.packets).sum::<u64>() >= SIGNALLING
+}
+
+/// Whether somebody misses what is dropped: not a stranger who asked first and is kept from the answers, for that may be a scanner.
+/// Whom this host sends to unasked, it wants to reach.
+fn is_missed(flow: &DroppedFlow, direction: Direction) -> bool {
+    let is_answer = flow.standing.asked_first || flow.segment == Some(DroppedSegment::SynAck);
+    flow.standing.is_known || direction != Direction::Out || !is_answer
 }
 
 /// Of a call, and only a part of the stream.
@@ -184,7 +221,13 @@ impl Case<'_> {
     /// Cause, what happens, and what to do.
     fn cause(&self) -> (&'static str, String, String) {
         let key = self.facts.drops.key;
-        let what = if key.traffic == DroppedTraffic::Media { "RTP" } else { "SIP" };
+        let what = match key.traffic {
+            DroppedTraffic::Media => "RTP",
+            DroppedTraffic::Rtcp => "RTCP",
+            DroppedTraffic::ToSipPort | DroppedTraffic::FromSipPort if key.tcp => "SIP over TCP",
+            DroppedTraffic::ToSipPort | DroppedTraffic::FromSipPort => "SIP",
+        };
+        let transport = if key.tcp { "TCP" } else { "UDP" };
         let place = self.place();
         let leaves = key.direction == Direction::Out;
         let way = if leaves {
@@ -199,7 +242,7 @@ impl Case<'_> {
                 "netfilter",
                 format!("This host's firewall drops {way}"),
                 format!(
-                    "Find the rule with `nft list ruleset` (or `iptables-save -c`) and allow UDP {} {peers} {} {}",
+                    "Find the rule with `nft list ruleset` (or `iptables-save -c`) and allow {transport} {} {peers} {} {}",
                     if leaves { "to" } else { "from" },
                     if leaves { "from port" } else { "to port" },
                     self.port_names()

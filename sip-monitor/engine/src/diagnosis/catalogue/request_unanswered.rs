@@ -6,6 +6,7 @@
 //!
 //! **Evidence.** The fourth copy of a request (3.5 s) or its time-out, with no response of any kind. A request that was sent once
 //! over UDP and never again is no evidence unless it was refused: its sender may have had an answer that did not pass here.
+//! Over TCP the kernel's word that a firewall rule drops its bytes again and again is enough.
 //! Of a request that arrived, the kernel of this host says what became of it where its drop reasons are watched (Linux 5.17 and
 //! newer, live): dropped by a rule, for want of a socket, for a full receive buffer, or none of it dropped and
 //! so handed to a process that does not answer (`local-silent`).
@@ -21,7 +22,7 @@ use crate::diagnosis::requests::{drop_against, fault_of_receiver, icmp_against, 
 use crate::diagnosis::{
     Asks, CallFacts, Cause, Confidence, Diagnosis, Fault, Finding, Layer, RequestName, Severity, UNKNOWN, Value,
 };
-use crate::packet::{Direction, DropReason, IcmpKind};
+use crate::packet::{Direction, DropReason, DroppedSegment, IcmpKind};
 use crate::tcp::Breaking;
 use crate::transaction::{MethodKind, Transaction};
 
@@ -87,6 +88,10 @@ pub const DIAGNOSIS: Diagnosis = Diagnosis {
     takes_over: &[],
 };
 
+/// Segments of TCP that are dropped so often over so long are lost: like four copies of a request over UDP.
+const SEGMENTS: u64 = 4;
+const SEGMENTS_OVER: core::time::Duration = core::time::Duration::from_secs(3);
+
 fn judge(facts: &CallFacts<'_>) -> Option<Finding> {
     let call = facts.call;
     // Of the copies of a request on several hops the last one tells where it got stuck.
@@ -117,10 +122,12 @@ struct Case<'a> {
 
 impl<'a> Case<'a> {
     fn new(facts: &'a CallFacts<'a>, request: &'a Transaction) -> Option<Self> {
-        if !request.is_unanswered(facts.config.thresholds.unanswered_retransmissions) || !is_ours(request) {
+        let view = facts.call.path(request.path)?;
+        let is_unanswered = request.is_unanswered(facts.config.thresholds.unanswered_retransmissions)
+            || (!request.is_answered() && is_lost_over_tcp(facts.call, request, &view));
+        if !is_unanswered || !is_ours(request) {
             return None;
         }
-        let view = facts.call.path(request.path)?;
         let case = Self { facts, call: facts.call, request, view };
         let is_udp = facts.call.hops.get(usize::from(request.path.hop)).is_some_and(|hop| hop.transport == "udp");
         let counts = request.sent.count() > 1 || !is_udp || (view.direction == Direction::Out && case.icmp().is_some());
@@ -181,6 +188,7 @@ impl<'a> Case<'a> {
                 ("answered_by", onward.dst.into()),
                 ("code", u32::from(code).into()),
             ]),
+            rests_on_no_drop_since: Some(self.request.sent.first()),
             ..self.finding("not-relayed", Confidence::Likely)
         })
     }
@@ -221,6 +229,7 @@ impl<'a> Case<'a> {
             ),
             fault: Some(Fault::Local),
             evidence: self.evidence(evidence),
+            rests_on_no_drop_since: Some(self.request.sent.first()),
             ..self.finding("not-relayed", Confidence::Likely)
         }
     }
@@ -244,21 +253,27 @@ impl<'a> Case<'a> {
         let seen = self.dropped()?;
         let (name, count) = (seen.drop.name, seen.drop.count);
         let (src, dst) = (self.view.src, self.view.dst);
-        let leaves = (seen.src, seen.dst) == (dst, src);
+        let transport = if seen.drop.segment.is_some() { "TCP" } else { "UDP" };
+        let leaves = seen.direction == Direction::Out;
+        let is_answer = (seen.src, seen.dst) == (dst, src);
         let (cause, because, remedy) = match seen.drop.reason {
-            DropReason::Netfilter if leaves => (
-                "local-firewall",
-                "this host's own firewall drops what it sends back".to_owned(),
-                format!("Allow outbound UDP to {src} in this host's firewall: `nft list ruleset`"),
-            ),
             DropReason::Netfilter => (
                 "local-firewall",
-                "this host's firewall drops it".to_owned(),
-                format!(
-                    "Allow UDP from {} to port {} in this host's firewall: `nft list ruleset`",
-                    src.ip(),
-                    dst.port()
-                ),
+                match (leaves, is_answer) {
+                    (true, true) => "this host's own firewall drops what it sends back".to_owned(),
+                    (true, false) => "this host's own firewall drops it".to_owned(),
+                    (false, true) => "this host's firewall drops what comes back".to_owned(),
+                    (false, false) => "this host's firewall drops it".to_owned(),
+                },
+                if leaves {
+                    format!("Allow outbound {transport} to {} in this host's firewall: `nft list ruleset`", seen.dst)
+                } else {
+                    format!(
+                        "Allow {transport} from {} to port {} in this host's firewall: `nft list ruleset`",
+                        seen.src.ip(),
+                        seen.dst.port()
+                    )
+                },
             ),
             DropReason::NoSocket if !leaves => (
                 "no-listener",
@@ -307,13 +322,18 @@ impl<'a> Case<'a> {
         })
     }
 
+    /// Of what leaves over UDP the first copy was seen behind the firewall; over TCP the acknowledgements may be dropped, or what is
+    /// sent again.
     fn dropped(&self) -> Option<&'a DropSeen> {
-        drop_against(self.call, self.request, &self.view).filter(|_| self.view.direction == Direction::In)
+        let seen = drop_against(self.call, self.request, &self.view)?;
+        (self.view.direction == Direction::In || seen.drop.segment.is_some()).then_some(seen)
     }
 
     /// The kernel would have said so if it had dropped the request: a process has it.
     fn local_silent(&self) -> Option<Finding> {
-        if self.view.direction != Direction::In || !self.facts.config.drops_watched {
+        let is_watched =
+            self.facts.config.drops_watched && !self.facts.capture.drops_untold_since(self.request.sent.first());
+        if self.view.direction != Direction::In || !is_watched {
             return None;
         }
         let (src, dst) = (self.view.src, self.view.dst);
@@ -517,7 +537,21 @@ impl<'a> Case<'a> {
             rests_on_absence_since: Some(self.request.sent.first()),
             peer: Some(peer_of(&self.view)),
             request: Some(RequestName { cseq: self.request.cseq, method: self.name().to_owned().into() }),
-            ..Finding::new(cause, Severity::Critical, confidence)
+            ..Finding::new(cause, self.severity(), confidence)
+        }
+    }
+
+    /// No call is lost where another branch of it rings or is answered, nor with news for a subscriber who is gone.
+    fn severity(&self) -> Severity {
+        let opens_a_call = self.request.method == MethodKind::Invite && !self.request.in_dialog;
+        let goes_on = |t: &Transaction| {
+            t.method == MethodKind::Invite && t.responses.iter().any(|r| (180..300).contains(&r.code))
+        };
+        let is_news = self.request.method == MethodKind::Notify && !self.call.is_call();
+        if is_news || (opens_a_call && self.call.transactions.iter().any(goes_on)) {
+            Severity::Warning
+        } else {
+            Severity::Critical
         }
     }
 
@@ -531,6 +565,16 @@ impl<'a> Case<'a> {
         evidence.extend(more);
         evidence
     }
+}
+
+/// TCP sends the bytes again and again, and this host's firewall drops them each time: nobody need wait until the sender gives up.
+fn is_lost_over_tcp(call: &Call, request: &Transaction, view: &HopView) -> bool {
+    drop_against(call, request, view).is_some_and(|DropSeen { drop, .. }| {
+        drop.segment == Some(DroppedSegment::Data)
+            && drop.reason == DropReason::Netfilter
+            && drop.count >= SEGMENTS
+            && drop.last_at.since(drop.first_at.max(request.sent.first())) >= SEGMENTS_OVER
+    })
 }
 
 /// Requests that have no code of their own.

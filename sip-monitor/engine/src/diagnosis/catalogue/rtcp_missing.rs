@@ -5,7 +5,7 @@
 //!
 //! How it is seen: RTP has flowed both ways for 30 s, RTCP of the other side passes here, and none of this side does. RTCP
 //! comes every 5 s (RFC 3550 6.2). Where no RTCP passes at all it may not be captured, and where `a=rtcp:0` or `b=RR:0`
-//! switch it off it is not due: neither is spoken of.
+//! switch it off it is not due: neither is spoken of. What this host's own kernel drops (live) was sent: `packets-dropped-locally`.
 //!
 //! Usual reasons: a firewall that opens even RTP ports only, RTCP switched off at a gateway, a NAT that maps the two ports apart
 //! without `a=rtcp` saying so.
@@ -47,6 +47,7 @@ fn judge(facts: &CallFacts<'_>) -> Option<Finding> {
     let is_ours = facts.media.is_local(sender.ip());
     Some(Finding {
         rests_on_absence_since: Some(silence.since),
+        rests_on_no_drop_since: Some(silence.since),
         fault: Some(if is_ours { Fault::Local } else { Fault::Remote }),
         summary: format!("The {who} sends RTP and no RTCP for {} s; it is due at {expected}", RTCP_MISSING.as_secs()),
         remedy: format!(
