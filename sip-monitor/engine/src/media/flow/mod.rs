@@ -8,6 +8,8 @@ mod sight;
 use core::net::{IpAddr, SocketAddr};
 use core::time::Duration;
 
+use smallvec::SmallVec;
+
 use crate::media::{Refusal, RtcpSource};
 use crate::packet::DropReason;
 use crate::record::Side;
@@ -36,6 +38,9 @@ pub struct AudioFlows {
     /// The signalling peer of this hop: the end that is not this host.
     pub peer: SocketAddr,
 }
+
+/// The audio of a call, hop by hop.
+pub type Audio = SmallVec<[AudioFlows; 1]>;
 
 /// Media towards one side.
 #[derive(Clone, Debug)]
