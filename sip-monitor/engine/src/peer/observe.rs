@@ -267,7 +267,6 @@ impl PeerTable {
         }
         let progress_at = call.legs.get(position).and_then(|leg| leg.progress_at).unwrap_or(seen.at);
         let by = setup_delay(call, seen.src, progress_at);
-        let call_id = call.call_id.clone();
         let Some(leg) = call.legs.get_mut(position) else { return };
         let progressed = matches!(code, 180..190 | 200..300);
         let progress_at = if progressed { *leg.progress_at.get_or_insert(seen.at) } else { seen.at };
@@ -281,7 +280,8 @@ impl PeerTable {
             let since_invited = call.invited_at.map(|at| progress_at.since(at));
             if let Some(delay) = since_invited.filter(|_| !call.adopted) {
                 let is_slow = delay > SLOW;
-                peer.setups.add(Setup { at: seen.at, delay, by, call_id: is_slow.then(|| call_id.clone()) });
+                let call_id = is_slow.then(|| call.call_id.clone());
+                peer.setups.add(Setup { at: seen.at, delay, by, call_id });
                 touched.push((key, is_slow));
             }
         }
@@ -351,8 +351,6 @@ impl PeerTable {
         limited: bool,
         touched: &mut Touched,
     ) {
-        let call_id = call.call_id.clone();
-        let (called, caller) = (user_of(call.to.as_str()), user_of(call.from.as_str()));
         let Some(leg) = call.legs.get_mut(position) else { return };
         leg.outcome = Some(code);
         let rang = leg.rang;
@@ -369,16 +367,17 @@ impl PeerTable {
         // A call that rang was served: after that 408 and 480 say that nobody picked up.
         let by_user = matches!(code, 486 | 487 | 600 | 603) || (rang && matches!(code, 408 | 480));
         let end = End { code, is_bad: is_unserved(code) && !by_user, limited, by_user };
-        peer.availability.add(now, end, &call_id);
+        peer.availability.add(now, end, &call.call_id);
         if peer.availability.good_in_a_row() >= GOOD_IN_A_ROW {
             peer.availability.begin_anew();
             peer.success.forget(is_unserved);
         }
         if !peer.is_local {
+            let (called, caller) = (user_of(call.to.as_str()), user_of(call.from.as_str()));
             let patterns = peer.patterns.get_or_insert_default();
             patterns.add(now, called, caller, code, code >= 400 && !by_user || code == 0);
         }
-        peer.success.add(now, End { is_bad: !(200..300).contains(&code), ..end }, &call_id);
+        peer.success.add(now, End { is_bad: !(200..300).contains(&code), ..end }, &call.call_id);
         if peer.success.good_in_a_row() >= ANSWERED_IN_A_ROW {
             peer.success.begin_anew();
         }
