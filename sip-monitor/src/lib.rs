@@ -8,6 +8,8 @@ pub mod clock;
 pub mod config;
 pub mod demo;
 pub mod explain;
+pub mod metrics;
 pub mod run;
 pub mod schema;
 pub mod sink;
+pub mod web;

@@ -24,6 +24,8 @@ const USES: &[(&str, &[&str])] = &[
     // A record of an alert is an alert: the two name each other.
     ("record", &["alert", "leg", "time"]),
     ("counters", &[]),
+    // What is counted for good of messages, calls and trunks, by those who see it happen.
+    ("metrics", &["packet", "quality", "record", "text", "time", "transaction"]),
     ("timer", &["call", "time"]),
     ("seen", &["packet", "sip", "time", "transaction"]),
     ("transaction", &["packet", "record", "seen", "sip", "text", "time"]),
@@ -31,7 +33,23 @@ const USES: &[(&str, &[&str])] = &[
     ("quality", &["packet", "rtp", "time"]),
     ("media", &["call", "config", "packet", "quality", "record", "rtp", "sdp", "text", "time"]),
     // What a call counts for at a peer stands at the call: the two name each other.
-    ("peer", &["call", "config", "media", "packet", "quality", "record", "seen", "sip", "text", "time", "transaction"]),
+    (
+        "peer",
+        &[
+            "call",
+            "config",
+            "media",
+            "metrics",
+            "packet",
+            "quality",
+            "record",
+            "seen",
+            "sip",
+            "text",
+            "time",
+            "transaction",
+        ],
+    ),
     // How sure a link of two calls is, is said in the words of verdicts.
     (
         "leg",
@@ -51,7 +69,10 @@ const USES: &[(&str, &[&str])] = &[
         ],
     ),
     ("tcp", &["packet", "sip", "time"]),
-    ("registration", &["call", "config", "packet", "privacy", "record", "seen", "sip", "text", "time", "transaction"]),
+    (
+        "registration",
+        &["call", "config", "metrics", "packet", "privacy", "record", "seen", "sip", "text", "time", "transaction"],
+    ),
     ("source", &["packet", "seen", "sip", "text", "time", "transaction"]),
     ("drops", &["call", "packet", "text", "time"]),
     ("event", &["record", "transaction"]),

@@ -207,6 +207,8 @@ pub struct Limits {
     pub stream_bytes: usize,
     /// Longest Call-ID, tag, branch or URI that is kept, bytes; a longer one is cut (and still told apart).
     pub text_bytes: usize,
+    /// Trunks whose measures are summed up apart; those of all others are one.
+    pub trunk_metrics: usize,
 }
 
 impl Default for Limits {
@@ -222,6 +224,7 @@ impl Default for Limits {
             connections: 16_384,
             stream_bytes: 64 << 20,
             text_bytes: 1_024,
+            trunk_metrics: 100,
         }
     }
 }

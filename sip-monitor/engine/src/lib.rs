@@ -15,6 +15,7 @@ pub mod drops;
 pub mod event;
 pub mod leg;
 pub mod media;
+pub mod metrics;
 pub mod packet;
 pub mod peer;
 pub mod privacy;
@@ -51,6 +52,7 @@ use drops::DropTable;
 use event::{Event, Events};
 use leg::{LegTable, Legs};
 use media::MediaTable;
+use metrics::Metrics;
 pub use packet::Packet;
 use packet::{Body, CaptureLoss, IcmpError};
 use peer::{FlowIndex, PeerTable, Reports, Touched};
@@ -91,6 +93,7 @@ pub struct Engine {
     capture: CaptureFacts,
     strays: VecDeque<(core::net::IpAddr, core::net::IpAddr)>,
     counters: Counters,
+    metrics: Metrics,
     outputs: VecDeque<Output>,
 }
 
@@ -129,6 +132,7 @@ impl Engine {
             capture: CaptureFacts { half_seen: config.half_seen, ..CaptureFacts::default() },
             strays: VecDeque::new(),
             counters: Counters::default(),
+            metrics: Metrics::default(),
             outputs: VecDeque::new(),
             config,
         }
@@ -160,6 +164,12 @@ impl Engine {
         &self.counters
     }
 
+    /// Messages and calls as sums that only grow.
+    #[must_use]
+    pub fn metrics(&self) -> &Metrics {
+        &self.metrics
+    }
+
     /// What was told so far.
     #[must_use]
     pub fn alert_counters(&self) -> &alert::AlertCounters {
@@ -176,6 +186,30 @@ impl Engine {
     #[must_use]
     pub fn peers(&self) -> &PeerTable {
         &self.peers
+    }
+
+    /// Bindings of Contacts known now.
+    #[must_use]
+    pub fn registrations(&self) -> &RegistrationTable {
+        &self.registrations
+    }
+
+    /// TCP connections known now.
+    #[must_use]
+    pub fn connections(&self) -> &ConnectionTable {
+        &self.connections
+    }
+
+    /// What the monitor itself lost, as diagnoses know it.
+    #[must_use]
+    pub fn capture(&self) -> &CaptureFacts {
+        &self.capture
+    }
+
+    /// Alerts that fire and have not ended.
+    #[must_use]
+    pub fn open_alerts(&self) -> usize {
+        self.alerts.open_count()
     }
 
     /// What is kept to find the legs of calls.
@@ -247,7 +281,8 @@ impl Engine {
         self.outputs.pop_front()
     }
 
-    /// The capture is over at `now`: writes the records of what is still up. Judges nothing that the capture did not show.
+    /// The capture is over at `now`: tells what was kept back since more of it might have followed, and writes the records of
+    /// what is still up. Judges nothing that the capture did not show.
     pub fn finish(&mut self, now: Timestamp) {
         self.advance(now);
         let calls = self.calls.keys_by_age();
@@ -318,6 +353,7 @@ impl Engine {
         let over = call.run_timers(&mut ctx, now);
         let (events, changes) = (ctx.events, ctx.changes);
         let touched = self.peers.observe_timers(call, now);
+        self.count_changes(key, &changes);
         self.tell_changes(key, &changes, None);
         self.after(key, &events);
         self.judge_peers(touched, Some(key));
@@ -464,6 +500,7 @@ impl Engine {
         let legs = self.take_legs(key);
         let Some(call) = self.calls.remove(key) else { return };
         let call: &Call = &call;
+        self.metrics.calls.shift(call.counted_as, None);
         if self.config.emit.calls && call.is_call() {
             let context = RecordContext { redactor: &self.redactor, peers: &self.peers, media: &self.media };
             let record = CallRecord { legs, ..call.record(&context) };

@@ -68,6 +68,37 @@ impl Redactor {
         self.redact(text, true)
     }
 
+    /// Words that somebody else wrote (a reason phrase, a warning) about a call between these users: besides what
+    /// [`Redactor::text`] hides, the users by name and numbers of six digits or more.
+    #[must_use]
+    pub fn words(&self, text: &str, users: &[&str]) -> String {
+        let mut words = self.text(text);
+        if self.privacy == Privacy::Plain {
+            return words;
+        }
+        for user in users.iter().map(|user| user_name(user)).filter(|user| user.len() > 1) {
+            words = replace_word(&words, user, &self.user(user));
+        }
+        self.hide_digits(&words)
+    }
+
+    /// Hides the middle of numbers of six digits or more that stand alone.
+    fn hide_digits(&self, text: &str) -> String {
+        let mut out = String::with_capacity(text.len());
+        for (index, word) in text.split_inclusive(|c: char| !c.is_alphanumeric()).enumerate() {
+            let number = word.trim_end_matches(|c: char| !c.is_alphanumeric());
+            let is_number = number.len() >= 6 && number.bytes().all(|b| b.is_ascii_digit());
+            let in_address = index > 0 && out.ends_with(['.', ':']);
+            if is_number && !in_address {
+                out.push_str(&self.user(number));
+                out.push_str(&word[number.len()..]);
+            } else {
+                out.push_str(word);
+            }
+        }
+        out
+    }
+
     /// Any text in which a long bare number is an identifier (a tag, a branch): only URIs and `+` numbers are hidden.
     #[must_use]
     pub fn identifier(&self, text: &str) -> String {
@@ -96,20 +127,47 @@ impl Redactor {
 
     /// What stands at the start of `rest` and must be hidden: its length and what replaces it.
     fn take(&self, rest: &str, before: &str, bare_numbers: bool) -> Option<(usize, String)> {
-        self.take_uri(rest).or_else(|| take_display_name(rest)).or_else(|| self.take_number(rest, before, bare_numbers))
+        self.take_uri(rest)
+            .or_else(|| take_display_name(rest))
+            .or_else(|| self.take_number(rest, before, bare_numbers))
+            .or_else(|| self.take_address(rest).filter(|_| bare_numbers))
+            .or_else(|| self.take_target(rest, before))
+    }
+
+    /// `user@host` without a scheme.
+    fn take_address(&self, rest: &str) -> Option<(usize, String)> {
+        let end = rest.find(|c: char| !(c.is_alphanumeric() || "-_.!~*'&=+$;?/%".contains(c)))?;
+        let host = rest[end..].strip_prefix('@')?;
+        (end > 0 && host.starts_with(|c: char| c.is_alphanumeric() || c == '[')).then(|| (end, self.user(&rest[..end])))
+    }
+
+    /// The value of a `target` parameter that names a user without being a URI (RFC 4458 2).
+    fn take_target(&self, rest: &str, before: &str) -> Option<(usize, String)> {
+        let follows = before.len().checked_sub(8).and_then(|at| before.get(at..))?;
+        let end = rest.find(|c: char| !(c.is_alphanumeric() || "-_.!~*'+$%".contains(c))).unwrap_or(rest.len());
+        (follows.eq_ignore_ascii_case(";target=") && end > 0).then(|| (end, self.user(&rest[..end])))
     }
 
     fn take_uri(&self, rest: &str) -> Option<(usize, String)> {
         let scheme = SCHEMES.iter().find(|s| starts_with_ignoring_case(rest, s))?;
         let (scheme, tail) = rest.split_at(scheme.len());
         let end = tail.find(|c: char| c.is_whitespace() || matches!(c, '<' | '>' | '"' | '\'')).unwrap_or(tail.len());
-        let body = &tail[..end];
+        // Punctuation of the sentence that the URI ends in is none of it.
+        let body = tail[..end].trim_end_matches([':', ';', ',', '.']);
+        let end = body.len();
         let user_end = if scheme.eq_ignore_ascii_case("tel:") {
             body.find([';', ',']).unwrap_or(end)
         } else {
             body.find('@').or_else(|| body.find("%40"))?
         };
-        Some((scheme.len() + user_end, format!("{scheme}{}", self.user(&body[..user_end]))))
+        let user = self.user(&body[..user_end]);
+        // Headers of a URI (RFC 3261 19.1.1) may name anybody.
+        match body[user_end..].find('?') {
+            Some(at) => {
+                Some((scheme.len() + end, format!("{scheme}{user}{}?***", self.text(&body[user_end..user_end + at]))))
+            }
+            None => Some((scheme.len() + user_end, format!("{scheme}{user}"))),
+        }
     }
 
     fn take_number(&self, rest: &str, before: &str, bare_numbers: bool) -> Option<(usize, String)> {
@@ -136,6 +194,45 @@ impl Redactor {
         };
         hidden.then(|| (end, self.user(number)))
     }
+}
+
+/// The part of `user` before a password or parameters.
+fn user_name(user: &str) -> &str {
+    let name = user.split([':', ';']).next().unwrap_or_default();
+    if name.eq_ignore_ascii_case("anonymous") { "" } else { name }
+}
+
+/// Replaces a word wherever it stands alone, whatever its case.
+fn replace_word(text: &str, word: &str, with: &str) -> String {
+    let is_part = |c: Option<char>| c.is_some_and(|c| c.is_alphanumeric() || c == '*');
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(first) = rest.chars().next() {
+        let found = starts_with_ignoring_case(rest, word)
+            && !is_part(out.chars().next_back())
+            && !is_part(rest[word.len()..].chars().next());
+        let (taken, put) = if found { (word.len(), with) } else { (first.len_utf8(), &rest[..first.len_utf8()]) };
+        out.push_str(put);
+        rest = &rest[taken..];
+    }
+    out
+}
+
+/// The user parts of the URIs in a text, as sent.
+pub fn users_in(text: &str) -> Vec<&str> {
+    let mut users = Vec::new();
+    for (at, _) in text.match_indices(':') {
+        let scheme = text[..at].rsplit(|c: char| !c.is_ascii_alphabetic()).next().unwrap_or_default();
+        let is_tel = scheme.eq_ignore_ascii_case("tel");
+        if !is_tel && !scheme.eq_ignore_ascii_case("sip") && !scheme.eq_ignore_ascii_case("sips") {
+            continue;
+        }
+        let body = text[at + 1..].split(|c: char| c.is_whitespace() || matches!(c, '<' | '>' | '"')).next();
+        let user =
+            body.and_then(|body| if is_tel { body.split([';', ',']).next() } else { Some(body.split_once('@')?.0) });
+        users.extend(user.map(user_name).filter(|user| !user.is_empty()));
+    }
+    users
 }
 
 /// The end of the number at the start of `text`: digits, and after a `+` also the separators people write between them.
@@ -252,6 +349,10 @@ mod tests {
             "403 Caller ID +1 (5**********01 not allowed"
         );
         assert_eq!(MASK.text("Number 15551230001 not allowed."), "Number 155******01 not allowed.");
+        assert_eq!(
+            MASK.text("calls to tel:+15551230001: 403, sip:bob@x.example, and"),
+            "calls to tel:+155******01: 403, sip:b**@x.example, and"
+        );
     }
 
     #[test]
@@ -260,6 +361,32 @@ mod tests {
         assert_eq!(MASK.uri(voicemail), "sip:v********@vm.example;target=sip:155******01%40example.com;cause=486");
         assert!(!MASK.uri("sip:a@b.example?History-Info=%3Csip%3A15551230001%40c.example%3E").contains("5551230001"));
         assert!(!MASK.text("target=SIPS%3A+15551230001%40c.example").contains("5551230001"));
+    }
+
+    #[test]
+    fn a_user_without_scheme_or_host_is_hidden_where_it_is_known_for_one() {
+        assert_eq!(
+            MASK.text("forwarded to bob.smith@pbx.example by 10.0.0.1"),
+            "forwarded to b********@pbx.example by 10.0.0.1"
+        );
+        assert_eq!(MASK.uri("sip:vm@vm.example;target=bob;cause=486"), "sip:v*@vm.example;target=b**;cause=486");
+        assert_eq!(MASK.uri("sip:vm@vm.example?To=bob&Subject=x"), "sip:v*@vm.example?***");
+    }
+
+    #[test]
+    fn in_the_words_of_others_the_users_of_the_call_are_hidden() {
+        let users = ["bob.smith", "1001", "+15551230001", "anonymous", "a"];
+        assert_eq!(MASK.words("User Bob.Smith (1001) is anonymous", &users), "User b******** (1**1) is anonymous");
+        assert_eq!(MASK.words("number 5551230 not in service", &users), "number 55****0 not in service");
+        assert_eq!(MASK.words("Rejected by 10.0.0.123456 and a rule", &users), "Rejected by 10.0.0.123456 and a rule");
+        let plain = Redactor::new(Privacy::Plain, KEY);
+        assert_eq!(plain.words("User bob.smith 5551230", &users), "User bob.smith 5551230");
+    }
+
+    #[test]
+    fn users_of_the_uris_in_a_text_are_found() {
+        let text = "a call of sip:bob:pw@x.example to <tel:+1555;phone-context=x>, by sip:10.0.0.1";
+        assert_eq!(users_in(text), ["bob", "+1555"]);
     }
 
     #[test]

@@ -100,7 +100,10 @@ impl Engine {
         } else {
             self.counters.responses += 1;
         }
-        let repeated = match (Seen::new(now, packet, transport, message), message.call_id()) {
+        let seen = Seen::new(now, packet, transport, message);
+        let kind = seen.as_ref().map_or(MethodKind::Other, |seen| seen.kind);
+        let captured_twice = self.counters.captured_twice;
+        let repeated = match (seen, message.call_id()) {
             (Some(seen), Ok(call_id)) => self.handle_seen(&seen, call_id),
             (None, _) => {
                 self.counters.without_method += 1;
@@ -111,6 +114,9 @@ impl Engine {
                 false
             }
         };
+        if self.counters.captured_twice == captured_twice {
+            self.metrics.messages.count(packet.direction, kind, message.code(), repeated);
+        }
         if !repeated && !cut {
             self.inspect(now, packet, transport, message);
         }
@@ -237,6 +243,7 @@ impl Engine {
         if seen.is_request() && !repeated {
             self.note_referral(seen, key);
         }
+        self.count_changes(key, &changes);
         self.tell_changes(key, &changes, Some(seen));
         if !repeated {
             self.note_legs(key, seen);

@@ -39,9 +39,25 @@ fn a_million_registrations_from_one_source_are_bounded_counted_and_told() {
     assert!(engine.calls().len() <= KEPT, "{} sessions are held", engine.calls().len());
     let counters = engine.counters();
     assert!(counters.evicted >= u64::from(REGISTRATIONS) - 2 * KEPT as u64, "{counters:?}");
-    // The first users are refused one by one, until it is plain that this is a scan: then nothing else is said.
-    let told: Vec<&str> = monitor.alerts.iter().map(|alert| alert.code.as_str()).collect();
-    let scan = told.iter().position(|code| *code == "scan").expect("a scan is told");
-    assert!(scan < 20, "{told:?}");
-    assert!(told.iter().skip(scan).all(|code| *code == "scan") && told.len() <= 25, "{told:?}");
+    // What it is shows before a single refusal is told of: then nothing else is said.
+    let told: Vec<(&str, &str)> =
+        monitor.alerts.iter().map(|alert| (alert.code.as_str(), alert.cause.as_str())).collect();
+    assert!(!told.is_empty() && told.len() <= 5, "{told:?}");
+    assert!(told.iter().all(|told| *told == ("scan", "enumeration")), "{told:?}");
+}
+
+#[test]
+fn a_refusal_that_was_kept_back_is_told_at_the_end_of_the_capture() {
+    let mut monitor = Monitor::new(EngineConfig::default());
+    let headers = format!(
+        "Via: SIP/2.0/UDP {SOURCE};branch=z9hG4bK1\r\nFrom: <sip:1@pbx.example>;tag=1\r\nTo: <sip:1@pbx.example>\r\n\
+         Call-ID: 1@phone\r\nCSeq: 1 REGISTER\r\nContent-Length: 0\r\n"
+    );
+    let request = format!("REGISTER sip:pbx.example SIP/2.0\r\n{headers}Contact: <sip:1@198.51.100.10>\r\n\r\n");
+    monitor.see(at(0), SOURCE, HOST, &request);
+    monitor.see(at(0), HOST, SOURCE, &format!("SIP/2.0 404 Not Found\r\n{headers}\r\n"));
+    assert!(monitor.alerts.is_empty(), "it may yet be a scan");
+    monitor.finish(at(1));
+    let [alert] = monitor.alerts.as_slice() else { panic!("{:?}", monitor.alerts) };
+    assert_eq!((alert.code.as_str(), alert.cause.as_str()), ("registration-failed", "not-found"));
 }

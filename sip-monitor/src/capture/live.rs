@@ -117,11 +117,27 @@ pub struct Live {
     clock_offset_ns: i64,
     /// Drop reasons watched, or why none.
     drops: Result<usize, String>,
+    max_streams: u32,
+    ring_bytes: [u32; 2],
+    rings_turned_ns: u64,
+}
+
+/// How full a ring was found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RingFill {
+    /// `signalling` or `media`.
+    pub name: &'static str,
+    /// The most found at one poll within the last 15 to 30 s.
+    pub most_bytes: u64,
+    /// What fits into it.
+    pub size_bytes: u64,
 }
 
 const SECOND_NS: u64 = 1_000_000_000;
 /// How often interfaces are looked for that went or came back.
 const LOOK_EVERY_NS: u64 = 250_000_000;
+/// How long the most that was found in a ring is told at least: metrics are scraped about as often.
+const RINGS_TOLD_NS: u64 = 15_000_000_000;
 
 impl std::fmt::Debug for Live {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -180,6 +196,9 @@ impl Live {
             handed_on_ns: now_ns,
             clock_offset_ns: real_minus_boot_ns(),
             drops: Ok(0),
+            max_streams: config.max_streams,
+            ring_bytes: [config.signalling_ring_bytes, config.media_ring_bytes],
+            rings_turned_ns: now_ns,
         };
         live.decoder.set_clock_offset(live.clock_offset_ns);
         live.watch_drops(config.tracepoint);
@@ -213,6 +232,10 @@ impl Live {
         }
         if now_ns >= self.second_at_ns + SECOND_NS {
             self.second_at_ns = now_ns;
+            if now_ns >= self.rings_turned_ns + RINGS_TOLD_NS {
+                self.rings_turned_ns = now_ns;
+                self.merger.turn();
+            }
             self.decoder.expire(now_ns, sink);
             self.adjust_clock();
             self.refresh_addresses();
@@ -276,6 +299,21 @@ impl Live {
     #[must_use]
     pub fn evicted(&self) -> u64 {
         self.streams.evicted()
+    }
+
+    /// Streams in the kernel's map, and how many fit into it.
+    #[must_use]
+    pub fn streams_in_map(&self) -> (u64, u64) {
+        (self.streams.present() as u64, self.max_streams.into())
+    }
+
+    /// How full the rings were found.
+    #[must_use]
+    pub fn rings(&self) -> [RingFill; 2] {
+        let [signalling, media] = self.merger.most();
+        let [signalling_size, media_size] = self.ring_bytes;
+        let fill = |name, most: usize, size: u32| RingFill { name, most_bytes: most as u64, size_bytes: size.into() };
+        [fill("signalling", signalling, signalling_size), fill("media", media, media_size)]
     }
 
     fn hand_on(&mut self, until_ns: u64, sink: &mut dyn FnMut(&Packet<'_>)) {

@@ -29,6 +29,8 @@ pub struct Merger {
     serial: u64,
     /// Bytes read from one ring at most before anything is handed on.
     budget: usize,
+    /// The most found in each ring at one poll, since [`Merger::turn`] and between it and the one before.
+    most: [[usize; 2]; 2],
 }
 
 /// Both rings, still unread.
@@ -43,7 +45,14 @@ impl Merger {
     /// One that reads these rings, of at most `budget` bytes each.
     #[must_use]
     pub fn new(rings: Rings, budget: usize) -> Self {
-        Self { rings: [rings.signalling, rings.media], bytes: Vec::new(), waiting: Vec::new(), serial: 0, budget }
+        Self {
+            rings: [rings.signalling, rings.media],
+            bytes: Vec::new(),
+            waiting: Vec::new(),
+            serial: 0,
+            budget,
+            most: [[0; 2]; 2],
+        }
     }
 
     /// Reads what is in the rings.
@@ -62,6 +71,8 @@ impl Merger {
                 self.serial += 1;
                 self.bytes.extend_from_slice(&item);
             }
+            let [current, _] = &mut self.most[i];
+            *current = (*current).max(self.bytes.len() - begin);
         }
         self.waiting.sort_unstable_by_key(|w| (w.ktime_ns, w.serial));
     }
@@ -87,6 +98,17 @@ impl Merger {
             }
         }
         self.keep_from(n);
+    }
+
+    /// A time is over for which [`Merger::most`] tells.
+    pub fn turn(&mut self) {
+        self.most = self.most.map(|[current, _]| [0, current]);
+    }
+
+    /// The most bytes found in the rings for signalling and media at one poll, in this time and the one before.
+    #[must_use]
+    pub fn most(&self) -> [usize; 2] {
+        self.most.map(|[current, before]| current.max(before))
     }
 
     /// Moves what still waits to the front of the buffer.

@@ -160,6 +160,12 @@ impl StreamMap {
         Ok(())
     }
 
+    /// Streams found in the map when it was last read to its end.
+    #[must_use]
+    pub const fn present(&self) -> usize {
+        self.present
+    }
+
     /// Streams the kernel evicted because its map was full.
     #[must_use]
     pub fn evicted(&self) -> u64 {

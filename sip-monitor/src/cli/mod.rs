@@ -11,7 +11,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::config::{Emit, Ingress, OutputFormat, PrivacyMode};
+use crate::config::{Emit, Ingress, Listen, OutputFormat, PrivacyMode};
 use exit::{Code, Failure};
 
 /// Says why SIP calls fail, with the local kernel as witness.
@@ -70,6 +70,9 @@ pub struct RunArgs {
     /// What is done to phone numbers in output [default: mask]
     #[arg(long, env = "SIP_MONITOR_PRIVACY", value_name = "MODE")]
     pub privacy: Option<PrivacyMode>,
+    /// Where Prometheus finds /metrics, or `off` [default: 127.0.0.1:19060 if it can be had]
+    #[arg(long, env = "SIP_MONITOR_PROMETHEUS", value_name = "ADDR:PORT")]
+    pub prometheus: Option<Listen>,
     /// Forward the log of the kernel programs; slows them down
     #[arg(long)]
     pub debug_ebpf: bool,

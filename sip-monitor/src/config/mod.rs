@@ -4,6 +4,7 @@
 //! `etc/sip-monitor.toml` documents each key with its default, and a test holds the two together.
 
 mod load;
+mod prometheus;
 mod secret;
 mod trunk;
 pub mod units;
@@ -17,6 +18,7 @@ use sip_monitor_common::limits::{DEFAULT_MAX_STREAMS, DEFAULT_MEDIA_RING_BYTES, 
 use sip_monitor_engine::config as engine;
 
 pub use load::{DEFAULT_PATH, from_file, from_str, load_or_default};
+pub use prometheus::{Listen, Prometheus};
 pub use secret::privacy_key;
 pub use trunk::{Network, Trunk, TrunkThresholds};
 use units::{Bytes, Span};
@@ -47,6 +49,8 @@ pub struct Config {
     pub trunk: Vec<Trunk>,
     /// Where alerts go.
     pub output: Output,
+    /// What Prometheus scrapes.
+    pub prometheus: Prometheus,
 }
 
 /// Where packets come from.
@@ -368,6 +372,7 @@ impl Config {
                 connections: self.limits.connections,
                 stream_bytes: usize::try_from(self.limits.stream.0).unwrap_or(usize::MAX),
                 text_bytes: usize::try_from(self.limits.text.0).unwrap_or(usize::MAX),
+                trunk_metrics: self.prometheus.max_trunks,
             },
             legs: engine::LegSettings {
                 headers: self.legs.headers.clone(),

@@ -7,10 +7,12 @@ pub mod settings;
 mod status;
 
 use std::hash::{BuildHasher as _, RandomState};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use sip_monitor_engine::{Engine, EngineConfig, Timestamp};
+use sip_monitor_engine::{Engine, EngineConfig, Output, Timestamp};
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::mpsc;
 use tokio::time::{MissedTickBehavior, interval};
 
 use crate::capture::live::{Live, LiveError};
@@ -19,7 +21,10 @@ use crate::cli::RunArgs;
 use crate::cli::exit::{Code, Failure};
 use crate::clock;
 use crate::config::Config;
+use crate::metrics::{Recorded, Snapshot};
 use crate::sink::Sinks;
+use crate::sink::board::Board;
+use crate::web::{self, Ask, Asker, Web};
 use notify::Notify;
 use status::Status;
 
@@ -104,15 +109,42 @@ struct Daemon<'a> {
     config: Config,
     live: Live,
     engine: Engine,
-    sinks: Sinks,
+    told: Told,
     notify: Notify,
-    status: Status,
+    recorded: Recorded,
+    /// Questions of other threads, where there is one that asks.
+    asked: mpsc::Receiver<Ask>,
+    web: Option<Web>,
     addresses_due: Instant,
+}
+
+/// Whoever is told what the engine tells.
+struct Told {
+    sinks: Sinks,
+    status: Status,
+    board: Board,
+}
+
+impl Told {
+    /// Hands on what is waiting.
+    fn drain(&mut self, engine: &mut Engine) {
+        while let Some(output) = engine.poll_output() {
+            self.status.count(&output);
+            if let Output::Alert(alert) = &output {
+                self.board.take(alert);
+            }
+            self.sinks.write(output);
+        }
+    }
 }
 
 impl<'a> Daemon<'a> {
     fn start(args: &'a RunArgs, config: Config) -> Result<Self, Failure> {
         let sinks = Sinks::start(settings::sinks(&config, args))?;
+        // Before anything is attached: a port that is taken is told at once.
+        let listener = web::listen(config.prometheus.listen)?;
+        let (asker, asked) = Asker::new();
+        let web = listener.map(|listener| Web::start(listener, asker)).transpose()?;
         // Keys of the hash tables come from the network: each run has its own seed.
         let seed = RandomState::new().hash_one(std::process::id());
         let live = Live::start(settings::live(&config, args, seed)).map_err(refusal)?;
@@ -139,9 +171,11 @@ impl<'a> Daemon<'a> {
             config,
             live,
             engine: Engine::new(engine_config),
-            sinks,
+            told: Told { sinks, status: Status::new(watching), board: Board::default() },
             notify,
-            status: Status::new(watching),
+            recorded: Recorded::default(),
+            asked,
+            web,
             addresses_due: Instant::now() + ADDRESSES,
         })
     }
@@ -157,11 +191,12 @@ impl<'a> Daemon<'a> {
                     break Err(refusal(e));
                 },
                 _ = second.tick() => self.second(),
+                Some(ask) = self.asked.recv() => self.answer(ask),
                 _ = watchdog.tick(), if self.notify.watchdog.is_some() => self.notify.alive(),
                 _ = signals.reload.recv() => self.reload(),
                 _ = signals.reopen.recv() => {
                     tracing::info!("SIGUSR1: reopening files");
-                    self.sinks.reopen();
+                    self.told.sinks.reopen();
                 }
                 _ = signals.terminate.recv() => {
                     tracing::info!("SIGTERM: ending");
@@ -177,19 +212,31 @@ impl<'a> Daemon<'a> {
     /// Reads what the kernel has seen and runs the timers that are due.
     fn poll(&mut self) -> Result<(), LiveError> {
         let seen_until = clock::now() - LAG;
-        let (engine, sinks, status) = (&mut self.engine, &self.sinks, &mut self.status);
+        let (engine, told, recorded) = (&mut self.engine, &mut self.told, &mut self.recorded);
         self.live.poll(&mut |packet| {
+            recorded.count(packet);
             engine.handle_packet(packet.time, packet);
-            drain(engine, sinks, status);
+            told.drain(engine);
         })?;
-        run_timers(engine, seen_until, sinks, status);
+        run_timers(engine, seen_until, told);
         Ok(())
+    }
+
+    /// Answers another thread. Who does not wait for the answer any more gets none.
+    fn answer(&self, ask: Ask) {
+        match ask {
+            Ask::Snapshot(reply) => {
+                let (board, sinks) = (&self.told.board, self.told.sinks.counters());
+                let snapshot = Snapshot::take(&self.live, &self.recorded, &self.engine, board, sinks);
+                let _ = reply.send(Arc::new(snapshot));
+            }
+        }
     }
 
     /// What is due once a second.
     fn second(&mut self) {
         if let Ok(counters) = self.live.counters() {
-            self.status.show(&counters, self.sinks.counters());
+            self.told.status.show(&counters, self.told.sinks.counters());
         }
         let links = self.live.names();
         if links != self.engine.config().links {
@@ -229,22 +276,24 @@ impl<'a> Daemon<'a> {
                 engine_config.links = self.engine.config().links.clone();
                 engine_config.drops_watched = self.engine.config().drops_watched;
                 self.engine.set_config(engine_config);
-                self.sinks.change(settings::sinks(&new, self.args));
+                self.told.sinks.change(settings::sinks(&new, self.args));
                 self.config = new;
                 tracing::info!("SIGHUP: the configuration was read again");
             }
         }
-        self.sinks.reopen();
-        self.notify.ready(&format!("watching {}", self.status.watching()));
+        self.told.sinks.reopen();
+        self.notify.ready(&format!("watching {}", self.told.status.watching()));
     }
 
     /// Reads the rest, writes the records of what is still up, detaches, and says what was seen.
     fn finish(mut self) {
         self.notify.stopping();
-        let (engine, sinks, status) = (&mut self.engine, &self.sinks, &mut self.status);
+        // Nobody answers its questions from here on.
+        drop(self.web.take());
+        let (engine, told) = (&mut self.engine, &mut self.told);
         let rest = self.live.finish(&mut |packet| {
             engine.handle_packet(packet.time, packet);
-            drain(engine, sinks, status);
+            told.drain(engine);
         });
         if let Err(e) = rest {
             tracing::warn!("reading the last packets: {}", refusal(e));
@@ -252,23 +301,16 @@ impl<'a> Daemon<'a> {
         let counters = self.live.counters().unwrap_or_default();
         drop(self.live);
         self.engine.finish(clock::now());
-        drain(&mut self.engine, &self.sinks, &mut self.status);
-        self.sinks.finish();
-        self.status.summary(&counters, self.sinks.counters());
+        self.told.drain(&mut self.engine);
+        self.told.sinks.finish();
+        self.told.status.summary(&counters, self.told.sinks.counters());
     }
 }
 
 /// Runs the timers that are due by `now`; the engine gives each its own time.
-fn run_timers(engine: &mut Engine, now: Timestamp, sinks: &Sinks, status: &mut Status) {
+fn run_timers(engine: &mut Engine, now: Timestamp, told: &mut Told) {
     if engine.poll_timeout().is_some_and(|due| due <= now) {
         engine.handle_timeout(now);
-        drain(engine, sinks, status);
-    }
-}
-
-fn drain(engine: &mut Engine, sinks: &Sinks, status: &mut Status) {
-    while let Some(output) = engine.poll_output() {
-        status.count(&output);
-        sinks.write(output);
+        told.drain(engine);
     }
 }

@@ -32,6 +32,9 @@ pub fn load(args: &RunArgs) -> Result<Config, Failure> {
     if !args.emit.is_empty() {
         config.output.emit = args.emit.iter().map(|k| k.to_config()).collect();
     }
+    if let Some(listen) = args.prometheus {
+        config.prometheus.listen = Some(listen);
+    }
     if let Some(privacy) = args.privacy {
         config.privacy = privacy;
     }
@@ -96,6 +99,9 @@ pub fn needs_restart(old: &Config, new: &Config) -> Vec<&'static str> {
     if old.output.queue != new.output.queue {
         keys.push("output.queue");
     }
+    if old.prometheus != new.prometheus {
+        keys.push("[prometheus]");
+    }
     if old.log != new.log {
         keys.push("log");
     }
@@ -117,6 +123,7 @@ pub fn swapped(old: &Config, new: Config) -> Config {
         privacy_key_file: new.privacy_key_file,
         thresholds: new.thresholds,
         output: config::Output { queue, ..new.output },
+        prometheus: old.prometheus.clone(),
     }
 }
 

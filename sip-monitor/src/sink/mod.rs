@@ -1,6 +1,7 @@
 //! From alerts and records to the world. The capture loop never waits here: what it tells goes into a bounded queue, a
 //! thread of its own writes, and what the queue has no room for is dropped and counted.
 
+pub mod board;
 mod file;
 pub mod jsonl;
 mod ladder;
@@ -45,6 +46,8 @@ struct Requests {
 /// What happened to lines.
 #[derive(Debug, Default)]
 pub struct SinkCounters {
+    /// Lines that were written, to standard output or to the file.
+    pub written: AtomicU64,
     /// Lines that had no room in the queue.
     pub dropped: AtomicU64,
     /// Lines that could not be written.
@@ -205,10 +208,13 @@ impl Writer {
     }
 
     fn note(&self, result: io::Result<()>) {
-        if let Err(e) = result
-            && self.counters.failed.fetch_add(1, Ordering::Relaxed) == 0
-        {
-            tracing::warn!("a line could not be written: {e}; further ones are only counted");
+        match result {
+            Ok(()) => _ = self.counters.written.fetch_add(1, Ordering::Relaxed),
+            Err(e) => {
+                if self.counters.failed.fetch_add(1, Ordering::Relaxed) == 0 {
+                    tracing::warn!("a line could not be written: {e}; further ones are only counted");
+                }
+            }
         }
     }
 

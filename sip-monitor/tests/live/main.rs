@@ -18,6 +18,7 @@ mod media_good;
 mod media_recording;
 mod media_scene;
 mod programs;
+mod prometheus;
 mod sipp;
 mod tls;
 mod world;

@@ -10,12 +10,14 @@ use crate::shell::{self, on_path};
 
 /// Programs and the package that brings each: for the demo, and for the live tests.
 const DEMO_PROGRAMS: [(&str, &str); 2] = [("ip", "iproute2"), ("nft", "nftables")];
-const TEST_PROGRAMS: [(&str, &str); 5] = [
+const TEST_PROGRAMS: [(&str, &str); 7] = [
     ("sipp", "sip-tester"),
     ("kamailio", "kamailio"),
     ("baresip", "baresip-core"),
     ("rtpengine", "rtpengine-daemon"),
     ("openssl", "openssl"),
+    ("prometheus", "prometheus"),
+    ("prometheus-alertmanager", "prometheus-alertmanager"),
 ];
 
 /// Everything [`super::plan`] asks about.

@@ -13,7 +13,7 @@ const RUST_WEB: [&str; 3] = ["rustc-web", "cargo-web", "rust-web-src"];
 
 /// Packages whose service the distribution starts at once. The tests start their own instances in namespaces; the services
 /// would only take ports of this machine.
-const SERVICES: [&str; 3] = ["kamailio", "prometheus", "rtpengine-daemon"];
+const SERVICES: [&str; 4] = ["kamailio", "prometheus", "prometheus-alertmanager", "rtpengine-daemon"];
 
 /// One thing to do.
 #[derive(Clone, Debug, PartialEq, Eq)]

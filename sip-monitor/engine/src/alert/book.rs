@@ -93,6 +93,7 @@ impl AlertBook {
             call: Some(&facts.identity),
             peers: facts.peers,
             legs: Some(facts.legs),
+            part_of: None,
         };
         self.settle(case, facts.capture, findings, out);
     }
@@ -106,6 +107,7 @@ impl AlertBook {
             call: facts.call.as_ref(),
             peers: facts.peers,
             legs: None,
+            part_of: None,
         };
         self.settle(case, facts.capture, findings, out);
     }
@@ -113,8 +115,15 @@ impl AlertBook {
     /// Asks every diagnosis about a registration; `key` is the same for the same one.
     pub fn judge_registration(&mut self, key: u64, facts: &RegistrationFacts<'_>, out: &mut VecDeque<Output>) {
         let findings = found(&self.catalogue.registrations, |ask| ask(facts));
-        let case =
-            Case { subject: Subject::Registration(key), now: facts.now, call: None, peers: facts.peers, legs: None };
+        let scanner = Subject::Source(facts.binding.source.ip());
+        let case = Case {
+            subject: Subject::Registration(key),
+            now: facts.now,
+            call: None,
+            peers: facts.peers,
+            legs: None,
+            part_of: facts.scanning.then_some((scanner, "scan")),
+        };
         self.settle(case, facts.capture, findings, out);
     }
 
@@ -127,6 +136,7 @@ impl AlertBook {
             call: None,
             peers: facts.peers,
             legs: None,
+            part_of: None,
         };
         self.settle(case, facts.capture, findings, out);
     }
@@ -134,8 +144,14 @@ impl AlertBook {
     /// Asks every diagnosis about the way signalling travels to or from one address.
     pub fn judge_wire(&mut self, facts: &WireFacts<'_>, out: &mut VecDeque<Output>) {
         let findings = found(&self.catalogue.wires, |ask| ask(facts));
-        let case =
-            Case { subject: Subject::Wire(facts.wire.key), now: facts.now, call: None, peers: facts.peers, legs: None };
+        let case = Case {
+            subject: Subject::Wire(facts.wire.key),
+            now: facts.now,
+            call: None,
+            peers: facts.peers,
+            legs: None,
+            part_of: None,
+        };
         self.settle(case, facts.capture, findings, out);
     }
 
@@ -148,6 +164,7 @@ impl AlertBook {
             call: None,
             peers: facts.peers,
             legs: None,
+            part_of: None,
         };
         self.settle(case, facts.capture, findings, out);
     }
@@ -155,7 +172,8 @@ impl AlertBook {
     /// Asks every diagnosis about the host, and tells what is new.
     pub fn judge_host(&mut self, facts: &HostFacts<'_>, out: &mut VecDeque<Output>) {
         let findings = found(&self.catalogue.hosts, |ask| ask(facts));
-        let case = Case { subject: Subject::Host, now: facts.now, call: None, peers: facts.peers, legs: None };
+        let case =
+            Case { subject: Subject::Host, now: facts.now, call: None, peers: facts.peers, legs: None, part_of: None };
         self.settle(case, facts.capture, findings, out);
     }
 
@@ -246,7 +264,9 @@ impl AlertBook {
             let is_due = (has_changed && open.strengthen(verdict.strength)) || has_grown;
             return is_due.then_some((serial, Status::Update));
         }
-        if open.is_some_and(|open| open.count == 1) && self.open.find(&verdict.condition).is_none() {
+        let own = held.condition;
+        let is_alone = open.is_some_and(|open| open.count == 1 && open.condition == own);
+        if is_alone && self.open.find(&verdict.condition).is_none() {
             held.condition = verdict.condition;
             held.strength = verdict.strength;
             self.open.rename(serial, verdict.condition, verdict.strength);
@@ -263,7 +283,16 @@ impl AlertBook {
     /// Counts a verdict in the open alert of its condition, or opens one.
     fn join(&mut self, case: Case<'_>, verdict: &Verdict, out: &mut VecDeque<Output>) -> Option<(Serial, Status)> {
         self.counters.weakened += u64::from(verdict.weakened);
-        let (serial, status) = match self.open.find(&verdict.condition) {
+        let crowd_at = verdict.finding.crowd_at.map(|at| at.ip());
+        let condition = match crowd_at {
+            Some(at)
+                if self.open.find(&verdict.condition).is_none() && self.open.is_crowded(&verdict.condition, at) =>
+            {
+                verdict.condition.of_crowd(at)
+            }
+            Some(_) | None => verdict.condition,
+        };
+        let (serial, status) = match self.open.find(&condition) {
             Some(serial) => {
                 self.open.extend(serial, case.now);
                 let is_due = self.open.get_mut(serial)?.join(case, verdict.strength);
@@ -271,7 +300,7 @@ impl AlertBook {
             }
             None => {
                 self.make_room(case, out);
-                (self.open.insert(case, verdict.condition, verdict.strength), Some(Status::Firing))
+                (self.open.insert(case, condition, crowd_at, verdict.strength), Some(Status::Firing))
             }
         };
         self.counters.folded += u64::from(status.is_none());
@@ -330,10 +359,17 @@ impl AlertBook {
         for (code, serial) in gone {
             self.release(case.subject, serial);
             let taker = taken_over.iter().find(|(lost, _)| *lost == code).map(|(_, taker)| *taker);
-            let taker_id = taker.and_then(|code| self.id_of(case.subject, code));
+            let explained_by = case.part_of.filter(|_| taker.is_none());
+            let taker_id = match explained_by {
+                Some((who, code)) => self.id_of(who, code),
+                None => taker.and_then(|code| self.id_of(case.subject, code)),
+            };
             let Some(open) = self.open.get_mut(serial) else { continue };
             if let Some(line) = &mut open.line {
                 line.links.extend(taker_id.filter(|id| !line.links.contains(id)));
+                if let Some((_, code)) = explained_by {
+                    line.evidence.insert("closed_by".to_owned(), Value::from(code));
+                }
             }
             // Nothing gets better after a call's end: what was wrong with it then stays what was wrong with it.
             let is_over = matches!(case.subject, Subject::Call(_)) && case.call.is_some_and(|c| c.ended_at.is_some());
@@ -380,6 +416,9 @@ impl AlertBook {
         if let Some(by) = &verdict.finding.calls {
             open.prove(by);
         }
+        let crowd = verdict.finding.crowd_at.filter(|at| open.condition == verdict.condition.of_crowd(at.ip()));
+        let together = crowd.map(|at| one_of_many(&verdict.finding, at, open.count));
+        let finding = together.as_ref().unwrap_or(&verdict.finding);
         let standing = Standing {
             id: &open.id,
             at: case.now,
@@ -392,7 +431,7 @@ impl AlertBook {
         // What is said of a peer is no matter of the call at which it was seen, unless calls prove it.
         let is_about_calls = matches!(case.subject, Subject::Call(_)) || verdict.finding.calls.is_some();
         let case = Case { call: case.call.filter(|_| is_about_calls), ..case };
-        let line = Box::new(self.writer.line(verdict.diagnosis, &verdict.finding, case, standing));
+        let line = Box::new(self.writer.line(verdict.diagnosis, finding, case, standing));
         open.line = Some(line.clone());
         match status {
             Status::Firing => *self.counters.fired.entry((open.condition.code, open.condition.cause)).or_default() += 1,
@@ -406,6 +445,19 @@ impl AlertBook {
         let of = |who| self.held.get(&who)?.iter().find(|h: &&Held| h.condition.code == code);
         let held = of(subject).or_else(|| of(Subject::Host))?;
         Some(self.open.get(held.serial)?.id.clone())
+    }
+}
+
+/// A finding as the alert of all who gather at one place tells it.
+fn one_of_many(finding: &Finding, at: core::net::SocketAddr, count: u64) -> Finding {
+    let mut evidence = finding.evidence.clone();
+    evidence.insert(0, ("registrations", count.into()));
+    Finding {
+        summary: format!("{count} more registrations at {at} share one condition; the last: {}", finding.summary),
+        remedy: format!("Look for one cause at {at} and on the way to it first; of the last: {}", finding.remedy),
+        peer: Some(at),
+        evidence,
+        ..finding.clone()
     }
 }
 

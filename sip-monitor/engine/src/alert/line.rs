@@ -7,7 +7,7 @@ use super::{Alert, AlertCall, AlertCalls, AlertPeer, Status};
 use crate::config::EngineConfig;
 use crate::diagnosis::{CallIdentity, Confidence, Diagnosis, Finding, Severity, Subject, Value};
 use crate::leg::LegRecord;
-use crate::privacy::Redactor;
+use crate::privacy::{Redactor, users_in};
 use crate::record::Side;
 use crate::time::Timestamp;
 
@@ -20,6 +20,8 @@ const NAME_BYTES: usize = 128;
 const SAMPLE_BYTES: usize = 192;
 const EVIDENCE_BYTES: usize = 2_048;
 const EVIDENCE_TEXT_BYTES: usize = 640;
+/// Evidence in the words of somebody else.
+const WORDS: [&str; 4] = ["phrase", "warning", "reason", "text"];
 const LINKS: usize = 8;
 const LEGS: usize = 3;
 const LEG_BYTES: usize = 112;
@@ -67,6 +69,7 @@ impl Writer {
     /// The line for a finding.
     pub fn line(&self, diagnosis: &Diagnosis, finding: &Finding, case: Case<'_>, standing: Standing<'_>) -> Alert {
         let call = case.call;
+        let users = users_of(finding, call);
         Alert {
             schema: 1,
             id: standing.id.to_owned(),
@@ -78,8 +81,8 @@ impl Writer {
             confidence: standing.confidence,
             layer: diagnosis.layer,
             fault: finding.fault,
-            summary: cut(&self.redactor.text(&finding.summary), SENTENCE_BYTES),
-            remedy: cut(&self.redactor.text(&finding.remedy), SENTENCE_BYTES),
+            summary: cut(&self.sentence(&finding.summary, finding, &users), SENTENCE_BYTES),
+            remedy: cut(&self.sentence(&finding.remedy, finding, &users), SENTENCE_BYTES),
             direction: finding.deaf.map(direction),
             call: call.map(|call| self.call(call, finding, standing.at)),
             calls: standing.calls,
@@ -90,7 +93,7 @@ impl Writer {
                 transport: call.map(|c| c.transport.to_owned()),
                 name: case.peers.trunk_of(peer).map(|trunk| cut(&trunk.name, NAME_BYTES)),
             }),
-            evidence: self.evidence(&finding.evidence),
+            evidence: self.evidence(&finding.evidence, &users),
             links: standing.links.into_iter().take(LINKS).collect(),
             refs: diagnosis.refs.iter().map(|&r| r.to_owned()).collect(),
             host: self.host.clone(),
@@ -123,12 +126,29 @@ impl Writer {
         }
     }
 
+    /// A sentence of ours, in which words of others may be quoted: those are hidden as in the evidence.
+    fn sentence(&self, sentence: &str, finding: &Finding, users: &[&str]) -> String {
+        let mut hidden = self.redactor.text(sentence);
+        // A side of the call may stand first.
+        if let Some(rest) = hidden.strip_prefix("the ") {
+            hidden = format!("The {rest}");
+        }
+        for (_, value) in finding.evidence.iter().filter(|(key, _)| WORDS.contains(key)) {
+            let Value::Text(quoted) = value else { continue };
+            let (known, safe) = (self.redactor.text(quoted), self.redactor.words(quoted, users));
+            if known != safe {
+                hidden = hidden.replace(&known, &safe);
+            }
+        }
+        hidden
+    }
+
     /// Evidence in the order given until the line is full; then `evidence_cut` says so.
-    fn evidence(&self, evidence: &[(&'static str, Value)]) -> BTreeMap<String, Value> {
+    fn evidence(&self, evidence: &[(&'static str, Value)], users: &[&str]) -> BTreeMap<String, Value> {
         let mut left = EVIDENCE_BYTES;
         let mut kept = BTreeMap::new();
         for (key, value) in evidence {
-            let Some(value) = self.value(key, value) else { continue };
+            let Some(value) = self.value(key, value, users) else { continue };
             let bytes = json_bytes(key) + 2 + value_bytes(&value);
             if bytes > left {
                 kept.insert("evidence_cut".to_owned(), Value::Flag(true));
@@ -141,19 +161,33 @@ impl Writer {
     }
 
     /// A value masked and cut; `None` for a number that JSON has no word for.
-    fn value(&self, key: &str, value: &Value) -> Option<Value> {
+    fn value(&self, key: &str, value: &Value, users: &[&str]) -> Option<Value> {
         Some(match value {
             Value::Text(text) => {
                 let is_identifier =
                     ["tag", "branch", "via", "ssrc", "call_id", "cseq"].iter().any(|word| key.contains(word));
-                let text = if is_identifier { self.redactor.identifier(text) } else { self.redactor.text(text) };
+                let text = match (is_identifier, WORDS.contains(&key)) {
+                    (true, _) => self.redactor.identifier(text),
+                    (false, true) => self.redactor.words(text, users),
+                    (false, false) => self.redactor.text(text),
+                };
                 Value::Text(cut(&text, EVIDENCE_TEXT_BYTES).into())
             }
             Value::Number(number) if !number.is_finite() => return None,
-            Value::List(values) => Value::List(values.iter().filter_map(|v| self.value(key, v)).collect()),
+            Value::List(values) => Value::List(values.iter().filter_map(|v| self.value(key, v, users)).collect()),
             Value::Count(_) | Value::Number(_) | Value::Flag(_) => value.clone(),
         })
     }
+}
+
+/// The users that a finding and its call name by URI.
+fn users_of<'a>(finding: &'a Finding, call: Option<&CallIdentity<'a>>) -> Vec<&'a str> {
+    let texts = finding.evidence.iter().filter_map(|(_, value)| match value {
+        Value::Text(text) => Some(text.as_ref()),
+        Value::Count(_) | Value::Number(_) | Value::Flag(_) | Value::List(_) => None,
+    });
+    let of_call = call.into_iter().flat_map(|call| [call.from, call.to]);
+    texts.chain([finding.summary.as_str()]).chain(of_call).flat_map(users_in).collect()
 }
 
 /// The calls that belong to the one it is about.
@@ -244,7 +278,7 @@ mod tests {
         standing: Standing<'_>,
     ) -> Alert {
         let peers = PeerTable::new(config, Default::default());
-        let case = Case { subject: Subject::Host, now: standing.at, call, peers: &peers, legs: None };
+        let case = Case { subject: Subject::Host, now: standing.at, call, peers: &peers, legs: None, part_of: None };
         Writer::new(config).line(&DIAGNOSIS, finding, case, standing)
     }
 

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use core::net::IpAddr;
 use core::time::Duration;
 use smallvec::SmallVec;
 
@@ -12,6 +13,9 @@ use crate::diagnosis::{CallIdentity, ProvenBy, Subject};
 use crate::leg::Legs;
 use crate::peer::PeerTable;
 use crate::time::Timestamp;
+
+/// So many alerts of one code and cause at one place are told one by one; all further ones are one alert together.
+const CROWD: usize = 10;
 
 /// Order of opening; never used twice.
 pub type Serial = u64;
@@ -29,6 +33,8 @@ pub struct Case<'a> {
     pub peers: &'a PeerTable,
     /// Which other calls are its legs, where it is about a call.
     pub legs: Option<Legs<'a>>,
+    /// Whose verdict explains all that is wrong with it, where there is one.
+    pub part_of: Option<(Subject, &'static str)>,
 }
 
 /// An open alert.
@@ -38,6 +44,8 @@ pub struct Open {
     pub id: String,
     /// What it is about.
     pub condition: Condition,
+    /// Where many like it gather.
+    pub crowd_at: Option<IpAddr>,
     /// When its window has passed.
     deadline: Timestamp,
     /// The highest of its cases.
@@ -209,13 +217,28 @@ impl OpenAlerts {
         self.by_condition.get(condition).copied()
     }
 
+    /// Whether so many of one code and cause gather at one place that the next is no alert of its own.
+    pub fn is_crowded(&self, condition: &Condition, at: IpAddr) -> bool {
+        let first = condition.first_of_its_kind();
+        let alike = self.by_condition.range(first..).take_while(|(c, _)| c.is_like(condition));
+        let here = |serial: &Serial| self.get(*serial).is_some_and(|open| open.crowd_at == Some(at));
+        alike.filter(|(_, serial)| here(serial)).take(CROWD).count() == CROWD
+    }
+
     /// Opens one with its first case.
-    pub fn insert(&mut self, case: Case<'_>, condition: Condition, strength: Strength) -> Serial {
+    pub fn insert(
+        &mut self,
+        case: Case<'_>,
+        condition: Condition,
+        crowd_at: Option<IpAddr>,
+        strength: Strength,
+    ) -> Serial {
         let serial = self.next_serial;
         self.next_serial += 1;
         let open = Open {
             id: condition.id(case.now),
             condition,
+            crowd_at,
             deadline: case.now + self.window,
             strength,
             count: 1,

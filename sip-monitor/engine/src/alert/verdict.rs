@@ -73,6 +73,21 @@ pub fn weigh(findings: Findings, capture: &CaptureFacts, peers: &PeerTable) -> (
 }
 
 impl Condition {
+    /// That of all who gather at one place with the same code and cause.
+    pub fn of_crowd(&self, at: IpAddr) -> Self {
+        Self { peer: Some(at), named: name_hash(Some("crowd"), None), deaf: None, ..*self }
+    }
+
+    /// The least condition of this code and cause.
+    pub const fn first_of_its_kind(&self) -> Self {
+        Self { peer: None, named: 0, fault: None, deaf: None, ..*self }
+    }
+
+    /// Whether code and cause are the same.
+    pub fn is_like(&self, other: &Self) -> bool {
+        (self.code, self.cause) == (other.code, other.cause)
+    }
+
     /// Identity of an alert that begins now.
     pub fn id(&self, now: Timestamp) -> String {
         let peer = self.peer.map(|p| p.to_string()).unwrap_or_default();

@@ -6,9 +6,10 @@ use smallvec::SmallVec;
 
 use crate::Engine;
 use crate::call::{Call, CallKey, ReasonSeen};
+use crate::metrics::Turn;
 use crate::packet::Direction;
 use crate::peer::PeerTable;
-use crate::privacy::Redactor;
+use crate::privacy::{Redactor, users_in};
 use crate::record::{CallState, CauseRecord, EventRecord, Output, PeerName, SCHEMA, Side, q850_text};
 use crate::seen::Seen;
 use crate::time::Timestamp;
@@ -31,6 +32,28 @@ pub(crate) struct Changed {
 pub(crate) type Changes = SmallVec<[Changed; 1]>;
 
 impl Engine {
+    /// Counts what a message or a timer changed.
+    pub(crate) fn count_changes(&mut self, key: CallKey, changes: &[Changed]) {
+        let Some(call) = self.calls.get_mut(key).filter(|call| call.is_call()) else { return };
+        let counts_as = Some(call.state).filter(|_| call.ended_at.is_none());
+        if counts_as != call.counted_as {
+            self.metrics.calls.shift(call.counted_as, counts_as);
+            call.counted_as = counts_as;
+        }
+        for changed in changes {
+            self.metrics.calls.turn(&Turn {
+                direction: call.hops.first().map_or(Direction::Transit, |hop| hop.direction),
+                call_id: &call.call_id,
+                at: changed.at,
+                state: changed.state,
+                previous: changed.previous,
+                invited_at: call.invited_at,
+                answered_at: call.answered_at,
+                code: call.final_code,
+            });
+        }
+    }
+
     /// Tells what a message (`seen`) or a timer changed.
     pub(crate) fn tell_changes(&mut self, key: CallKey, changes: &[Changed], seen: Option<&Seen<'_, '_>>) {
         if !self.config.emit.events {
@@ -74,13 +97,18 @@ impl Call {
             by: changed.by,
             method: seen.map(|seen| text(seen.method.as_bytes())),
             code: changed.code,
-            phrase: phrase.filter(|p| !p.is_empty()).map(|p| redactor.text(&p)),
-            reason: reason.map(|r| redactor.text(&r)),
-            q850: self.q850().filter(|_| is_end).map(|reason| cause_record(reason, redactor)),
+            phrase: phrase.filter(|p| !p.is_empty()).map(|p| redactor.words(&p, &self.users())),
+            reason: reason.map(|r| redactor.words(&r, &self.users())),
+            q850: self.q850().filter(|_| is_end).map(|reason| cause_record(reason, &self.users(), redactor)),
             duration_ms: (changed.state == CallState::Disconnected).then(|| self.duration_ms()).flatten(),
             peer: self.peer_of_change(seen).map(|addr| peer_name(peers, addr)),
             adopted: self.adopted,
         }
+    }
+
+    /// User parts of the caller and the callee.
+    pub(crate) fn users(&self) -> Vec<&str> {
+        [&self.from, &self.to].into_iter().flat_map(|uri| users_in(uri.as_str())).collect()
     }
 
     /// The tags of caller and callee in the dialog that a message belongs to.
@@ -122,9 +150,9 @@ impl Call {
 }
 
 /// A Q.850 cause as it is told: named as the table has it, since senders write what they like.
-pub(crate) fn cause_record(reason: &ReasonSeen, redactor: &Redactor) -> CauseRecord {
+pub(crate) fn cause_record(reason: &ReasonSeen, users: &[&str], redactor: &Redactor) -> CauseRecord {
     let cause = reason.cause.unwrap_or(0);
-    let sent = reason.text.as_ref().filter(|text| !text.is_empty()).map(|text| redactor.text(text.as_str()));
+    let sent = reason.text.as_ref().filter(|text| !text.is_empty()).map(|text| redactor.words(text.as_str(), users));
     CauseRecord { cause, text: q850_text(cause).map(str::to_owned).or(sent) }
 }
 

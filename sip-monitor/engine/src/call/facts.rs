@@ -51,6 +51,8 @@ pub struct Call {
     pub adopted: bool,
     /// State now.
     pub state: CallState,
+    /// The state it counts as being in among the calls that are up.
+    pub(crate) counted_as: Option<CallState>,
     /// State changes in order; the first 16.
     pub history: SmallVec<[StateChange; 4]>,
     /// How often it changed.

@@ -41,6 +41,7 @@ impl Call {
             caller_tags: core::iter::once(StoredText::new(seen.from_tag, limit)).collect(),
             adopted: !starts_here,
             state: if starts_here { CallState::Calling } else { CallState::Confirmed },
+            counted_as: None,
             history: smallvec::SmallVec::new(),
             changes: 0,
             first_at: seen.at,

@@ -63,8 +63,12 @@ impl Call {
             post_dial_delay_ms: span_ms(self.invited_at, first_ring),
             duration_ms: self.duration_ms(),
             ended_by: self.hangup.as_ref().and_then(|h| h.side),
-            reason: self.hangup.as_ref().and_then(|h| h.reason_header.as_ref()).map(|r| redactor.text(r.as_str())),
-            q850: self.q850().map(|reason| cause_record(reason, redactor)),
+            reason: self
+                .hangup
+                .as_ref()
+                .and_then(|h| h.reason_header.as_ref())
+                .map(|r| redactor.words(r.as_str(), &self.users())),
+            q850: self.q850().map(|reason| cause_record(reason, &self.users(), redactor)),
             held_ms: self.held().map(milliseconds),
             holds,
             transfers: self.refers.iter().map(|refer| transfer_record(refer, redactor)).collect(),

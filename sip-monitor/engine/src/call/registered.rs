@@ -27,7 +27,10 @@ impl Engine {
             self.write_registration(&binding);
         }
         for id in touched.judged {
-            self.judge_registration(id);
+            if seen.code.is_some_and(|code| code >= 300) {
+                self.sources.note_knock(seen.dst.ip(), id);
+            }
+            self.judge_registration(id, false);
         }
     }
 
@@ -57,7 +60,7 @@ impl Engine {
                     self.alerts.forget(Subject::Registration(id));
                     self.write_registration(&binding);
                 }
-                None => self.judge_registration(id),
+                None => self.judge_registration(id, false),
             }
         }
         while let Some((addr, changed)) = self.sources.pop_due(now) {
@@ -67,8 +70,11 @@ impl Engine {
         }
     }
 
-    /// The capture is over: writes what is bound.
+    /// The capture is over: tells what was kept back and writes what is bound.
     pub(crate) fn finish_registrations(&mut self) {
+        for id in self.registrations.failing() {
+            self.judge_registration(id, true);
+        }
         for binding in self.registrations.drain() {
             self.write_registration(&binding);
         }
@@ -80,13 +86,22 @@ impl Engine {
         }
     }
 
-    fn judge_registration(&mut self, id: u64) {
+    fn judge_registration(&mut self, id: u64, over: bool) {
+        let Some(source) = self.registrations.get(id).map(|binding| binding.source.ip()) else { return };
+        if self.sources.is_scanning(source) {
+            self.registrations.note_scanned(id);
+        }
+        let is_told = self.alerts.holds_any(Subject::Registration(id), &["registration-failed"]);
+        if let Some(users) = self.sources.get(source).and_then(|source| source.probing).filter(|_| !is_told) {
+            self.registrations.note_refused_among(id, users);
+        }
         let Some(binding) = self.registrations.get(id) else { return };
         let facts = RegistrationFacts {
             now: self.now,
             config: &self.config,
             binding,
-            scanning: self.sources.is_scanning(binding.source.ip()),
+            scanning: binding.scanned,
+            over,
             peers: &self.peers,
             capture: &self.capture,
         };
@@ -98,5 +113,11 @@ impl Engine {
         let facts =
             SourceFacts { now: self.now, config: &self.config, source, peers: &self.peers, capture: &self.capture };
         self.alerts.judge_source(&facts, &mut self.outputs);
+        // What was told of its users before it was known for what it is, is part of it.
+        if self.sources.is_scanning(addr) {
+            for id in self.sources.take_knocked(addr) {
+                self.judge_registration(id, false);
+            }
+        }
     }
 }

@@ -53,6 +53,7 @@ pub fn finding(
         evidence,
         peer: Some(peer(binding)),
         identity: Some(binding.aor.to_string()),
+        crowd_at: Some(binding.registrar),
         ..Finding::new(cause, severity, confidence)
     }
 }

@@ -343,6 +343,8 @@ pub struct Finding {
     /// What tells it from others of the same code, cause and peer: an address of record, a number. `None` where all of one
     /// code, cause and peer are one alert.
     pub identity: Option<String>,
+    /// At whom many of one code and cause become one alert, however many identities and peers they have: a registrar.
+    pub crowd_at: Option<core::net::SocketAddr>,
 }
 
 /// The calls that prove a finding.
@@ -378,6 +380,7 @@ impl Finding {
             links: Vec::new(),
             calls: None,
             identity: None,
+            crowd_at: None,
         }
     }
 }

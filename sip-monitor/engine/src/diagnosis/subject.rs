@@ -56,8 +56,10 @@ pub struct RegistrationFacts<'a> {
     pub config: &'a EngineConfig,
     /// The registration.
     pub binding: &'a Binding,
-    /// Its source scans: what becomes of single users is part of that.
+    /// Its source scans, or did when it was refused: what becomes of single users is part of that.
     pub scanning: bool,
+    /// Nothing more will be seen: what was kept back is told as far as it is known.
+    pub over: bool,
     /// For the name of the registrar's trunk.
     pub peers: &'a PeerTable,
     /// What the monitor missed.

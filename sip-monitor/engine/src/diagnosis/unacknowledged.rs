@@ -312,7 +312,7 @@ impl<'a> Unacknowledged<'a> {
             cause: "contact-unresolvable",
             confidence: Confidence::Likely,
             fault: sender_fault(&self.last),
-            because: format!("its Contact {} names no host that {} can resolve", contact.uri, self.last.dst.ip()),
+            because: format!("its Contact {} is a name that no public resolver knows", contact.uri),
             remedy,
             evidence: Vec::new(),
         })

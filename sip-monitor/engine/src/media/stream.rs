@@ -30,6 +30,10 @@ pub struct Stream {
     pub owner: Option<Owner>,
     /// When it began, or began anew after a silence of 10 s or more.
     pub burst_at: Timestamp,
+    /// When it last came back after a pause of 2 s or more.
+    pub resumed_at: Option<Timestamp>,
+    /// When a telephone event (RFC 4733) was last seen to begin in it.
+    pub event_at: Option<Timestamp>,
     /// What its receiver said of it last, by RTCP.
     pub reception: Option<Box<Reception>>,
     /// What its payloads showed.
@@ -97,8 +101,16 @@ impl Stream {
     #[must_use]
     pub fn new(counters: StreamCounters) -> Self {
         let payload = PayloadHistory::new(&counters);
-        let mut stream =
-            Self { counters, owner: None, burst_at: counters.first_at, reception: None, payload, heard: None };
+        let mut stream = Self {
+            counters,
+            owner: None,
+            burst_at: counters.first_at,
+            resumed_at: None,
+            event_at: (counters.events > 0).then_some(counters.last_at),
+            reception: None,
+            payload,
+            heard: None,
+        };
         stream.listen();
         stream
     }
@@ -109,6 +121,12 @@ impl Stream {
         let counts_now = counters.in_sequence && !self.counters.in_sequence;
         if silent >= RESTART {
             self.burst_at = counters.last_at;
+        }
+        if silent >= PAUSE {
+            self.resumed_at = Some(counters.last_at);
+        }
+        if counters.events > self.counters.events {
+            self.event_at = Some(counters.last_at);
         }
         let tells_more = self.payload.update(&self.counters, counters);
         self.counters = *counters;

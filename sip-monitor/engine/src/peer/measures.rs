@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::Histogram;
+use crate::metrics::{Measure, is_effective, is_ineffective};
 use crate::time::Timestamp;
 
 /// How long one generation of the window lasts: it holds the last five to ten minutes.
@@ -80,12 +81,37 @@ impl Measures {
         self.codes.values().sum()
     }
 
-    pub(crate) fn outcome(&mut self, code: u16) {
+    pub(crate) fn add(&mut self, measure: Measure) {
+        match measure {
+            Measure::Attempt => self.attempts += 1,
+            // Calls that it made are no measure of what it was asked.
+            Measure::Incoming => {}
+            Measure::Outcome(code) => self.outcome(code),
+            Measure::Rang(delay) => self.srd.add(delay),
+            Measure::Failed(delay) => self.srd_failed.add(delay),
+            Measure::Completed { disconnect, talked } => {
+                self.completed += 1;
+                self.sdd.add(disconnect);
+                talked.into_iter().for_each(|talked| self.sdt.add(talked));
+            }
+            Measure::HungUpInVain(talked) => self.sdt_failed.add(talked),
+            Measure::Registered(delay) => {
+                self.registrations += 1;
+                self.rrd.add(delay);
+            }
+            Measure::RegistrationFailed => {
+                self.registrations += 1;
+                self.ineffective_registrations += 1;
+            }
+        }
+    }
+
+    fn outcome(&mut self, code: u16) {
         *self.codes.entry(code).or_default() += 1;
         self.answered += u32::from((200..300).contains(&code));
         self.redirected += u32::from((300..400).contains(&code));
-        self.effective += u32::from(matches!(code, 200..300 | 480 | 486 | 600 | 603));
-        self.ineffective += u32::from(matches!(code, 0 | 408 | 500 | 503 | 504));
+        self.effective += u32::from(is_effective(code));
+        self.ineffective += u32::from(is_ineffective(code));
     }
 
     fn merge(&mut self, other: &Self) {
@@ -146,10 +172,10 @@ impl Measured {
     }
 
     /// Counts something in both.
-    pub(crate) fn count(&mut self, now: Timestamp, change: impl Fn(&mut Measures)) {
+    pub(crate) fn add(&mut self, now: Timestamp, measure: Measure) {
         self.turn(now);
-        change(&mut self.total);
-        change(&mut self.current);
+        self.total.add(measure);
+        self.current.add(measure);
     }
 
     fn turn(&mut self, now: Timestamp) {
@@ -187,12 +213,12 @@ mod tests {
     #[test]
     fn the_window_forgets_and_the_total_does_not() {
         let mut measured = Measured::default();
-        measured.count(at(10), |m| m.outcome(200));
-        measured.count(at(310), |m| m.outcome(503));
+        measured.add(at(10), Measure::Outcome(200));
+        measured.add(at(310), Measure::Outcome(503));
         assert_eq!(measured.recent().ended(), 2);
         assert_eq!(measured.recent_at(at(610)).0.ended(), 1);
         assert_eq!(measured.recent_at(at(910)).0.ended(), 0);
-        measured.count(at(1_000), |m| m.outcome(200));
+        measured.add(at(1_000), Measure::Outcome(200));
         assert_eq!((measured.recent().ended(), measured.total.ended()), (1, 3));
     }
 }

@@ -10,6 +10,7 @@ use super::repeats::cause_of_repeats;
 use super::window::End;
 use super::{ABANDONED, Leg, LegRole, LimitSeen, PeerKey, PeerTable, PingEnd, RepeatCause, Setup, SetupDelay, Talk};
 use crate::call::{Call, HopView, SessionKind};
+use crate::metrics::Measure;
 use crate::packet::Direction;
 use crate::seen::Seen;
 use crate::time::Timestamp;
@@ -85,16 +86,11 @@ impl PeerTable {
                 }
                 MethodKind::Register if view.direction != Direction::In => {
                     let key = self.at(view.dst, now);
-                    if let Some(peer) = self.get_mut(key) {
-                        peer.measured.count(now, |m| {
-                            m.registrations += 1;
-                            m.ineffective_registrations += 1;
-                        });
-                    }
+                    self.measure(key, now, Measure::RegistrationFailed);
                 }
                 MethodKind::Bye => {
-                    if let (Some(talked), Some(peer)) = (talk_time(call), self.hung_up(call)) {
-                        peer.measured.count(now, |m| m.sdt_failed.add(talked));
+                    if let (Some(talked), Some(key)) = (talk_time(call), self.hung_up(call)) {
+                        self.measure(key, now, Measure::HungUpInVain(talked));
                     }
                 }
                 _ => {}
@@ -186,13 +182,16 @@ impl PeerTable {
         if call.legs.len() >= LEGS_KEPT {
             return;
         }
-        match role {
+        let measure = match role {
             LegRole::Called => {
                 peer.meter.add(seen.at);
-                peer.measured.count(seen.at, |m| m.attempts += 1);
+                Measure::Attempt
             }
-            LegRole::Calling => peer.attempts_from = peer.attempts_from.saturating_add(1),
-        }
+            LegRole::Calling => {
+                peer.attempts_from = peer.attempts_from.saturating_add(1);
+                Measure::Incoming
+            }
+        };
         if !is_open_elsewhere {
             peer.concurrent += 1;
             peer.concurrent_peak = peer.concurrent_peak.max(peer.concurrent);
@@ -210,6 +209,7 @@ impl PeerTable {
             per_second: peer.meter.per_second(seen.at),
             concurrent: peer.concurrent,
         });
+        self.measure(key, seen.at, measure);
     }
 
     fn note_response(&mut self, call: &mut Call, seen: &Seen<'_, '_>, code: u16, key: PeerKey, touched: &mut Touched) {
@@ -236,30 +236,17 @@ impl PeerTable {
                 peer.pings.end(first_at, seen.at, (times == 0).then_some(round_trip), end);
                 touched.push((key, true));
             }
-            MethodKind::Register if code >= 200 && direction != Direction::In => {
-                let Some(peer) = self.get_mut(key) else { return };
-                // A challenge is no end (RFC 6076 4.1, 4.2).
-                if !matches!(code, 300..=399 | 401 | 402 | 407 | 423) {
-                    peer.measured.count(seen.at, |m| {
-                        m.registrations += 1;
-                        if code < 300 {
-                            m.rrd.add(round_trip);
-                        } else {
-                            m.ineffective_registrations += 1;
-                        }
-                    });
-                }
+            // A challenge is no end (RFC 6076 4.1, 4.2).
+            MethodKind::Register
+                if code >= 200 && direction != Direction::In && !matches!(code, 300..=399 | 401 | 402 | 407 | 423) =>
+            {
+                let ended = if code < 300 { Measure::Registered(round_trip) } else { Measure::RegistrationFailed };
+                self.measure(key, seen.at, ended);
             }
             MethodKind::Bye if (200..300).contains(&code) => {
                 let talked = talk_time(call);
-                let Some(peer) = self.hung_up(call) else { return };
-                peer.measured.count(seen.at, |m| {
-                    m.completed += 1;
-                    m.sdd.add(round_trip);
-                    if let Some(talked) = talked {
-                        m.sdt.add(talked);
-                    }
-                });
+                let Some(key) = self.hung_up(call) else { return };
+                self.measure(key, seen.at, Measure::Completed { disconnect: round_trip, talked });
             }
             _ => {}
         }
@@ -289,8 +276,8 @@ impl PeerTable {
         if rings && !leg.rang && leg.outcome.is_none() {
             leg.rang = true;
             let delay = progress_at.since(leg.started_at);
+            self.measure(key, seen.at, Measure::Rang(delay));
             let Some(peer) = self.get_mut(key) else { return };
-            peer.measured.count(seen.at, |m| m.srd.add(delay));
             let since_invited = call.invited_at.map(|at| progress_at.since(at));
             if let Some(delay) = since_invited.filter(|_| !call.adopted) {
                 let is_slow = delay > SLOW;
@@ -310,16 +297,16 @@ impl PeerTable {
             let was_open = core::mem::take(&mut leg.is_open);
             if let Some(peer) = self.get_mut(key) {
                 peer.concurrent = peer.concurrent.saturating_sub(u32::from(was_open));
-                peer.measured.count(seen.at, |m| m.outcome(code));
             }
+            self.measure(key, seen.at, Measure::Outcome(code));
             return;
         }
         let (per_second, concurrent) = (leg.per_second, leg.concurrent);
         let failed_after = (code >= 400).then(|| seen.at.since(leg.started_at));
         let limit = limit_named(seen.message, code);
         self.end_leg(call, position, seen.at, code, limit.is_some(), touched);
-        if let (Some(delay), Some(peer)) = (failed_after, self.get_mut(key)) {
-            peer.measured.count(seen.at, |m| m.srd_failed.add(delay));
+        if let Some(delay) = failed_after {
+            self.measure(key, seen.at, Measure::Failed(delay));
         }
         if let Some((kind, text)) = limit {
             call.limit = Some(Box::new(LimitSeen {
@@ -374,11 +361,11 @@ impl PeerTable {
             leg.is_open = false;
         }
         let key = leg.peer;
+        self.measure(key, now, Measure::Outcome(code));
         let Some(peer) = self.get_mut(key) else { return };
         if was_open {
             peer.concurrent = peer.concurrent.saturating_sub(1);
         }
-        peer.measured.count(now, |m| m.outcome(code));
         // A call that rang was served: after that 408 and 480 say that nobody picked up.
         let by_user = matches!(code, 486 | 487 | 600 | 603) || (rang && matches!(code, 408 | 480));
         let end = End { code, is_bad: is_unserved(code) && !by_user, limited, by_user };
@@ -439,11 +426,11 @@ impl PeerTable {
     }
 
     /// The peer that answered the call, where the end of its BYE was not counted before.
-    fn hung_up(&mut self, call: &mut Call) -> Option<&mut super::Peer> {
+    fn hung_up(&mut self, call: &mut Call) -> Option<PeerKey> {
         let answered = |leg: &&mut Leg| leg.outcome.is_some_and(|code| (200..300).contains(&code));
         let leg = call.legs.iter_mut().find(answered).filter(|leg| !leg.hung_up)?;
         leg.hung_up = true;
-        self.get_mut(leg.peer)
+        Some(leg.peer)
     }
 }
 

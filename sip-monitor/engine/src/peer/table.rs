@@ -10,6 +10,7 @@ use hashbrown::HashMap;
 
 use super::{Measured, Meter, Patterns, Pings, RepeatShare, Setups, Talks, Trunk, Voice, Window};
 use crate::config::EngineConfig;
+use crate::metrics::{Ledgers, Measure};
 use crate::sip::{Host, Uri};
 use crate::time::Timestamp;
 
@@ -39,6 +40,8 @@ pub struct Peer {
     pub trunk: Option<u16>,
     /// It is an address of this host.
     pub is_local: bool,
+    /// Where what is measured of it is summed up for good.
+    pub(super) ledger: u16,
     /// First message; of a configured trunk, when the engine began.
     pub first_at: Timestamp,
     /// Last message to or from it.
@@ -87,6 +90,8 @@ pub struct PeerTable {
     evicted: Vec<PeerKey>,
     evictions: u64,
     limit: usize,
+    /// Sums by trunk, which outlive the peers they are of.
+    pub(super) ledgers: Ledgers,
     /// Audio kept of peers that are no trunk.
     pub(super) voices: usize,
     local: Vec<IpAddr>,
@@ -104,7 +109,7 @@ impl PeerTable {
     /// One with the configured trunks and nothing seen.
     #[must_use]
     pub fn new(config: &EngineConfig, hasher: RandomState) -> Self {
-        Self {
+        let mut table = Self {
             trunks: config.trunks.clone(),
             learned: HashMap::with_hasher(hasher.clone()),
             slots: Vec::new(),
@@ -115,11 +120,14 @@ impl PeerTable {
             evicted: Vec::new(),
             evictions: 0,
             limit: config.limits.peers.max(1),
+            ledgers: Ledgers::new(config.limits.trunk_metrics),
             voices: 0,
             local: config.local.clone(),
             began_at: None,
             next_check: None,
-        }
+        };
+        table.open_ledgers();
+        table
     }
 
     /// Puts other trunks and local addresses in force. Where the trunks changed, what was measured starts anew.
@@ -129,6 +137,7 @@ impl PeerTable {
             return;
         }
         self.trunks.clone_from(&config.trunks);
+        self.open_ledgers();
         self.learned.clear();
         let keys: Vec<PeerKey> = self.iter().map(|peer| peer.key).collect();
         keys.into_iter().for_each(|key| self.remove(key));
@@ -173,6 +182,38 @@ impl PeerTable {
         let mut peers: Vec<&Peer> = self.slots.iter().filter_map(|slot| slot.peer.as_deref()).collect();
         peers.sort_by_key(|peer| (peer.first_at, peer.key));
         peers.into_iter()
+    }
+
+    /// Peers known now.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.slots.len() - self.free.len()
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// What was measured of each trunk since the program began.
+    #[must_use]
+    pub const fn ledgers(&self) -> &Ledgers {
+        &self.ledgers
+    }
+
+    /// Calls that are up or being set up at the peers of each ledger, and when one of them was heard of last; in the order of
+    /// [`Ledgers::iter`].
+    #[must_use]
+    pub fn by_ledger(&self) -> Vec<(u64, Option<Timestamp>)> {
+        let mut now = vec![(0, None); self.ledgers.iter().count()];
+        for peer in self.slots.iter().filter_map(|slot| slot.peer.as_deref()) {
+            if let Some((calls, last_at)) = now.get_mut(usize::from(peer.ledger)) {
+                *calls += u64::from(peer.concurrent);
+                *last_at = peer.last_at.max(*last_at);
+            }
+        }
+        now
     }
 
     /// Peers forgotten for want of room.
@@ -223,6 +264,29 @@ impl PeerTable {
         let Some(index) = found.and_then(|index| u16::try_from(index).ok()) else { return };
         if self.learned.len() < LEARNED_KEPT {
             self.learned.insert(addr.ip(), index);
+        }
+    }
+
+    /// Counts what was measured of a peer: for itself, and for good in the ledger of its trunk.
+    pub(super) fn measure(&mut self, key: PeerKey, now: Timestamp, measure: Measure) {
+        let Some(peer) = self.get_mut(key) else { return };
+        peer.measured.add(now, measure);
+        let ledger = peer.ledger;
+        self.ledgers.add(ledger, measure);
+    }
+
+    /// A trunk that has not been heard of has a ledger of zeros: a series that begins with the first call lacks that call.
+    fn open_ledgers(&mut self) {
+        for trunk in &self.trunks {
+            self.ledgers.open(&trunk.name);
+        }
+    }
+
+    fn ledger_for(&mut self, trunk: Option<u16>, is_local: bool) -> u16 {
+        match trunk.and_then(|index| self.trunks.get(usize::from(index))) {
+            Some(trunk) => self.ledgers.open(&trunk.name),
+            None if is_local => Ledgers::LOCAL,
+            None => Ledgers::OTHER,
         }
     }
 
@@ -299,6 +363,8 @@ impl PeerTable {
 
     fn insert(&mut self, addr: SocketAddr, trunk: Option<u16>, now: Timestamp) -> PeerKey {
         self.make_room();
+        let is_local = self.local.contains(&addr.ip());
+        let ledger = self.ledger_for(trunk, is_local);
         let slot = self.free.pop().unwrap_or_else(|| {
             self.slots.push(Slot::default());
             u32::try_from(self.slots.len() - 1).unwrap_or(u32::MAX)
@@ -311,7 +377,8 @@ impl PeerTable {
             home: addr.ip(),
             addr,
             trunk,
-            is_local: self.local.contains(&addr.ip()),
+            is_local,
+            ledger,
             first_at: now,
             last_at: None,
             concurrent: 0,

@@ -110,7 +110,9 @@ impl PeerTable {
         let leg = legs().find(|leg| answered(leg.outcome)).or_else(|| legs().next());
         let Some(key) = leg.map(|leg| leg.peer) else { return true };
         let is_full = self.voices >= KEPT_OF_ALL;
-        let Some(peer) = self.get_mut(key).filter(|peer| !peer.is_local) else { return true };
+        let Some(ledger) = self.get(key).filter(|peer| !peer.is_local).map(|peer| peer.ledger) else { return true };
+        self.ledgers.hear(ledger, &heard.codec, way, &heard.interval);
+        let Some(peer) = self.get_mut(key) else { return true };
         let known = peer.voices.iter().position(|v| v.way == way && v.codec.eq_ignore_ascii_case(&heard.codec));
         let index = known.unwrap_or(peer.voices.len());
         let mut added = false;

@@ -17,8 +17,14 @@ pub const GRACE: Duration = Duration::from_secs(10);
 const CHANGES_KEPT: usize = 8;
 /// Changes are counted over this long.
 pub const CHANGES_WITHIN: Duration = Duration::from_secs(600);
+/// Longest URI and phrase kept, bytes.
+pub(super) const TEXT_BYTES: usize = 256;
 /// How long a client may take to answer a challenge: phones ask their user for a password.
 pub const CHALLENGE_WITHIN: Duration = Duration::from_secs(64);
+/// How long a refusal of somebody who was never let in is kept back: a fast scan shows itself by then.
+pub const STRANGER_WAITS: Duration = Duration::from_secs(2);
+/// How long where several users of the same source are refused: a slow scan shows itself by then.
+pub const PROBING_WAITS: Duration = Duration::from_secs(60);
 /// How long a binding that is down is remembered.
 const KEPT_DOWN: Duration = Duration::from_secs(900);
 
@@ -96,6 +102,10 @@ pub struct Binding {
     pub challenge: Option<(Timestamp, SmallVec<[ChallengeSeen; 1]>)>,
     /// How the last attempt ended, where that was no success.
     pub failure: Option<RegisterFailure>,
+    /// It was refused within a scan: until it registers it is no binding of a client.
+    pub scanned: bool,
+    /// Before it was told of, other users of its source were refused, too: so many within a minute.
+    pub refused_among: Option<u32>,
     pub(crate) pending: Option<Pending>,
     pub(crate) due: Timestamp,
 }
@@ -105,6 +115,8 @@ pub struct Binding {
 pub struct RegisterFailure {
     /// When.
     pub at: Timestamp,
+    /// When the first of these failures was, one after another.
+    pub since: Timestamp,
     /// Final status; 0 where none came.
     pub code: u16,
     /// Reason phrase.
@@ -178,8 +190,9 @@ impl Binding {
         let unanswered = self.pending.as_ref().filter(|p| !p.answered).map(|p| p.sent.first() + give_up);
         let challenge = self.challenge.as_ref().map(|(at, _)| *at + CHALLENGE_WITHIN);
         let lapses = self.expires_at().map(|at| at + GRACE);
+        let told = self.failure.iter().flat_map(|f| [f.since + STRANGER_WAITS, f.since + PROBING_WAITS]);
         let calms = self.changes.first().map(|at| *at + CHANGES_WITHIN);
-        let due = [unanswered, challenge, lapses, calms].into_iter().flatten().filter(|at| *at > now).min();
+        let due = [unanswered, challenge, lapses, calms].into_iter().flatten().chain(told).filter(|at| *at > now).min();
         due.unwrap_or_else(|| self.free_at()).max(now + Duration::from_millis(1))
     }
 

@@ -2,6 +2,7 @@
 
 pub mod binding;
 mod record;
+mod response;
 mod table;
 
 pub use binding::{Binding, BindingState, RegisterFailure};

@@ -3,25 +3,25 @@
 
 use core::hash::BuildHasher;
 use core::time::Duration;
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 use smallvec::SmallVec;
 
-use super::binding::{Binding, BindingState, CHALLENGE_WITHIN, GRACE, Pending, RegisterFailure};
-use crate::call::{challenges, credentials, phrase};
+use super::binding::{Binding, BindingState, CHALLENGE_WITHIN, GRACE, Pending, RegisterFailure, TEXT_BYTES};
+use super::response::{accept, refuse};
+use crate::call::credentials;
 use crate::config::EngineConfig;
+use crate::metrics::CodeLabel;
 use crate::seen::Seen;
-use crate::sip::{Contact, HeaderName, Message, Uri};
+use crate::sip::{Contact, HeaderName, Uri};
 use crate::text::StoredText;
 use crate::time::Timestamp;
 use crate::transaction::{MethodKind, Repeats, Sighting};
 
 /// Contacts kept of one address of record.
 const CONTACTS_KEPT: usize = 16;
-/// Longest URI kept, bytes.
-const TEXT_BYTES: usize = 256;
 /// A REGISTER sent so often without a word in return is unanswered (3.5 s).
 const SENT_IN_VAIN: u32 = 4;
 
@@ -36,6 +36,12 @@ pub struct RegistrationTable {
     next: u64,
     limit: usize,
     hasher: RandomState,
+    /// Bindings that are registered now.
+    up: usize,
+    /// REGISTERs that failed, by the code of the response; a challenge that is answered is no failure.
+    failures: BTreeMap<CodeLabel, u64>,
+    /// REGISTERs that nobody answered.
+    unanswered: u64,
     /// Bindings that were forgotten for want of room.
     pub evicted: u64,
     /// Bindings that found no room.
@@ -54,9 +60,24 @@ impl RegistrationTable {
             next: 0,
             limit: limit.max(1),
             hasher: RandomState::default(),
+            up: 0,
+            failures: BTreeMap::new(),
+            unanswered: 0,
             evicted: 0,
             refused: 0,
         }
+    }
+
+    /// Bindings that are registered now.
+    #[must_use]
+    pub const fn up(&self) -> usize {
+        self.up
+    }
+
+    /// REGISTERs that failed, by the code of the response, and those that nobody answered.
+    #[must_use]
+    pub const fn failures(&self) -> (&BTreeMap<CodeLabel, u64>, u64) {
+        (&self.failures, self.unanswered)
     }
 
     /// The binding of that number.
@@ -145,7 +166,9 @@ impl RegistrationTable {
                 return false;
             }
             let again = pending.sent.see(seen.at, seen.ip_id, config.timers.t1) == Sighting::Retransmission;
-            return again && Self::fail_unanswered(binding, seen.at, SENT_IN_VAIN);
+            let failed = again && Self::fail_unanswered(binding, seen.at, SENT_IN_VAIN);
+            self.unanswered += u64::from(failed);
+            return failed;
         }
         binding.last_at = seen.at;
         binding.requests = binding.requests.saturating_add(1);
@@ -191,6 +214,7 @@ impl RegistrationTable {
         }
         binding.failure = Some(RegisterFailure {
             at,
+            since: binding.failure.as_ref().map_or(at, |f| f.since),
             code: 0,
             phrase: StoredText::default(),
             credentials: pending.credentials.clone(),
@@ -229,10 +253,15 @@ impl RegistrationTable {
                 pending.answered = true;
             }
             binding.final_code = Some(code);
+            let was_up = binding.state == BindingState::Up;
             match code {
                 200..300 => accept(binding, seen),
                 300..400 => {}
                 _ => refuse(binding, seen, code, &self.hasher),
+            }
+            self.up = self.up - usize::from(was_up) + usize::from(binding.state == BindingState::Up);
+            if code >= 400 && binding.failure.as_ref().is_some_and(|f| f.at == seen.at && f.code == code) {
+                *self.failures.entry(CodeLabel::of(code)).or_default() += 1;
             }
             touched.judged.push(*id);
         }
@@ -289,7 +318,7 @@ impl RegistrationTable {
         if binding.pending.as_ref().is_some_and(|p| !p.answered && p.sent.first() + give_up <= now) {
             // A client that hears nothing repeats itself, except over TCP: one copy over UDP was answered somewhere unseen.
             let least = if binding.pending.as_ref().is_some_and(|p| p.repeats) { 2 } else { 1 };
-            Self::fail_unanswered(binding, now, least);
+            self.unanswered += u64::from(Self::fail_unanswered(binding, now, least));
             if let Some(pending) = &mut binding.pending {
                 pending.answered = true;
             }
@@ -301,6 +330,7 @@ impl RegistrationTable {
             if waited && !binding.answered_elsewhere && binding.failure.is_none() {
                 binding.failure = Some(RegisterFailure {
                     at: now,
+                    since: now,
                     code: 401,
                     phrase: StoredText::default(),
                     credentials: SmallVec::new(),
@@ -310,10 +340,12 @@ impl RegistrationTable {
                     sent: 1,
                     times: binding.rounds,
                 });
+                *self.failures.entry(CodeLabel::of(401)).or_default() += 1;
             }
             binding.challenge = None;
         }
         if binding.expires_at().is_some_and(|at| at + GRACE <= now) {
+            self.up -= usize::from(binding.state == BindingState::Up);
             binding.change(now, BindingState::Lapsed);
         }
         while binding.changes.first().is_some_and(|at| now.since(*at) >= super::binding::CHANGES_WITHIN) {
@@ -400,6 +432,8 @@ impl RegistrationTable {
                 nat_handled: false,
                 challenge: None,
                 failure: None,
+                scanned: false,
+                refused_among: None,
                 pending: None,
                 due: Timestamp::MAX,
             }),
@@ -408,6 +442,27 @@ impl RegistrationTable {
         self.forget_stale_ages();
         self.by_age.push_back(id);
         Some(id)
+    }
+
+    /// It was refused within a scan.
+    pub(crate) fn note_scanned(&mut self, id: u64) {
+        if let Some(binding) = self.bindings.get_mut(&id) {
+            binding.scanned = true;
+        }
+    }
+
+    /// It was refused among so many users of its source.
+    pub(crate) fn note_refused_among(&mut self, id: u64, users: u32) {
+        if let Some(binding) = self.bindings.get_mut(&id) {
+            binding.refused_among = binding.refused_among.max(Some(users));
+        }
+    }
+
+    /// Bindings of which something failed, in the order they began.
+    pub(crate) fn failing(&self) -> Vec<u64> {
+        let mut ids: Vec<u64> = self.bindings.iter().filter(|(_, b)| b.failure.is_some()).map(|(id, _)| *id).collect();
+        ids.sort_unstable();
+        ids
     }
 
     /// Takes all out, in the order they began.
@@ -419,6 +474,7 @@ impl RegistrationTable {
 
     fn remove(&mut self, id: u64) -> Option<Box<Binding>> {
         let binding = self.bindings.remove(&id)?;
+        self.up -= usize::from(binding.state == BindingState::Up);
         self.due.remove(&(binding.due, id));
         let aor_hash = self.aor_hash(binding.aor.as_str().as_bytes());
         if let Some(ids) = self.by_aor.get_mut(&aor_hash) {
@@ -456,95 +512,6 @@ pub(crate) struct Touched {
     quiet: SmallVec<[u64; 2]>,
     /// Forgotten to make room.
     pub forgotten: Vec<(u64, Box<Binding>)>,
-}
-
-fn accept(binding: &mut Binding, seen: &Seen<'_, '_>) {
-    let Some(pending) = &binding.pending else { return };
-    let (asked, has_path) = (pending.asked_s, pending.path);
-    let (failure, challenge) = (binding.failure.take(), binding.challenge.take());
-    drop((failure, challenge));
-    (binding.rounds, binding.too_brief) = (0, 0);
-    if binding.contact.is_empty() {
-        return;
-    }
-    if asked == Some(0) {
-        return binding.change(seen.at, BindingState::Removed);
-    }
-    let granted = granted(seen.message, binding).or(asked).unwrap_or(3600);
-    if granted == 0 {
-        return binding.change(seen.at, BindingState::Removed);
-    }
-    if binding.state == BindingState::Up {
-        binding.refreshes = binding.refreshes.saturating_add(1);
-    }
-    let via = seen.via;
-    let told = via.is_some_and(|via| via.received.is_some() || matches!(via.rport, Some(Some(_))));
-    let source = binding.source.ip().to_string();
-    let in_contact = seen.message.headers(HeaderName::Contact).any(|value| {
-        memchr::memmem::find(value, source.as_bytes()).is_some() || memchr::memmem::find(value, b"received=").is_some()
-    });
-    binding.nat_handled = told || has_path || in_contact || seen.message.header(HeaderName::Path).is_some();
-    binding.granted_s = granted;
-    binding.registered_at = Some(seen.at);
-    binding.superseded = false;
-    binding.change(seen.at, BindingState::Up);
-}
-
-fn refuse(binding: &mut Binding, seen: &Seen<'_, '_>, code: u16, hasher: &RandomState) {
-    let Some(pending) = &binding.pending else { return };
-    let challenged = challenges(seen.message, hasher);
-    let phrase_text = phrase(seen.message);
-    let lower = phrase_text.to_ascii_lowercase();
-    let stale = challenged.iter().any(|c| c.stale) || memchr::memmem::find(&lower, b"nonce").is_some();
-    let mut asked = binding.challenge.iter().flat_map(|(_, challenges)| challenges);
-    let fresh = asked.any(|c| pending.credentials.iter().any(|own| own.nonce == c.nonce));
-    let failure = RegisterFailure {
-        at: seen.at,
-        code,
-        phrase: StoredText::new(phrase_text, TEXT_BYTES),
-        credentials: pending.credentials.clone(),
-        fresh,
-        stale,
-        min_expires_s: seen.message.min_expires(),
-        sent: pending.sent.count(),
-        times: binding.failure.as_ref().filter(|f| f.code == code).map_or(1, |f| f.times.saturating_add(1)),
-    };
-    match code {
-        401 | 407 => {
-            binding.rounds = binding.rounds.saturating_add(1);
-            binding.challenges = binding.challenges.saturating_add(1);
-            let refused = !pending.credentials.is_empty() && fresh && !stale && !pending.resync;
-            binding.challenge = Some((seen.at, challenged));
-            if refused {
-                binding.failure = Some(failure);
-            } else if binding.failure.as_ref().is_some_and(|f| f.code == 0) {
-                // It is answered again.
-                binding.failure = None;
-            }
-        }
-        423 => {
-            binding.too_brief = binding.too_brief.saturating_add(1);
-            if binding.too_brief > 1 {
-                binding.failure = Some(failure);
-            }
-        }
-        // A security agreement is made in steps (RFC 3329).
-        421 | 494 => {}
-        _ => {
-            binding.challenge = None;
-            binding.failure = Some(failure);
-        }
-    }
-}
-
-/// What the 200 says of our Contact: it lists every binding of the address of record (RFC 3261 10.3).
-fn granted(message: &Message<'_>, binding: &Binding) -> Option<u32> {
-    let uri = |c: &Contact<'_>| c.address().is_some_and(|a| binding.contact.matches(a.uri, TEXT_BYTES));
-    let found = message.contacts().flatten().find(uri).or_else(|| {
-        let mut all = message.contacts().flatten();
-        all.next().filter(|_| all.next().is_none())
-    });
-    found.and_then(|c| c.expires()).or_else(|| message.expires())
 }
 
 #[cfg(test)]
@@ -592,6 +559,7 @@ mod tests {
         }
         assert_eq!((table.len(), table.evicted), (100, 4_900));
         assert_eq!(table.bindings.values().filter(|b| b.state == BindingState::Up).count(), 50);
+        assert_eq!(table.up(), 50);
         assert!(table.by_aor.len() == 100 && table.due.len() == 100 && table.by_age.len() < 2_000);
     }
 

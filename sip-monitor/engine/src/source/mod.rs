@@ -25,6 +25,10 @@ const REFUSALS_KEPT: usize = 64;
 const DIGESTS_KEPT: usize = 64;
 /// Refused requests that make an enumeration, and over how many users.
 const ENUMERATION: (usize, usize) = (20, 10);
+/// Users refused that may be the beginning of an enumeration: until its window has passed nobody can tell.
+const PROBED_USERS: usize = 3;
+/// Bindings of one source that are remembered while it is refused: more than make an enumeration.
+const KNOCKED_KEPT: usize = 32;
 /// Refused credentials of one user that make brute force: a phone with a wrong password asks far less often.
 const BRUTE_FORCE: usize = 8;
 
@@ -43,10 +47,14 @@ pub struct Source {
     pub brute_force: Option<(StoredText, u32)>,
     /// A user whose credentials were accepted after others of the same user were refused.
     pub login: Option<StoredText>,
+    /// Several users of it are refused and it is let in as hardly any: how many at their most.
+    pub probing: Option<u32>,
     /// INVITEs and REGISTERs accepted since it was first seen.
     pub accepted: u32,
     /// First and last of what made it suspicious.
     pub since: Timestamp,
+    /// Bindings whose REGISTER was refused, the last of them.
+    knocked: VecDeque<u64>,
     refusals: VecDeque<RefusedRequest>,
     digests: VecDeque<(u64, u64)>,
     calling: Calling,
@@ -75,8 +83,10 @@ impl Source {
             enumeration: None,
             brute_force: None,
             login: None,
+            probing: None,
             accepted: 0,
             since: now,
+            knocked: VecDeque::new(),
             refusals: VecDeque::new(),
             digests: VecDeque::new(),
             calling: Calling::new(now),
@@ -116,6 +126,12 @@ impl Source {
             let (most_refused, most_users) = self.enumeration.unwrap_or_default();
             self.enumeration = Some((most_refused.max(count(refused)), most_users.max(count(users.len()))));
         }
+        let probed = u32::try_from(users.len()).unwrap_or(u32::MAX);
+        self.probing = if users.len() >= PROBED_USERS && is_stranger {
+            self.probing.max(Some(probed))
+        } else {
+            self.probing.filter(|_| refused > 0 && is_stranger)
+        };
         if let Some(user) = most {
             let tried = u32::try_from(tries(user)).unwrap_or(u32::MAX);
             let name = counted().find(|refused| refused.user == user).map(|refused| refused.name.clone());

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 
-use super::{DIGEST_WITHIN, DIGESTS_KEPT, REFUSALS_KEPT, RefusedRequest, Source, Step, is_scanner};
+use super::{DIGEST_WITHIN, DIGESTS_KEPT, KNOCKED_KEPT, REFUSALS_KEPT, RefusedRequest, Source, Step, is_scanner};
 use crate::packet::Direction;
 use crate::seen::Seen;
 use crate::sip::{Auth, HeaderName};
@@ -53,6 +53,22 @@ impl SourceTable {
     #[must_use]
     pub fn is_scanning(&self, addr: IpAddr) -> bool {
         self.by_addr.get(&addr).is_some_and(Source::is_scanning)
+    }
+
+    /// A REGISTER from there was refused. The binding is looked at again when it turns out to be part of a scan.
+    pub(crate) fn note_knock(&mut self, addr: IpAddr, binding: u64) {
+        let Some(source) = self.by_addr.get_mut(&addr).filter(|source| !source.knocked.contains(&binding)) else {
+            return;
+        };
+        if source.knocked.len() >= KNOCKED_KEPT {
+            source.knocked.pop_front();
+        }
+        source.knocked.push_back(binding);
+    }
+
+    /// The bindings at which a scanner has knocked so far: each is told of once.
+    pub(crate) fn take_knocked(&mut self, addr: IpAddr) -> Vec<u64> {
+        self.by_addr.get_mut(&addr).map(|source| source.knocked.drain(..).collect()).unwrap_or_default()
     }
 
     /// Takes a message that was not seen before. Returns the source to be judged.

@@ -3,5 +3,6 @@
 pub mod baresip;
 pub mod child;
 pub mod kamailio;
+pub mod prometheus;
 pub mod relay;
 pub mod rtpengine;

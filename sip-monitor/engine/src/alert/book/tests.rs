@@ -74,13 +74,21 @@ impl Bench {
             call: Some(&call),
             peers: &self.peers,
             legs: None,
+            part_of: None,
         };
         self.book.settle(case, &self.capture, findings.iter().cloned().collect(), &mut self.out);
         self.lines()
     }
 
     fn judge_host(&mut self, seconds: f64, findings: &[(&'static Diagnosis, Finding)]) -> Vec<Alert> {
-        let case = Case { subject: Subject::Host, now: at(seconds), call: None, peers: &self.peers, legs: None };
+        let case = Case {
+            subject: Subject::Host,
+            now: at(seconds),
+            call: None,
+            peers: &self.peers,
+            legs: None,
+            part_of: None,
+        };
         self.book.settle(case, &self.capture, findings.iter().cloned().collect(), &mut self.out);
         self.lines()
     }

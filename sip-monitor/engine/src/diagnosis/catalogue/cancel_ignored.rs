@@ -108,7 +108,7 @@ impl Case<'_> {
                     times(cancel.sent.count())
                 ),
                 format!(
-                    "Find where the CANCEL from {} to {} is dropped: the INVITE passed, so a rule on the method or a limit of size is likely",
+                    "Find where the CANCEL from {} to {} is dropped: the INVITE passed there, so look for a rule on the method, or in the log of what received it",
                     self.view.src, self.view.dst
                 ),
             ),

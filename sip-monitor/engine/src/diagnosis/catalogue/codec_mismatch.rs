@@ -49,7 +49,8 @@ pub const DIAGNOSIS: Diagnosis = Diagnosis {
     ],
     refs: &["RFC 3264 6", "RFC 3261 21.4.13", "RFC 3261 21.4.26", "RFC 3261 20.43"],
     asks: Asks::Call(judge),
-    takes_over: &[],
+    // What is sent all the same follows from it.
+    takes_over: &["payload-unnegotiated"],
 };
 
 fn judge(facts: &CallFacts<'_>) -> Option<Finding> {

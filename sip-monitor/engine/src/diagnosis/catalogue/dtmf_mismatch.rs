@@ -157,10 +157,7 @@ impl Sides<'_> {
         let events: u64 = events.iter().map(|s| u64::from(s.counters.events)).sum();
         self.finding(
             "both",
-            format!(
-                "The {} sends its DTMF twice: {events} telephone events and {infos} INFO requests",
-                name(self.from)
-            ),
+            format!("The {} sends its DTMF twice: {events} x telephone event and {infos} x INFO", name(self.from)),
             format!(
                 "Set the DTMF mode of the {} to RFC 4733 alone: each key counts twice at the other side",
                 name(self.from)

@@ -63,7 +63,9 @@ fn judge(facts: &PeerFacts<'_>) -> Option<Finding> {
     }
     let found = peer.patterns.as_deref()?.departure(facts.now)?;
     let (name, value) = (facts.peers.name(peer), found.value.as_str());
-    let number = |value: &str| if value.starts_with('+') { value.to_owned() } else { format!("{value:?}") };
+    // As a URI, so that user names are hidden as everywhere.
+    let number =
+        |value: &str| if value.starts_with('+') { value.to_owned() } else { format!("sip:{value}@{}", peer.addr.ip()) };
     let (cause, what, remedy) = match found.common {
         Common::CalledNumber => (
             "called-number",
@@ -80,10 +82,14 @@ fn judge(facts: &PeerFacts<'_>) -> Option<Finding> {
         }
         Common::Code => (
             "code",
-            format!("calls to {name} that end in {value}"),
-            format!("Ask {name} what changed: calls that were answered end in {value}"),
+            format!("calls to {name}"),
+            format!("Ask {name} what changed: calls that it used to take end in {value}"),
         ),
         Common::Trunk => ("trunk", format!("calls to {name}"), format!("Ask the operator of {name} what changed")),
+    };
+    let how = match found.common {
+        Common::Code if value != "0" => format!("failed with {value}"),
+        Common::CalledNumber | Common::Caller | Common::Code | Common::Trunk => "failed".to_owned(),
     };
     let share = f64::from(found.failures) * 100.0 / f64::from(found.calls.max(1));
     let key = match found.common {
@@ -100,11 +106,12 @@ fn judge(facts: &PeerFacts<'_>) -> Option<Finding> {
         ("baseline_calls", found.baseline_calls.into()),
     ];
     if !value.is_empty() {
-        evidence.push((key, value.to_owned().into()));
+        let shown = if key == "code" { value.to_owned() } else { number(value) };
+        evidence.push((key, shown.into()));
     }
     Some(Finding {
         summary: format!(
-            "{} of {} {what} failed within five minutes ({share:.0} %, usual are {:.0} %)",
+            "{} of {} {what} {how} within five minutes ({share:.0} %, usual are {:.0} %)",
             found.failures, found.calls, found.usual_percent
         ),
         remedy,

@@ -46,7 +46,7 @@ fn judge(facts: &CallFacts<'_>) -> Option<Finding> {
     let view = call.path(last.path)?;
     Some(Finding {
         summary: format!(
-            "{crossings} requests of this dialog were refused with 491, the last one a {} of {}",
+            "{crossings} requests of this dialog were refused with 491, the last one {} of {}",
             last.method_name(),
             side_name(last.from)
         ),

@@ -55,7 +55,11 @@ fn judge(facts: &WireFacts<'_>) -> Option<Finding> {
             Direction::Transit => None,
         },
         summary: format!("{} sent {what} {}: {so}", wire.peer.ip(), broken(rule)),
-        remedy: format!("Correct on {} what breaks {}: {}", wire.peer.ip(), rule.reference(), broken(rule)),
+        remedy: format!(
+            "Have the SIP stack of {} corrected, or what rewrites its messages on the way: see {}",
+            wire.peer.ip(),
+            rule.reference()
+        ),
         evidence,
         peer: Some(wire.peer),
         identity: Some(rule.name().to_owned()),

@@ -42,7 +42,7 @@ fn judge(facts: &WireFacts<'_>) -> Option<Finding> {
             Direction::Transit => None,
         },
         summary: format!(
-            "{sent}: above {LARGEST_OVER_UDP} bytes it is fragmented, and lost where fragments are dropped"
+            "{sent}: above {LARGEST_OVER_UDP} bytes it may be fragmented on its way, and is lost where fragments are dropped"
         ),
         remedy: format!("Use SIP over TCP between here and {}, or offer fewer codecs", peer.ip()),
         evidence: vec![("bytes", (*bytes as u64).into()), ("message", name.as_str().to_owned().into())],

@@ -45,7 +45,7 @@ fn judge(facts: &RegistrationFacts<'_>) -> Option<Finding> {
         rests_on_absence_since: Some(registered),
         fault: client(binding),
         summary: format!(
-            "{} registered at {} for {} s and was silent since: it is offline",
+            "{} registered at {} for {} s and was not refreshed: the binding is over, and calls to it find nobody",
             binding.aor, binding.registrar, binding.granted_s
         ),
         remedy: format!(

@@ -6,7 +6,8 @@
 //! answered, 403 with a digest, or no digest at all for 64 s), `forbidden` (403 without a digest, or words about something else
 //! than the password), `not-found` (404), `interval-too-brief` (423 more than once), `loop` (482, 483), `unanswered` (sent four
 //! times, 3.5 s, or 64*T1 without a response, or 408). A challenge that is answered, a nonce that was too old, and one 423 are
-//! the normal course. Within a scan it belongs to `scan`.
+//! the normal course. Within a scan it belongs to `scan`: a refusal of a client that was never let in is told after 2 s, where several
+//! users of one source are refused after a minute, and then as one alert.
 //!
 //! **Usual causes.** A wrong password or user, an account that does not exist at that registrar or domain, a registrar that is
 //! down or firewalled, an interval shorter than the registrar allows.
@@ -18,7 +19,9 @@ use crate::diagnosis::phrase::Topic;
 use crate::diagnosis::{
     Asks, Cause, Confidence, Diagnosis, Finding, Layer, RegistrationFacts, Severity, UNKNOWN, Value,
 };
+use crate::packet::Direction;
 use crate::registration::RegisterFailure;
+use crate::registration::binding::{PROBING_WAITS, STRANGER_WAITS};
 
 /// A REGISTER that fails.
 pub const DIAGNOSIS: Diagnosis = Diagnosis {
@@ -65,15 +68,22 @@ pub const DIAGNOSIS: Diagnosis = Diagnosis {
 fn judge(facts: &RegistrationFacts<'_>) -> Option<Finding> {
     let failure = facts.binding.failure.as_ref().filter(|_| !facts.scanning)?;
     let case = Case { facts, failure };
-    match failure.code {
-        0 | 408 => Some(case.unanswered()),
-        401 | 407 => Some(case.credentials(Confidence::Certain)),
-        403 => Some(case.forbidden()),
-        404 => Some(case.not_found()),
-        423 => Some(case.too_brief()),
-        482 | 483 => Some(case.looped()),
-        _ => Some(case.unknown()),
+    if case.may_be_a_scan() {
+        return None;
     }
+    let finding = match failure.code {
+        0 | 408 => case.unanswered(),
+        401 | 407 => case.credentials(Confidence::Certain),
+        403 => case.forbidden(),
+        404 => case.not_found(),
+        423 => case.too_brief(),
+        482 | 483 => case.looped(),
+        _ => case.unknown(),
+    };
+    Some(match case.probing() {
+        Some(users) => case.one_of(users, finding),
+        None => finding,
+    })
 }
 
 struct Case<'a> {
@@ -82,6 +92,41 @@ struct Case<'a> {
 }
 
 impl Case<'_> {
+    /// Whether a client that was never let in may yet turn out to be a scanner: the first refusals of a scan look like those of
+    /// a telephone with a wrong password.
+    fn may_be_a_scan(&self) -> bool {
+        let waits = if self.probing().is_some() { PROBING_WAITS } else { STRANGER_WAITS };
+        self.is_of_a_stranger() && !self.facts.over && self.facts.now < self.failure.since + waits
+    }
+
+    fn is_of_a_stranger(&self) -> bool {
+        let binding = self.facts.binding;
+        let challenged_only = matches!(self.failure.code, 401 | 407) && self.failure.credentials.is_empty();
+        matches!(self.failure.code, 401 | 403 | 404 | 407)
+            && !challenged_only
+            && binding.registered_at.is_none()
+            && binding.direction != Direction::Out
+    }
+
+    /// How many users of the same source are refused, where that was known before this one was told of.
+    fn probing(&self) -> Option<u32> {
+        self.facts.binding.refused_among.filter(|_| self.is_of_a_stranger())
+    }
+
+    /// Many users of one source that are refused for one reason are one condition.
+    fn one_of(&self, users: u32, finding: Finding) -> Finding {
+        let source = self.facts.binding.source.ip();
+        let mut evidence = finding.evidence;
+        evidence.push(("users_refused", users.into()));
+        Finding {
+            summary: format!("{}; {users} users of {source} were refused within a minute", finding.summary),
+            remedy: format!("{}; block {source} if it is nobody's you know", finding.remedy),
+            evidence,
+            identity: None,
+            ..finding
+        }
+    }
+
     fn status(&self) -> String {
         format!("{} {}", self.failure.code, self.failure.phrase).trim_end().to_owned()
     }

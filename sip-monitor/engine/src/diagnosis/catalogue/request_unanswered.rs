@@ -536,7 +536,21 @@ impl<'a> Case<'a> {
             rests_on_absence_since: Some(self.request.sent.first()),
             peer: Some(peer_of(&self.view)),
             request: Some(RequestName { cseq: self.request.cseq, method: self.name().to_owned().into() }),
-            ..Finding::new(cause, Severity::Critical, confidence)
+            ..Finding::new(cause, self.severity(), confidence)
+        }
+    }
+
+    /// No call is lost where another branch of it rings or is answered, nor with news for a subscriber who is gone.
+    fn severity(&self) -> Severity {
+        let opens_a_call = self.request.method == MethodKind::Invite && !self.request.in_dialog;
+        let goes_on = |t: &Transaction| {
+            t.method == MethodKind::Invite && t.responses.iter().any(|r| (180..300).contains(&r.code))
+        };
+        let is_news = self.request.method == MethodKind::Notify && !self.call.is_call();
+        if is_news || (opens_a_call && self.call.transactions.iter().any(goes_on)) {
+            Severity::Warning
+        } else {
+            Severity::Critical
         }
     }
 

@@ -53,7 +53,7 @@ fn judge(facts: &CallFacts<'_>) -> Option<Finding> {
     let view = call.transactions.iter().rfind(|t| t.cseq == last.cseq).and_then(|t| call.path(t.path))?;
     let asked = last.asked_s.map_or_else(|| "no Session-Expires".to_owned(), |s| format!("Session-Expires {s}"));
     let minimum = last.minimum_s.map_or_else(|| "no Min-SE".to_owned(), |s| format!("Min-SE {s}"));
-    let refusals = if refused.len() == 1 { "a 422".to_owned() } else { format!("{} x 422", refused.len()) };
+    let refusals = if refused.len() == 1 { "One 422".to_owned() } else { format!("{} x 422", refused.len()) };
     let ends = if ended_by_it { ", and the call failed" } else { "" };
     let (cause, told, fault, remedy) = if insists {
         let to = address_of_side(call, asker);

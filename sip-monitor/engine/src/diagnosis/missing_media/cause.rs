@@ -1,6 +1,6 @@
 //! Why audio is missing: the causes in the order they are tried, each with its evidence, its fault and what to do.
 
-use super::{Case, Extent, STEADY, icmp_name, name};
+use super::{Case, Extent, icmp_name, name};
 use crate::diagnosis::{Cause, Confidence, Fault, UNKNOWN};
 use crate::media::Refusal;
 use crate::media::flow::{Flow, FlowState, LOW_TTL, Travel};
@@ -221,10 +221,9 @@ impl<'a> Case<'a> {
     }
 
     fn stopped(&self, flow: &'a Flow) -> Verdict<'a> {
-        let still_claims = flow.sender_rtcp.as_ref().and_then(|r| r.sent_grew_at);
         let FlowState::Stopped(at) = flow.state else { return self.never_arrived(flow) };
         let fault = match (self.extent, flow.travel) {
-            (_, Travel::In) if still_claims.is_some_and(|t| t.since(at) > STEADY) => Some(Fault::Network),
+            (_, Travel::In) if flow.claims_to_send_since(at) => Some(Fault::Network),
             (Extent::One, Travel::In) => Some(Fault::Remote),
             (Extent::One, Travel::Out | Travel::Within) => Some(Fault::Local),
             (Extent::Both, _) | (Extent::One, Travel::Past) => None,
@@ -235,6 +234,20 @@ impl<'a> Case<'a> {
             }
             Extent::One => format!("RTP from the {} to {} stopped at {at}", name(flow.from()), flow.endpoint),
         };
+        if let Some(purpose) = self.purpose {
+            return Verdict {
+                flow,
+                cause: "stopped",
+                fault: None,
+                confidence: Confidence::Possible,
+                why: format!("{what}, with the call up and not held; that may be on purpose: {purpose}"),
+                remedy: format!(
+                    "Ask whether the {} is a menu, a voice mailbox or a queue that waits in silence; to tell that from a fault, \
+                     have it send silence or RTCP meanwhile",
+                    name(flow.from())
+                ),
+            };
+        }
         Verdict {
             flow,
             cause: "stopped",

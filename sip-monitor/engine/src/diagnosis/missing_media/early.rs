@@ -81,7 +81,14 @@ pub fn find_early(facts: &CallFacts<'_>) -> Option<Finding> {
         matches!(flow.state, FlowState::Absent | FlowState::Refused | FlowState::Undeliverable)
             && now.since(flow.due_since) >= EARLY_MEDIA
     })?;
-    let case = Case { audio, missing: &audio.to_caller, other: &audio.to_callee, extent: Extent::One, waits: None };
+    let case = Case {
+        audio,
+        missing: &audio.to_caller,
+        other: &audio.to_callee,
+        extent: Extent::One,
+        waits: None,
+        purpose: None,
+    };
     let early_of = |other: &MediaSession| other.early_flows(facts.media, facts.config, now);
     if !case.is_seen() || has_nothing_to_send(facts, case.missing, now, early_of) {
         return None;

@@ -4,6 +4,7 @@
 mod cause;
 mod early;
 mod passed_on;
+mod purpose;
 mod silence;
 
 use core::cmp::Reverse;
@@ -43,6 +44,7 @@ pub fn find(facts: &CallFacts<'_>, extent: Extent) -> Option<Finding> {
             .missing_flows()
             .find(|flow| has_nothing_to_send(facts, flow, now, |other| other.flows(facts.media, facts.config, now)));
         case.waits = waits;
+        case.purpose = purpose::of(facts, &case);
         if (extent == Extent::One && case.waits.is_some()) || is_told_on_another_leg(facts, &case, now) {
             return None;
         }
@@ -64,6 +66,8 @@ struct Case<'a> {
     extent: Extent,
     /// The direction that is missing since what this host should send does not arrive on the other leg.
     waits: Option<&'a Flow>,
+    /// What speaks for it that who should send is silent on purpose.
+    purpose: Option<&'static str>,
 }
 
 impl<'a> Case<'a> {
@@ -81,7 +85,7 @@ impl<'a> Case<'a> {
             (Extent::One, false, true) => (b, a),
             (Extent::Both, ..) | (Extent::One, ..) => return None,
         };
-        let case = Self { audio, missing, other, extent, waits: None };
+        let case = Self { audio, missing, other, extent, waits: None, purpose: None };
         (case.is_seen() && (extent == Extent::Both || case.other_flows())).then_some(case)
     }
 

@@ -242,6 +242,8 @@ impl DueAudio<'_> {
             strays: seen.strays,
             last_at: seen.last_at.max(seen.stray_at),
             burst_at: seen.burst_at,
+            resumed_at: seen.resumed_at.filter(|at| *at > self.since),
+            event_at: seen.event_at,
             private_address: if view.ice { None } else { self.private_address(view.table, to, endpoint) },
             refusal: seen.refusal(self.since),
             elsewhere: None,

@@ -21,6 +21,8 @@ const SETTLE: Duration = Duration::from_secs(2);
 const REPORTED: Duration = Duration::from_secs(1);
 /// A process that let packets be dropped and has been silent for so long is gone, even where its last report is late.
 const GONE: Duration = Duration::from_secs(3);
+/// A sender report may come one interval after the packets it counts (RFC 3550 6.2).
+const RTCP_INTERVAL: Duration = Duration::from_secs(7);
 /// Packets that arrive with so few hops left are about to be lost on any longer way.
 pub const LOW_TTL: u8 = 10;
 
@@ -60,6 +62,10 @@ pub struct Flow {
     pub last_at: Option<Timestamp>,
     /// When the present burst of it began.
     pub burst_at: Option<Timestamp>,
+    /// When it last came back after a pause.
+    pub resumed_at: Option<Timestamp>,
+    /// When a telephone event was last seen in it.
+    pub event_at: Option<Timestamp>,
     /// It is to go to a private address though the signalling went between public ones.
     pub private_address: Option<IpAddr>,
     /// ICMP errors that quote it.
@@ -167,6 +173,12 @@ impl Flow {
             FlowState::Absent => self.private_address.is_some() || self.elsewhere.is_some(),
             FlowState::Flowing | FlowState::Starting | FlowState::Stopped(_) => false,
         }
+    }
+
+    /// Whether its sender's RTCP counts packets that were sent after that time.
+    #[must_use]
+    pub fn claims_to_send_since(&self, at: Timestamp) -> bool {
+        self.sender_rtcp.as_ref().and_then(|rtcp| rtcp.sent_grew_at).is_some_and(|grew| grew.since(at) > RTCP_INTERVAL)
     }
 
     /// Who should send it.

@@ -6,7 +6,7 @@ use core::time::Duration;
 use smallvec::SmallVec;
 
 use crate::media::flow::due::View;
-use crate::media::flow::{Flow, FlowState, SETTLE, Travel};
+use crate::media::flow::{Flow, FlowState, RTCP_INTERVAL, SETTLE, Travel};
 use crate::media::{MediaTable, Refusal, RtcpSource, Stream, per_second};
 use crate::packet::DropReason;
 use crate::rtp::ReportBlock;
@@ -24,8 +24,6 @@ const DROPS_BEGIN: Duration = Duration::from_millis(500);
 const REPORTED_WITHIN: Duration = Duration::from_secs(2);
 /// RTCP comes every 5 s or so (RFC 3550 6.2); three intervals without it and its sender is gone.
 pub(super) const RTCP_ALIVE: Duration = Duration::from_secs(15);
-/// A sender report may come one interval after the packets it counts.
-const RTCP_INTERVAL: Duration = Duration::from_secs(7);
 
 /// What the streams towards one side show.
 #[derive(Default)]
@@ -35,6 +33,8 @@ pub(super) struct Seen {
     pub last_at: Option<Timestamp>,
     pub stray_at: Option<Timestamp>,
     pub burst_at: Option<Timestamp>,
+    pub resumed_at: Option<Timestamp>,
+    pub event_at: Option<Timestamp>,
     pub lowest_ttl: Option<u8>,
     comfort_noise: bool,
     /// More of it was missed than seen, as in a thinned capture: where nothing comes for a while, that says nothing.
@@ -130,6 +130,8 @@ impl Seen {
             self.is_sparse = c.lost > c.packets;
         }
         self.burst_at = self.burst_at.max(Some(stream.burst_at));
+        self.resumed_at = self.resumed_at.max(stream.resumed_at);
+        self.event_at = self.event_at.max(stream.event_at);
         let path = self.paths.iter_mut().find(|p| (p.src, p.dst) == (c.key.src, c.key.dst));
         let unheard = stream.reception.as_ref().filter(|r| r.hears_nothing()).map(|r| (r.block, r.sent_in_vain));
         let rate = Some((c.last_at, per_second(c.packets, c.first_at, c.last_at)));
