@@ -10,7 +10,7 @@ use crate::diagnosis::{DropsFacts, Subject};
 use crate::drops::{DroppedFlow, DropsKey, Standing};
 use crate::event::Event;
 use crate::media::DroppedMedia;
-use crate::packet::{Direction, DroppedSegment, DroppedTraffic, KernelDrop, Packet};
+use crate::packet::{Direction, DropReason, DroppedSegment, DroppedTraffic, KernelDrop, Packet};
 use crate::tcp::FailureKind;
 use crate::time::Timestamp;
 use crate::wire::{Topic, WireKey};
@@ -31,6 +31,8 @@ pub struct DropSeen {
     pub dst: SocketAddr,
     /// Which way they went.
     pub direction: Direction,
+    /// A firewall rule drops what a stranger sends whom this host has refused before, or what answers it: that is meant.
+    pub keeps_out: bool,
     /// The last run of them. The kernel counts by flow: other calls between the same two ports are in it.
     pub drop: KernelDrop,
 }
@@ -63,9 +65,10 @@ impl Engine {
                 concerned.push(key);
             }
         }
+        let keeps_out = !concerned.is_empty() && self.keeps_out(packet, drop);
         for key in &concerned {
             if let Some(call) = self.calls.get_mut(*key) {
-                call.note_drop(packet, drop);
+                call.note_drop(packet, drop, keeps_out);
                 self.after(*key, &[Event::Noted]);
             }
         }
@@ -159,6 +162,13 @@ impl Engine {
         }
     }
 
+    /// Whether a rule of the firewall drops what belongs to a stranger who was refused before and never let in.
+    fn keeps_out(&self, packet: &Packet<'_>, drop: &KernelDrop) -> bool {
+        let remote = if packet.direction == Direction::Out { packet.dst } else { packet.src };
+        let is_unwanted = || self.sources.get(remote.ip()).is_some_and(|s| s.was_refused || s.is_scanning());
+        drop.reason == DropReason::Netfilter && is_unwanted() && !self.is_known(remote)
+    }
+
     /// Whether somebody is no stranger at whom a firewall may well be aimed.
     pub(crate) fn is_known(&self, address: SocketAddr) -> bool {
         self.peers.trunk_of(address).is_some()
@@ -170,7 +180,7 @@ impl Engine {
 }
 
 impl Call {
-    fn note_drop(&mut self, packet: &Packet<'_>, drop: &KernelDrop) {
+    fn note_drop(&mut self, packet: &Packet<'_>, drop: &KernelDrop, keeps_out: bool) {
         let (src, dst) = (packet.src, packet.dst);
         let is_hop = |hop: &Hop| {
             let ends = (hop.a, hop.b) == (src, dst) || (hop.b, hop.a) == (src, dst);
@@ -181,7 +191,7 @@ impl Call {
         if opens || !self.hops.iter().any(is_hop) {
             return;
         }
-        let seen = DropSeen { src, dst, direction: packet.direction, drop: *drop };
+        let seen = DropSeen { src, dst, direction: packet.direction, keeps_out, drop: *drop };
         let id = |seen: &DropSeen| (seen.src, seen.dst, seen.drop.name, seen.drop.segment);
         let same = |known: &&mut DropSeen| id(known) == id(&seen);
         if let Some(known) = self.dropped.iter_mut().find(same) {

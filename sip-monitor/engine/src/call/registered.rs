@@ -101,11 +101,14 @@ impl Engine {
             self.registrations.note_refused_among(id, users);
         }
         let Some(binding) = self.registrations.get(id) else { return };
+        let was_refused = self.sources.get(source).is_some_and(|source| source.was_refused);
+        let kept_out = was_refused && self.drops.has_rule_against(source) && !self.is_known(binding.source);
         let facts = RegistrationFacts {
             now: self.now,
             config: &self.config,
             binding,
             scanning: binding.scanned,
+            kept_out,
             over,
             peers: &self.peers,
             capture: &self.capture,

@@ -1,5 +1,6 @@
 //! All entries, and when each is to be looked at.
 
+use core::net::IpAddr;
 use core::time::Duration;
 
 use foldhash::fast::RandomState;
@@ -8,7 +9,7 @@ use smallvec::SmallVec;
 
 use super::{CALLS_OF_FLOW, DroppedFlow, DropsKey, FLOWS_KEPT, LocalDrops, SAMPLES, Standing};
 use crate::call::CallKey;
-use crate::packet::{Direction, DroppedTraffic, KernelDrop, Packet};
+use crate::packet::{Direction, DropReason, DroppedTraffic, KernelDrop, Packet};
 use crate::text::StoredText;
 use crate::time::Timestamp;
 
@@ -52,6 +53,17 @@ impl DropTable {
     #[must_use]
     pub fn get(&self, key: DropsKey) -> Option<&LocalDrops> {
         self.entries.get(&key)
+    }
+
+    /// Whether a firewall rule of this host has dropped SIP from or to that address lately.
+    #[must_use]
+    pub fn has_rule_against(&self, remote: IpAddr) -> bool {
+        let by_rule = |entry: &&LocalDrops| {
+            entry.key.reason == DropReason::Netfilter
+                && matches!(entry.key.traffic, DroppedTraffic::ToSipPort | DroppedTraffic::FromSipPort)
+        };
+        let mut entries = self.entries.values().filter(by_rule);
+        entries.any(|entry| entry.flows.iter().any(|flow| flow.remote(entry.key.direction) == remote))
     }
 
     /// Entries now.
@@ -226,7 +238,7 @@ mod tests {
     use core::net::{Ipv4Addr, SocketAddr};
 
     use super::*;
-    use crate::packet::{Body, DropReason};
+    use crate::packet::Body;
 
     fn at(ms: i64) -> Timestamp {
         Timestamp::from_unix_ns(ms * 1_000_000)

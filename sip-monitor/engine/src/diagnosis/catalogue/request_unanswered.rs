@@ -10,6 +10,7 @@
 //! Of a request that arrived, the kernel of this host says what became of it where its drop reasons are watched (Linux 5.17 and
 //! newer, live): dropped by a rule, for want of a socket, for a full receive buffer, or none of it dropped and
 //! so handed to a process that does not answer (`local-silent`).
+//! What a firewall rule keeps from or of a stranger whom this host has refused before is only information: that is its purpose.
 //! BYE, CANCEL, REGISTER, OPTIONS and reliable provisional responses have codes of their own.
 //!
 //! **Usual causes.** The peer's firewall or allow-list drops what comes from this address; the service behind the address is
@@ -308,6 +309,7 @@ impl<'a> Case<'a> {
             summary: format!("{} from {src} to {dst} is not answered: {because} ({count} packets {name})", self.name()),
             remedy,
             fault: Some(Fault::Local),
+            severity: if seen.keeps_out { Severity::Info } else { Severity::Critical },
             evidence: self.evidence(vec![
                 ("drop_reason", name.into()),
                 ("dropped_packets", count.into()),
