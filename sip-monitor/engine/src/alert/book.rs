@@ -18,8 +18,8 @@ use super::verdict::{Condition, Findings, Strength, TakenOver, Verdict, weigh};
 use crate::call::CallKey;
 use crate::config::EngineConfig;
 use crate::diagnosis::{
-    CallFacts, CaptureFacts, Confidence, Diagnosis, DropsFacts, Finding, HostFacts, PeerFacts, RegistrationFacts,
-    SourceFacts, Subject, Value, WireFacts,
+    CallFacts, CaptureFacts, Confidence, Crowd, Diagnosis, DropsFacts, Finding, HostFacts, PeerFacts,
+    RegistrationFacts, SourceFacts, Subject, Value, WireFacts,
 };
 use crate::peer::PeerKey;
 use crate::record::Output;
@@ -283,15 +283,11 @@ impl AlertBook {
     /// Counts a verdict in the open alert of its condition, or opens one.
     fn join(&mut self, case: Case<'_>, verdict: &Verdict, out: &mut VecDeque<Output>) -> Option<(Serial, Status)> {
         self.counters.weakened += u64::from(verdict.weakened);
-        let crowd_at = verdict.finding.crowd_at.map(|at| at.ip());
-        let condition = match crowd_at {
-            Some(at)
-                if self.open.find(&verdict.condition).is_none() && self.open.is_crowded(&verdict.condition, at) =>
-            {
-                verdict.condition.of_crowd(at)
-            }
-            Some(_) | None => verdict.condition,
-        };
+        let crowds = verdict.finding.crowds.as_slice();
+        let own = verdict.condition;
+        let is_full = |at: &&Crowd| self.open.is_crowded(&own, **at, case.now);
+        let crowd = if self.open.find(&own).is_none() { crowds.iter().find(is_full) } else { None };
+        let condition = crowd.map_or(own, |at| own.of_crowd(*at));
         let (serial, status) = match self.open.find(&condition) {
             Some(serial) => {
                 self.open.extend(serial, case.now);
@@ -300,7 +296,10 @@ impl AlertBook {
             }
             None => {
                 self.make_room(case, out);
-                (self.open.insert(case, condition, crowd_at, verdict.strength), Some(Status::Firing))
+                (
+                    self.open.insert(case, condition, if crowd.is_some() { &[] } else { crowds }, verdict.strength),
+                    Some(Status::Firing),
+                )
             }
         };
         self.counters.folded += u64::from(status.is_none());
@@ -416,8 +415,8 @@ impl AlertBook {
         if let Some(by) = &verdict.finding.calls {
             open.prove(by);
         }
-        let crowd = verdict.finding.crowd_at.filter(|at| open.condition == verdict.condition.of_crowd(at.ip()));
-        let together = crowd.map(|at| one_of_many(&verdict.finding, at, open.count));
+        let crowd = verdict.finding.crowds.iter().find(|at| open.condition == verdict.condition.of_crowd(**at));
+        let together = crowd.map(|at| one_of_many(&verdict.finding, *at, open.in_force()));
         let finding = together.as_ref().unwrap_or(&verdict.finding);
         let standing = Standing {
             id: &open.id,
@@ -449,13 +448,18 @@ impl AlertBook {
 }
 
 /// A finding as the alert of all who gather at one place tells it.
-fn one_of_many(finding: &Finding, at: core::net::SocketAddr, count: u64) -> Finding {
+fn one_of_many(finding: &Finding, at: Crowd, count: u64) -> Finding {
+    let (how, addr) = match at {
+        Crowd::From(addr) => ("from", addr),
+        Crowd::To(addr) => ("at", addr),
+    };
+    let more = if count == 1 { "1 more registration".to_owned() } else { format!("{count} more registrations") };
     let mut evidence = finding.evidence.clone();
     evidence.insert(0, ("registrations", count.into()));
     Finding {
-        summary: format!("{count} more registrations at {at} share one condition; the last: {}", finding.summary),
-        remedy: format!("Look for one cause at {at} and on the way to it first; of the last: {}", finding.remedy),
-        peer: Some(at),
+        summary: format!("{more} {how} {addr} in the same condition as others before; the last: {}", finding.summary),
+        remedy: format!("Look for one cause at {addr} and on the way to it first; of the last: {}", finding.remedy),
+        peer: Some(core::net::SocketAddr::new(addr, 0)),
         evidence,
         ..finding.clone()
     }

@@ -2,14 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use core::net::IpAddr;
 use core::time::Duration;
 use smallvec::SmallVec;
 
 use super::line::{SAMPLES, Writer, duration_ms, legs};
 use super::verdict::{Condition, Strength};
 use super::{Alert, AlertCalls, Status};
-use crate::diagnosis::{CallIdentity, ProvenBy, Subject};
+use crate::diagnosis::{CallIdentity, Crowd, ProvenBy, Subject};
 use crate::leg::Legs;
 use crate::peer::PeerTable;
 use crate::time::Timestamp;
@@ -45,7 +44,8 @@ pub struct Open {
     /// What it is about.
     pub condition: Condition,
     /// Where many like it gather.
-    pub crowd_at: Option<IpAddr>,
+    crowds: SmallVec<[Crowd; 2]>,
+    opened_at: Timestamp,
     /// When its window has passed.
     deadline: Timestamp,
     /// The highest of its cases.
@@ -118,6 +118,11 @@ impl Open {
     /// The call of one case is over with the condition still in force.
     pub fn outlive(&mut self) {
         self.live = self.live.saturating_sub(1);
+    }
+
+    /// Cases whose condition has not ended.
+    pub const fn in_force(&self) -> u64 {
+        self.unended
     }
 
     /// Takes what a finding says of the calls that prove it. Returns whether a line is due: they became ten times as many.
@@ -217,28 +222,27 @@ impl OpenAlerts {
         self.by_condition.get(condition).copied()
     }
 
-    /// Whether so many of one code and cause gather at one place that the next is no alert of its own.
-    pub fn is_crowded(&self, condition: &Condition, at: IpAddr) -> bool {
+    /// Whether so many of one code and cause began there within one window that the next is no alert of its own. What has been
+    /// wrong for longer is another matter.
+    pub fn is_crowded(&self, condition: &Condition, at: Crowd, now: Timestamp) -> bool {
         let first = condition.first_of_its_kind();
         let alike = self.by_condition.range(first..).take_while(|(c, _)| c.is_like(condition));
-        let here = |serial: &Serial| self.get(*serial).is_some_and(|open| open.crowd_at == Some(at));
+        let here = |serial: &Serial| {
+            let open = self.get(*serial);
+            open.is_some_and(|open| open.crowds.contains(&at) && now.since(open.opened_at) <= self.window)
+        };
         alike.filter(|(_, serial)| here(serial)).take(CROWD).count() == CROWD
     }
 
     /// Opens one with its first case.
-    pub fn insert(
-        &mut self,
-        case: Case<'_>,
-        condition: Condition,
-        crowd_at: Option<IpAddr>,
-        strength: Strength,
-    ) -> Serial {
+    pub fn insert(&mut self, case: Case<'_>, condition: Condition, crowds: &[Crowd], strength: Strength) -> Serial {
         let serial = self.next_serial;
         self.next_serial += 1;
         let open = Open {
             id: condition.id(case.now),
             condition,
-            crowd_at,
+            crowds: SmallVec::from_slice(crowds),
+            opened_at: case.now,
             deadline: case.now + self.window,
             strength,
             count: 1,

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use smallvec::SmallVec;
 
 use super::id::{name_hash, ulid};
-use crate::diagnosis::{CaptureFacts, Confidence, Diagnosis, Fault, Finding, Severity};
+use crate::diagnosis::{CaptureFacts, Confidence, Crowd, Diagnosis, Fault, Finding, Severity};
 use crate::peer::PeerTable;
 use crate::record::Side;
 use crate::time::Timestamp;
@@ -74,8 +74,12 @@ pub fn weigh(findings: Findings, capture: &CaptureFacts, peers: &PeerTable) -> (
 
 impl Condition {
     /// That of all who gather at one place with the same code and cause.
-    pub fn of_crowd(&self, at: IpAddr) -> Self {
-        Self { peer: Some(at), named: name_hash(Some("crowd"), None), deaf: None, ..*self }
+    pub fn of_crowd(&self, at: Crowd) -> Self {
+        let (name, at) = match at {
+            Crowd::From(at) => ("crowd from", at),
+            Crowd::To(at) => ("crowd to", at),
+        };
+        Self { peer: Some(at), named: name_hash(Some(name), None), deaf: None, ..*self }
     }
 
     /// The least condition of this code and cause.

@@ -32,9 +32,6 @@ impl Engine {
             self.write_registration(&binding);
         }
         for id in touched.judged {
-            if seen.code.is_some_and(|code| code >= 300) {
-                self.sources.note_knock(seen.dst.ip(), id);
-            }
             self.judge_registration(id, false);
         }
     }
@@ -93,9 +90,6 @@ impl Engine {
 
     fn judge_registration(&mut self, id: u64, over: bool) {
         let Some(source) = self.registrations.get(id).map(|binding| binding.source.ip()) else { return };
-        if self.sources.is_scanning(source) {
-            self.registrations.note_scanned(id);
-        }
         let is_told = self.alerts.holds_any(Subject::Registration(id), &["registration-failed"]);
         if let Some(users) = self.sources.get(source).and_then(|source| source.probing).filter(|_| !is_told) {
             self.registrations.note_refused_among(id, users);
@@ -103,17 +97,24 @@ impl Engine {
         let Some(binding) = self.registrations.get(id) else { return };
         let was_refused = self.sources.get(source).is_some_and(|source| source.was_refused);
         let kept_out = was_refused && self.drops.has_rule_against(source) && !self.is_known(binding.source);
+        // Who was let in, and what this host itself asks for, is no part of a scan that goes on beside it.
+        let may_be_scanned = binding.registered_at.is_none() && binding.direction != Direction::Out;
+        let is_scanned =
+            may_be_scanned && self.sources.get(source).is_some_and(|source| source.scanned_at(binding.last_at));
         let facts = RegistrationFacts {
             now: self.now,
             config: &self.config,
             binding,
-            scanning: binding.scanned,
             kept_out,
+            scanning: is_scanned,
             over,
             peers: &self.peers,
             capture: &self.capture,
         };
         self.alerts.judge_registration(id, &facts, &mut self.outputs);
+        if self.alerts.holds(Subject::Registration(id)) {
+            self.sources.note_knock(source, id);
+        }
     }
 
     fn judge_source(&mut self, addr: IpAddr) {

@@ -2,7 +2,7 @@
 
 use core::net::SocketAddr;
 
-use crate::diagnosis::{Confidence, Fault, Finding, RegistrationFacts, Severity, Value};
+use crate::diagnosis::{Confidence, Crowd, Fault, Finding, RegistrationFacts, Severity, Value};
 use crate::packet::Direction;
 use crate::registration::Binding;
 
@@ -49,11 +49,15 @@ pub fn finding(
     evidence.extend(binding.user_agent.as_ref().map(|agent| ("user_agent", agent.to_string().into())));
     evidence.push(("source", binding.source.into()));
     evidence.push(("registrar", binding.registrar.into()));
+    // What this host itself registers are its own few lines, and mere information needs no sum.
+    let gathers = binding.direction != Direction::Out && severity > Severity::Info;
+    let crowds =
+        if gathers { vec![Crowd::From(binding.source.ip()), Crowd::To(binding.registrar.ip())] } else { Vec::new() };
     Finding {
         evidence,
         peer: Some(peer(binding)),
         identity: Some(binding.aor.to_string()),
-        crowd_at: Some(binding.registrar),
+        crowds,
         ..Finding::new(cause, severity, confidence)
     }
 }

@@ -346,8 +346,17 @@ pub struct Finding {
     /// What tells it from others of the same code, cause and peer: an address of record, a number. `None` where all of one
     /// code, cause and peer are one alert.
     pub identity: Option<String>,
-    /// At whom many of one code and cause become one alert, however many identities and peers they have: a registrar.
-    pub crowd_at: Option<core::net::SocketAddr>,
+    /// Where many of one code and cause, whatever their identity, are one alert; what tells more stands first.
+    pub crowds: Vec<Crowd>,
+}
+
+/// Where registrations of which one thing is wrong gather.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Crowd {
+    /// They come from one address: an office, a trunk.
+    From(core::net::IpAddr),
+    /// They go to one registrar.
+    To(core::net::IpAddr),
 }
 
 /// The calls that prove a finding.
@@ -383,7 +392,7 @@ impl Finding {
             links: Vec::new(),
             calls: None,
             identity: None,
-            crowd_at: None,
+            crowds: Vec::new(),
         }
     }
 }

@@ -30,10 +30,10 @@ pub struct Stream {
     pub owner: Option<Owner>,
     /// When it began, or began anew after a silence of 10 s or more.
     pub burst_at: Timestamp,
-    /// When it last came back after a pause of 2 s or more.
-    pub resumed_at: Option<Timestamp>,
-    /// When a telephone event (RFC 4733) was last seen to begin in it.
-    pub event_at: Option<Timestamp>,
+    /// The last pause of 2 s or more in which its sender sent nothing: no number is missing after it.
+    pub pause: Option<(Timestamp, Timestamp)>,
+    /// When telephone events (RFC 4733) were seen to begin in it, the first and the last.
+    pub events_at: Option<(Timestamp, Timestamp)>,
     /// What its receiver said of it last, by RTCP.
     pub reception: Option<Box<Reception>>,
     /// What its payloads showed.
@@ -107,8 +107,8 @@ impl Stream {
             counters,
             owner: None,
             burst_at: counters.first_at,
-            resumed_at: None,
-            event_at: (counters.events > 0).then_some(counters.last_at),
+            pause: None,
+            events_at: (counters.events > 0).then_some((counters.last_at, counters.last_at)),
             reception: None,
             payload,
             heard: None,
@@ -124,11 +124,12 @@ impl Stream {
         if silent >= RESTART {
             self.burst_at = counters.last_at;
         }
-        if silent >= PAUSE {
-            self.resumed_at = Some(counters.last_at);
+        if silent >= PAUSE && counters.lost == self.counters.lost && counters.restarts == self.counters.restarts {
+            self.pause = Some((self.counters.last_at, counters.last_at));
         }
         if counters.events > self.counters.events {
-            self.event_at = Some(counters.last_at);
+            let first = self.events_at.map_or(counters.last_at, |(first, _)| first);
+            self.events_at = Some((first, counters.last_at));
         }
         let tells_more = self.payload.update(&self.counters, counters);
         self.counters = *counters;

@@ -102,8 +102,6 @@ pub struct Binding {
     pub challenge: Option<(Timestamp, SmallVec<[ChallengeSeen; 1]>)>,
     /// How the last attempt ended, where that was no success.
     pub failure: Option<RegisterFailure>,
-    /// It was refused within a scan: until it registers it is no binding of a client.
-    pub scanned: bool,
     /// Before it was told of, other users of its source were refused, too: so many within a minute.
     pub refused_among: Option<u32>,
     pub(crate) pending: Option<Pending>,

@@ -15,7 +15,7 @@ pub(super) fn accept(binding: &mut Binding, seen: &Seen<'_, '_>) {
     let (failure, challenge) = (binding.failure.take(), binding.challenge.take());
     drop((failure, challenge));
     (binding.rounds, binding.too_brief) = (0, 0);
-    (binding.scanned, binding.refused_among) = (false, None);
+    binding.refused_among = None;
     if binding.contact.is_empty() {
         return;
     }

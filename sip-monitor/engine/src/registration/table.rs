@@ -455,7 +455,6 @@ impl RegistrationTable {
                 nat_handled: false,
                 challenge: None,
                 failure: None,
-                scanned: false,
                 refused_among: None,
                 pending: None,
                 due: Timestamp::MAX,
@@ -465,13 +464,6 @@ impl RegistrationTable {
         self.forget_stale_ages();
         self.by_age.push_back(id);
         Some(id)
-    }
-
-    /// It was refused within a scan.
-    pub(crate) fn note_scanned(&mut self, id: u64) {
-        if let Some(binding) = self.bindings.get_mut(&id) {
-            binding.scanned = true;
-        }
     }
 
     /// It was refused among so many users of its source.

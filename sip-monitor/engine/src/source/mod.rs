@@ -27,7 +27,7 @@ const DIGESTS_KEPT: usize = 64;
 const ENUMERATION: (usize, usize) = (20, 10);
 /// Users refused that may be the beginning of an enumeration: until its window has passed nobody can tell.
 const PROBED_USERS: usize = 3;
-/// Bindings of one source that are remembered while it is refused: more than make an enumeration.
+/// Bindings of one source that are told of as failed and may turn out to be part of a scan.
 const KNOCKED_KEPT: usize = 32;
 /// Refused credentials of one user that make brute force: a phone with a wrong password asks far less often.
 const BRUTE_FORCE: usize = 8;
@@ -47,6 +47,8 @@ pub struct Source {
     pub brute_force: Option<(StoredText, u32)>,
     /// A user whose credentials were accepted after others of the same user were refused.
     pub login: Option<StoredText>,
+    /// From when on its refused requests belong to the last scan, and until when; without an end while that goes on.
+    scan: Option<(Timestamp, Option<Timestamp>)>,
     /// Several users of it are refused and it is let in as hardly any: how many at their most.
     pub probing: Option<u32>,
     /// INVITEs and REGISTERs accepted since it was first seen.
@@ -55,7 +57,7 @@ pub struct Source {
     pub was_refused: bool,
     /// First and last of what made it suspicious.
     pub since: Timestamp,
-    /// Bindings whose REGISTER was refused, the last of them.
+    /// Bindings that were told of as failed, the last of them.
     knocked: VecDeque<u64>,
     refusals: VecDeque<RefusedRequest>,
     digests: VecDeque<(u64, u64)>,
@@ -85,6 +87,7 @@ impl Source {
             enumeration: None,
             brute_force: None,
             login: None,
+            scan: None,
             probing: None,
             accepted: 0,
             was_refused: false,
@@ -102,6 +105,23 @@ impl Source {
     #[must_use]
     pub const fn is_scanning(&self) -> bool {
         self.tool.is_some() || self.enumeration.is_some() || self.brute_force.is_some()
+    }
+
+    /// Whether what happened at that time was part of a scan.
+    #[must_use]
+    pub fn scanned_at(&self, at: Timestamp) -> bool {
+        self.scan.is_some_and(|(from, until)| from <= at && until.is_none_or(|until| at <= until))
+    }
+
+    /// Remembers since when it scans, and until when it did. What makes a scan lies up to a window before it shows.
+    fn note_scan(&mut self, now: Timestamp) {
+        self.scan = match (self.is_scanning(), self.scan) {
+            (true, Some((from, None))) => Some((from, None)),
+            (true, Some((from, Some(until)))) if now.since(until) < WINDOW => Some((from, None)),
+            (true, Some(_) | None) => Some((now - WINDOW, None)),
+            (false, Some((from, None))) => Some((from, Some(now))),
+            (false, scan) => scan,
+        };
     }
 
     /// It calls faster than the threshold, and what becomes of that is known.
@@ -147,6 +167,7 @@ impl Source {
         if self.refusals.is_empty() {
             (self.enumeration, self.brute_force, self.login) = (None, None, None);
         }
+        self.note_scan(now);
         let flood_changed = self.calling.look(now);
         if before == (false, false, false, false) {
             self.since = now;

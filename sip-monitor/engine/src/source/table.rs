@@ -55,7 +55,7 @@ impl SourceTable {
         self.by_addr.get(&addr).is_some_and(Source::is_scanning)
     }
 
-    /// A REGISTER from there was refused. The binding is looked at again when it turns out to be part of a scan.
+    /// A binding from there is told of as failed. It is looked at again when it turns out to be part of a scan.
     pub(crate) fn note_knock(&mut self, addr: IpAddr, binding: u64) {
         let Some(source) = self.by_addr.get_mut(&addr).filter(|source| !source.knocked.contains(&binding)) else {
             return;
@@ -103,6 +103,7 @@ impl SourceTable {
         if let Some(agent) = tool {
             changed = source.tool.is_none();
             source.tool = Some((StoredText::new(agent, NAME_BYTES), seen.at));
+            source.note_scan(seen.at);
         }
         if seen.has_credentials() {
             let values = seen.message.headers(HeaderName::Authorization);

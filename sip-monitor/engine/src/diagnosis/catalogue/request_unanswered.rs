@@ -546,8 +546,14 @@ impl<'a> Case<'a> {
     /// No call is lost where another branch of it rings or is answered, nor with news for a subscriber who is gone.
     fn severity(&self) -> Severity {
         let opens_a_call = self.request.method == MethodKind::Invite && !self.request.in_dialog;
+        // A branch beside it, of the same sender: what that passed back to the caller proves nothing.
+        let is_beside = |t: &Transaction| {
+            let from = self.call.path(t.path).map(|view| view.src.ip());
+            t.path != self.request.path && from == Some(self.view.src.ip())
+        };
         let goes_on = |t: &Transaction| {
-            t.method == MethodKind::Invite && t.responses.iter().any(|r| (180..300).contains(&r.code))
+            let answers = |from: u16, to: u16| t.responses.iter().any(|r| (from..to).contains(&r.code));
+            t.method == MethodKind::Invite && is_beside(t) && answers(180, 300) && !answers(300, 700)
         };
         let is_news = self.request.method == MethodKind::Notify && !self.call.is_call();
         if is_news || (opens_a_call && self.call.transactions.iter().any(goes_on)) {

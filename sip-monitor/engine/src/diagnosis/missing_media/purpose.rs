@@ -5,7 +5,6 @@ use core::time::Duration;
 
 use super::{Case, Extent};
 use crate::diagnosis::CallFacts;
-use crate::media::flow::Travel;
 
 /// Keys dialled this long before the silence belong to the dialogue with it.
 const DIALOGUE: Duration = Duration::from_secs(60);
@@ -17,14 +16,12 @@ pub(super) fn of(facts: &CallFacts<'_>, case: &Case<'_>) -> Option<&'static str>
     if case.missing.claims_to_send_since(stopped_at) {
         return None;
     }
-    let dialled_at = facts.call.dtmf.last_at[case.missing.to as usize].max(case.other.event_at);
-    if dialled_at.is_some_and(|at| at + DIALOGUE >= stopped_at) {
+    let info_at = facts.call.dtmf.last_at[case.missing.to as usize].filter(|at| *at <= stopped_at);
+    // Who hears nothing any more may press keys for that: only those before it count.
+    let event_at =
+        case.other.events_at.and_then(|(first, last)| [last, first].into_iter().find(|at| *at <= stopped_at));
+    if info_at.max(event_at).is_some_and(|at| at + DIALOGUE >= stopped_at) {
         return Some("keys were dialled to it, and a menu that waits for more sends nothing");
     }
-    if case.missing.resumed_at.is_some() {
-        return Some("it paused before in this call and came back");
-    }
-    // A process that hangs lets its receive buffer overflow within seconds; one that died has closed its port.
-    let is_alive = case.missing.travel == Travel::Out && facts.config.drops_watched && case.other.refusal.is_none();
-    is_alive.then_some("its process still reads what comes, of which this host's kernel drops nothing")
+    case.missing.resumed_at.is_some().then_some("it paused before in this call, lost nothing by that, and came back")
 }

@@ -69,10 +69,10 @@ pub struct Flow {
     pub last_at: Option<Timestamp>,
     /// When the present burst of it began.
     pub burst_at: Option<Timestamp>,
-    /// When it last came back after a pause.
+    /// When it last came back after a pause that its sender made while it was due.
     pub resumed_at: Option<Timestamp>,
-    /// When a telephone event was last seen in it.
-    pub event_at: Option<Timestamp>,
+    /// When telephone events were seen in it, the first and the last.
+    pub events_at: Option<(Timestamp, Timestamp)>,
     /// It is to go to a private address though the signalling went between public ones.
     pub private_address: Option<IpAddr>,
     /// ICMP errors that quote it.

@@ -33,8 +33,8 @@ pub(super) struct Seen {
     pub last_at: Option<Timestamp>,
     pub stray_at: Option<Timestamp>,
     pub burst_at: Option<Timestamp>,
-    pub resumed_at: Option<Timestamp>,
-    pub event_at: Option<Timestamp>,
+    pub pause: Option<(Timestamp, Timestamp)>,
+    pub events_at: Option<(Timestamp, Timestamp)>,
     pub lowest_ttl: Option<u8>,
     comfort_noise: bool,
     /// More of it was missed than seen, as in a thinned capture: where nothing comes for a while, that says nothing.
@@ -130,8 +130,11 @@ impl Seen {
             self.is_sparse = c.lost > c.packets;
         }
         self.burst_at = self.burst_at.max(Some(stream.burst_at));
-        self.resumed_at = self.resumed_at.max(stream.resumed_at);
-        self.event_at = self.event_at.max(stream.event_at);
+        self.pause = self.pause.max(stream.pause);
+        self.events_at = match (self.events_at, stream.events_at) {
+            (Some((a, b)), Some((c, d))) => Some((a.min(c), b.max(d))),
+            (known, other) => known.or(other),
+        };
         let path = self.paths.iter_mut().find(|p| (p.src, p.dst) == (c.key.src, c.key.dst));
         let unheard = stream.reception.as_ref().filter(|r| r.hears_nothing()).map(|r| (r.block, r.sent_in_vain));
         let rate = Some((c.last_at, per_second(c.packets, c.first_at, c.last_at)));
