@@ -66,6 +66,7 @@ impl Wire {
             ingress: "xdp",
             egress: "tcx",
             note: None,
+            is_expected: true,
         };
         Snapshot {
             interfaces: vec![interface],
@@ -328,6 +329,17 @@ fn a_loop_that_does_not_answer_is_told_as_not_healthy() {
     let told = scene.get("GET /-/healthy", "");
     assert!(told.starts_with("HTTP/1.1 503 ") && told.contains("has not answered within 5 s"), "{told}");
     assert!((Duration::from_secs(4)..Duration::from_secs(15)).contains(&began.elapsed()), "{:?}", began.elapsed());
+}
+
+#[test]
+fn all_who_ask_a_loop_that_does_not_answer_are_told_so_in_the_same_time() {
+    let scene = Scene::new(None);
+    let began = Instant::now();
+    std::thread::scope(|scope| {
+        let ask = || assert!(scene.get("GET /-/healthy", "").starts_with("HTTP/1.1 503 "));
+        (0..3).for_each(|_| _ = scope.spawn(ask));
+    });
+    assert!(began.elapsed() < Duration::from_secs(9), "{:?}", began.elapsed());
 }
 
 #[test]

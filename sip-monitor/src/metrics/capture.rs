@@ -33,7 +33,7 @@ static INTERFACE: Family = Family {
     name: "sipmonitor_capture_interface_info",
     kind: Kind::Gauge,
     labels: &["iface", "ingress", "egress"],
-    help: "1 where the interface is watched, with the hooks of its programs: xdp, xdp-generic, tcx or tc; 0 where it is not.",
+    help: "1 where the interface is watched, with the hooks of its programs: xdp, xdp-generic, tcx or tc; 0 where it is not. Where all interfaces are watched, one that is gone is left out.",
 };
 static RING: Family = Family {
     name: "sipmonitor_capture_ring_bytes",
@@ -156,7 +156,7 @@ pub fn write(to: &mut Exposition, now: &Snapshot) {
         }
     }
     let mut interfaces = to.family(&INTERFACE);
-    for interface in &now.interfaces {
+    for interface in now.interfaces.iter().filter(|interface| interface.is_expected) {
         let is_watched = u64::from(!interface.ingress.is_empty() && !interface.egress.is_empty());
         interfaces.count(&[&interface.name, interface.ingress, interface.egress], is_watched);
     }

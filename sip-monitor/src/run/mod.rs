@@ -255,6 +255,7 @@ impl<'a> Daemon<'a> {
         }
         let links = self.live.names();
         if links != self.engine.config().links {
+            self.recorded.rename(&self.engine.config().links, &links);
             let config = EngineConfig { links, ..self.engine.config().clone() };
             self.engine.set_config(config);
         }
