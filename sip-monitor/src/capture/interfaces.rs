@@ -225,6 +225,17 @@ mod tests {
     use super::*;
 
     #[test]
+    fn one_that_is_gone_is_expected_only_where_it_was_named() {
+        let expected = |all| {
+            let names = ["sipmon-gone", "lo"].map(str::to_owned).into();
+            let mut interfaces = Interfaces::new(names, all, Loaded { xdp: false, tcx: false }, IngressMode::Auto);
+            interfaces.look(0);
+            interfaces.status().iter().map(|status| status.is_expected).collect::<Vec<_>>()
+        };
+        assert_eq!((expected(true), expected(false)), (vec![false, true], vec![true, true]));
+    }
+
+    #[test]
     fn one_that_is_gone_makes_place_and_one_that_is_only_down_does_not() {
         let interface = |name: &str, up| Interface { name: name.to_owned(), up, ..Interface::default() };
         let mut watched = Vec::new();

@@ -24,8 +24,8 @@ use crate::sink::board::{Board, Verdict};
 pub struct Snapshot {
     /// When it was taken.
     pub at: Timestamp,
-    /// What the kernel programs count.
-    pub kernel: Counters,
+    /// What the kernel programs count; `None` where that could not be read, which is no count of 0.
+    pub kernel: Option<Counters>,
     /// How each interface is watched.
     pub interfaces: Vec<InterfaceStatus>,
     /// What came up, by interface.
@@ -193,12 +193,18 @@ impl Recorded {
 }
 
 impl Snapshot {
+    /// One of the counts of the kernel programs, where they could be read.
+    #[must_use]
+    pub fn kernel_count(&self, name: &str) -> Option<u64> {
+        self.kernel.as_ref()?.iter().find(|(n, _)| *n == name).map(|(_, count)| count)
+    }
+
     /// Of all this, now.
     #[must_use]
     pub fn take(live: &Live, recorded: &Recorded, engine: &Engine, board: &Board, sinks: &SinkCounters) -> Self {
         let (in_map, map_limit) = live.streams_in_map();
         Self {
-            kernel: live.counters().unwrap_or_default(),
+            kernel: live.counters().ok(),
             interfaces: live.interfaces(),
             recorded: recorded.sums(),
             rings: live.rings().into(),
