@@ -8,6 +8,7 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use sip_monitor::capture::counters::Counters;
 use sip_monitor::capture::live::InterfaceStatus;
 use sip_monitor::config;
 use sip_monitor::metrics::exposition::Dialect;
@@ -66,9 +67,11 @@ impl Wire {
             ingress: "xdp",
             egress: "tcx",
             note: None,
+            is_expected: true,
         };
         Snapshot {
             interfaces: vec![interface],
+            kernel: Some(Counters::default()),
             recorded: self.recorded.clone(),
             fired: self.board.fired().clone(),
             firing: self.board.firing(),
@@ -191,6 +194,37 @@ fn counters_never_go_down_while_calls_are_evicted_and_trunks_reloaded() {
         assert!(after.get(name).is_some_and(|now| now >= value), "{name}: {value}, then {:?}", after.get(name));
     }
     assert_eq!(after["sipmonitor_calls{state=\"calling\"}"], 0.0, "none is up after a day");
+}
+
+#[test]
+fn a_count_that_could_not_be_read_is_not_told_as_0() {
+    let mut snapshot = hostile().snapshot();
+    let count = |snapshot: &Snapshot, family: &str| {
+        samples(&write(snapshot, Dialect::Text)).keys().filter(|name| name.starts_with(family)).count()
+    };
+    let families = [
+        "sipmonitor_capture_packets_received_total",
+        "sipmonitor_capture_packets_total",
+        "sipmonitor_capture_streams_opened_total",
+        "sipmonitor_kernel_drops_total",
+        "sipmonitor_rtp_packets_total",
+    ];
+    assert!(families.iter().all(|family| count(&snapshot, family) > 0));
+    snapshot.kernel = None;
+    assert_eq!(families.map(|family| count(&snapshot, family)), [0; 5]);
+}
+
+#[test]
+fn an_interface_that_is_gone_is_told_of_only_where_it_was_named() {
+    let told = |is_expected| {
+        let mut snapshot = hostile().snapshot();
+        for interface in &mut snapshot.interfaces {
+            (interface.ingress, interface.egress, interface.is_expected) = ("", "", is_expected);
+        }
+        let text = samples(&write(&snapshot, Dialect::Text));
+        text.into_iter().find(|(name, _)| name.starts_with("sipmonitor_capture_interface_info")).map(|(_, value)| value)
+    };
+    assert_eq!((told(true), told(false)), (Some(0.0), None));
 }
 
 #[test]
@@ -328,6 +362,17 @@ fn a_loop_that_does_not_answer_is_told_as_not_healthy() {
     let told = scene.get("GET /-/healthy", "");
     assert!(told.starts_with("HTTP/1.1 503 ") && told.contains("has not answered within 5 s"), "{told}");
     assert!((Duration::from_secs(4)..Duration::from_secs(15)).contains(&began.elapsed()), "{:?}", began.elapsed());
+}
+
+#[test]
+fn all_who_ask_a_loop_that_does_not_answer_are_told_so_in_the_same_time() {
+    let scene = Scene::new(None);
+    let began = Instant::now();
+    std::thread::scope(|scope| {
+        let ask = || assert!(scene.get("GET /-/healthy", "").starts_with("HTTP/1.1 503 "));
+        (0..3).for_each(|_| _ = scope.spawn(ask));
+    });
+    assert!(began.elapsed() < Duration::from_secs(9), "{:?}", began.elapsed());
 }
 
 #[test]

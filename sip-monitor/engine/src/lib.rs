@@ -213,6 +213,11 @@ impl Engine {
         self.alerts.open_count()
     }
 
+    /// How many calls each of them counts by now, by its id: lines tell that less and less often.
+    pub fn calls_by_alert(&self) -> impl Iterator<Item = (&str, u64)> {
+        self.alerts.calls_counted()
+    }
+
     /// What is kept to find the legs of calls.
     #[must_use]
     pub fn leg_table(&self) -> &LegTable {

@@ -24,8 +24,8 @@ use crate::sink::board::{Board, Verdict};
 pub struct Snapshot {
     /// When it was taken.
     pub at: Timestamp,
-    /// What the kernel programs count.
-    pub kernel: Counters,
+    /// What the kernel programs count; `None` where that could not be read, which is no count of 0.
+    pub kernel: Option<Counters>,
     /// How each interface is watched.
     pub interfaces: Vec<InterfaceStatus>,
     /// What came up, by interface.
@@ -148,6 +148,13 @@ impl Recorded {
         }
     }
 
+    /// Interfaces as they are named now, and as they were: one that has taken the place of another counts from 0.
+    pub fn rename(&mut self, before: &[String], now: &[String]) {
+        for (counts, _) in self.by_link.iter_mut().zip(before.iter().zip(now)).filter(|(_, (was, is))| was != is) {
+            *counts = Default::default();
+        }
+    }
+
     /// A report holds all of its run so far: what is new of it counts.
     fn count_drop(&mut self, packet: &Packet<'_>, drop: &KernelDrop) {
         if self.runs.len() >= RUNS {
@@ -186,12 +193,18 @@ impl Recorded {
 }
 
 impl Snapshot {
+    /// One of the counts of the kernel programs, where they could be read.
+    #[must_use]
+    pub fn kernel_count(&self, name: &str) -> Option<u64> {
+        self.kernel.as_ref()?.iter().find(|(n, _)| *n == name).map(|(_, count)| count)
+    }
+
     /// Of all this, now.
     #[must_use]
     pub fn take(live: &Live, recorded: &Recorded, engine: &Engine, board: &Board, sinks: &SinkCounters) -> Self {
         let (in_map, map_limit) = live.streams_in_map();
         Self {
-            kernel: live.counters().unwrap_or_default(),
+            kernel: live.counters().ok(),
             interfaces: live.interfaces(),
             recorded: recorded.sums(),
             rings: live.rings().into(),
@@ -281,6 +294,18 @@ mod tests {
         // After a pause the kernel counts from 1 again.
         report(&mut recorded, 1, 60, 61, 3);
         assert_eq!(recorded.drops().get("NETFILTER_DROP"), Some(&110));
+    }
+
+    #[test]
+    fn an_interface_in_the_place_of_another_counts_from_0() {
+        let mut recorded = Recorded::default();
+        report(&mut recorded, 1, 10, 11, 50);
+        let [old, new] = ["veth1", "veth2"].map(|name| vec![name.to_owned()]);
+        recorded.rename(&old, &old);
+        assert_eq!(recorded.iter().map(|(.., count)| count).sum::<u64>(), 1);
+        recorded.rename(&old, &new);
+        assert_eq!(recorded.iter().count(), 0);
+        assert_eq!(recorded.drops().get("NETFILTER_DROP"), Some(&50), "what was dropped is of no interface");
     }
 
     #[test]

@@ -57,6 +57,17 @@ fn a_relayed_call_is_one_call_and_each_of_its_copies_a_message() {
 }
 
 #[test]
+fn a_call_that_is_answered_with_408_counts_under_that_code() {
+    let mut rig = Rig::new();
+    let invite = Sip::request("INVITE", 1);
+    rig.send(0, A, B, &invite);
+    rig.send(5_000, B, A, &invite.response(408).tagged("b"));
+    let [inbound, ..] = &rig.engine.metrics().calls.outcomes;
+    let count = inbound.failed.get(&CodeLabel::of(408)).map(|(count, _)| *count);
+    assert_eq!((count, inbound.failed_without_code.0), (Some(1), 0));
+}
+
+#[test]
 fn a_message_sent_again_counts_and_one_captured_twice_does_not() {
     let mut rig = Rig::new();
     let invite = Sip::request("INVITE", 1);
