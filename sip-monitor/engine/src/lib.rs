@@ -392,6 +392,7 @@ impl Engine {
             answered: &self.answered,
             peers: &self.peers,
             legs: Legs { table: &self.legs, calls: &self.calls, media: &self.media, peers: &self.peers },
+            drops: &self.drops,
             capture: &self.capture,
             unsteady_audio: OnceCell::new(),
         };

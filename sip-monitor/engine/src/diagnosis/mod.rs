@@ -24,6 +24,7 @@ use smallvec::SmallVec;
 
 use crate::call::{Answered, Call};
 use crate::config::EngineConfig;
+use crate::drops::DropTable;
 use crate::leg::Legs;
 use crate::media::MediaTable;
 use crate::media::flow::AudioFlows;
@@ -180,6 +181,8 @@ pub struct CallFacts<'a> {
     pub peers: &'a PeerTable,
     /// Which other calls are its legs.
     pub legs: Legs<'a>,
+    /// What this host's kernel dropped, also of flows that the call shares with others.
+    pub drops: &'a DropTable,
     /// What the monitor missed.
     pub capture: &'a CaptureFacts,
     /// What [`CallFacts::unsteady_audio`] found: several diagnoses ask for it.
