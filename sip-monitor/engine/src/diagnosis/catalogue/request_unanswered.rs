@@ -19,11 +19,13 @@
 //! **Remedy.** Named with both addresses. A peer that answers later resolves the alert.
 
 use crate::call::{Call, DropSeen, HopView, Shown};
-use crate::diagnosis::requests::{drop_against, fault_of_receiver, icmp_against, icmp_text, peer_of, times};
+use crate::diagnosis::requests::{
+    drop_against, fault_of_receiver, icmp_against, icmp_text, is_lasting, is_lost_over_tcp, peer_of, times,
+};
 use crate::diagnosis::{
     Asks, CallFacts, Cause, Confidence, Diagnosis, Fault, Finding, Layer, RequestName, Severity, UNKNOWN, Value,
 };
-use crate::packet::{Direction, DropReason, DroppedSegment, IcmpKind, KernelDrop};
+use crate::packet::{Direction, DropReason, DroppedSegment, IcmpKind};
 use crate::tcp::Breaking;
 use crate::transaction::{MethodKind, Transaction};
 
@@ -88,10 +90,6 @@ pub const DIAGNOSIS: Diagnosis = Diagnosis {
     asks: Asks::Call(judge),
     takes_over: &[],
 };
-
-/// Segments of TCP that are dropped so often over so long are lost: like four copies of a request over UDP.
-const SEGMENTS: u64 = 4;
-const SEGMENTS_OVER: core::time::Duration = core::time::Duration::from_secs(3);
 
 fn judge(facts: &CallFacts<'_>) -> Option<Finding> {
     let call = facts.call;
@@ -583,19 +581,6 @@ impl<'a> Case<'a> {
         evidence.extend(more);
         evidence
     }
-}
-
-/// TCP sends the bytes again and again, and this host's firewall drops them each time: nobody need wait until the sender gives up.
-fn is_lost_over_tcp(call: &Call, request: &Transaction, view: &HopView) -> bool {
-    drop_against(call, request, view)
-        .is_some_and(|DropSeen { drop, .. }| drop.segment == Some(DroppedSegment::Data) && is_lasting(drop, request))
-}
-
-/// A single segment is sent again and gets through; a rule drops each copy.
-fn is_lasting(drop: &KernelDrop, request: &Transaction) -> bool {
-    drop.reason == DropReason::Netfilter
-        && drop.count >= SEGMENTS
-        && drop.last_at.since(drop.first_at.max(request.sent.first())) >= SEGMENTS_OVER
 }
 
 /// Requests that have no code of their own.
