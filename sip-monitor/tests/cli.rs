@@ -318,3 +318,20 @@ fn an_interface_that_is_not_there_is_refused_with_those_that_are() {
         assert!(stderr.contains("lo"), "{stderr}");
     }
 }
+
+#[test]
+fn a_port_for_metrics_that_is_taken_is_told_before_anything_is_attached() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let at = taken.local_addr().unwrap().to_string();
+    // Were it not told first, there would be nothing to attach to either.
+    let nowhere = ["run", "-i", "nosuch0"];
+    let output = run(&[&nowhere[..], &["--prometheus", &at]].concat());
+    fails(&output, 69, &[&at, "in use", "fix: another program listens there", "--prometheus"]);
+    let config = Scratch::new("taken.toml", format!("[prometheus]\nlisten = \"{at}\"\n").as_bytes());
+    fails(&run(&[&nowhere[..], &["--config", config.path()]].concat()), 69, &[&at, "prometheus.listen"]);
+}
+
+#[test]
+fn a_place_for_metrics_that_is_none_is_an_error_of_the_command_line() {
+    fails(&run(&["run", "--prometheus", "localhost"]), 64, &["127.0.0.1:19060", "off"]);
+}

@@ -86,6 +86,8 @@ fn check(config: &Config) -> Result<(), String> {
         ("thresholds.hold_too_long", config.thresholds.hold_too_long),
         ("thresholds.transfer_notify", config.thresholds.transfer_notify),
         ("thresholds.alert_window", config.thresholds.alert_window),
+        ("alertmanager.resend", config.alertmanager.resend),
+        ("alertmanager.timeout", config.alertmanager.timeout),
     ] {
         if span.0.is_zero() {
             return Err(format!("{key}: must be longer than 0"));

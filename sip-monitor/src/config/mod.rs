@@ -3,6 +3,7 @@
 //! Here are the keys and their defaults; [`load`] reads a file, [`units`] has the durations and sizes as people write them.
 //! `etc/sip-monitor.toml` documents each key with its default, and a test holds the two together.
 
+mod alertmanager;
 mod load;
 mod prometheus;
 mod secret;
@@ -17,6 +18,7 @@ use serde::{Deserialize, Serialize};
 use sip_monitor_common::limits::{DEFAULT_MAX_STREAMS, DEFAULT_MEDIA_RING_BYTES, DEFAULT_SIGNALLING_RING_BYTES};
 use sip_monitor_engine::config as engine;
 
+pub use alertmanager::{Alertmanager, Endpoint, LeastSeverity};
 pub use load::{DEFAULT_PATH, from_file, from_str, load_or_default};
 pub use prometheus::{Listen, Prometheus};
 pub use secret::privacy_key;
@@ -51,6 +53,8 @@ pub struct Config {
     pub output: Output,
     /// What Prometheus scrapes.
     pub prometheus: Prometheus,
+    /// Which Alertmanagers alerts are pushed to.
+    pub alertmanager: Alertmanager,
 }
 
 /// Where packets come from.

@@ -1,6 +1,6 @@
 //! Families of capture: what the kernel programs saw, kept and lost, and how full they are.
 
-use sip_monitor_engine::packet::Direction;
+use sip_monitor_engine::packet::{CaptureLoss, Direction};
 
 use super::Snapshot;
 use super::exposition::{Exposition, Family, Kind};
@@ -77,6 +77,12 @@ static DROPS: Family = Family {
     labels: &[],
     help: "SIP and RTP packets of this host that its kernel dropped for a reason that means loss.",
 };
+static DROPS_REPORTED: Family = Family {
+    name: "sipmonitor_kernel_drops_reported_total",
+    kind: Kind::Counter,
+    labels: &["reason"],
+    help: "Of these, what the kernel has reported, by its own name of the reason, such as NETFILTER_DROP.",
+};
 static DROP_REASONS: Family = Family {
     name: "sipmonitor_kernel_drop_reasons",
     kind: Kind::Gauge,
@@ -98,6 +104,7 @@ pub const FAMILIES: &[&Family] = &[
     &STREAMS_OPENED,
     &STREAMS_EVICTED,
     &DROPS,
+    &DROPS_REPORTED,
     &DROP_REASONS,
 ];
 
@@ -122,12 +129,23 @@ pub fn write(to: &mut Exposition, now: &Snapshot) {
         }
     }
     let mut lost = to.family(&LOST);
+    // What a capture file holds too little of does not occur here.
+    let CaptureLoss {
+        signalling_ring_full,
+        media_ring_full,
+        map_full,
+        fragments_evicted,
+        unreadable,
+        drop_reports,
+        cut: _,
+    } = now.lost;
     for (reason, count) in [
-        ("signalling_ring_full", now.lost.signalling_ring_full),
-        ("media_ring_full", now.lost.media_ring_full),
-        ("map_full", now.lost.map_full),
-        ("fragments_evicted", now.lost.fragments_evicted),
-        ("unreadable", now.lost.unreadable),
+        ("signalling_ring_full", signalling_ring_full),
+        ("media_ring_full", media_ring_full),
+        ("map_full", map_full),
+        ("fragments_evicted", fragments_evicted),
+        ("unreadable", unreadable),
+        ("drop_reports", drop_reports),
     ] {
         lost.count(&[reason], count);
     }
@@ -152,5 +170,7 @@ pub fn write(to: &mut Exposition, now: &Snapshot) {
     to.family(&STREAMS_OPENED).count(&[], kernel("streams_opened"));
     to.family(&STREAMS_EVICTED).count(&[], evicted);
     to.family(&DROPS).count(&[], kernel("kernel_drops"));
+    let mut reported = to.family(&DROPS_REPORTED);
+    now.recorded.drops().iter().for_each(|(reason, count)| reported.count(&[reason], *count));
     to.family(&DROP_REASONS).count(&[], now.drop_reasons);
 }

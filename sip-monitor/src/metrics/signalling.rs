@@ -53,7 +53,7 @@ static FAILED: Family = Family {
     name: "sipmonitor_calls_failed_total",
     kind: Kind::Counter,
     labels: &["direction", "code"],
-    help: "Calls refused or given up, by the code of the final response; none where nobody answered.",
+    help: "Calls refused or given up, by the code of the final response; none where there was none.",
 };
 static COMPLETED: Family = Family {
     name: "sipmonitor_calls_completed_total",
@@ -134,7 +134,8 @@ pub fn write(to: &mut Exposition, now: &Snapshot) {
         for (code, (count, last)) in &o.failed {
             failed.count_of(&[direction(o.direction), &code.name()], *count, Some(last));
         }
-        failed.count_of(&[direction(o.direction), NO_CODE], o.timed_out.0, o.timed_out.1.as_ref());
+        let (count, last) = &o.failed_without_code;
+        failed.count_of(&[direction(o.direction), NO_CODE], *count, last.as_ref());
     }
     for (family, buckets) in
         [(&POST_DIAL, (|o| &o.post_dial) as fn(&Outcomes) -> &Buckets), (&SETUP, |o| &o.setup), (&TALK, |o| &o.talk)]

@@ -1,19 +1,22 @@
 //! Everything `/metrics` tells, as it stood at one time.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
+use std::net::SocketAddr;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use sip_monitor_engine::Engine;
 use sip_monitor_engine::Timestamp;
 use sip_monitor_engine::alert::AlertCounters;
 use sip_monitor_engine::counters::Counters as EngineCounters;
 use sip_monitor_engine::metrics::{CodeLabel, Exemplar, Ledgers, Metrics};
-use sip_monitor_engine::packet::{Body, CaptureLoss, Direction, Packet};
+use sip_monitor_engine::packet::{Body, CaptureLoss, Direction, DroppedSegment, DroppedTraffic, KernelDrop, Packet};
 
 use crate::capture::counters::Counters;
 use crate::capture::live::{InterfaceStatus, Live, RingFill};
 use crate::clock;
 use crate::sink::SinkCounters;
+use crate::sink::alertmanager::PushCounters;
 use crate::sink::board::{Board, Verdict};
 
 /// See the module.
@@ -83,15 +86,40 @@ pub struct Output {
     pub failed: u64,
 }
 
+impl Output {
+    /// Of the pushes to Alertmanagers.
+    #[must_use]
+    pub fn of_pushed(pushed: &PushCounters) -> Self {
+        Self {
+            name: "alertmanager",
+            written: pushed.sent.load(Ordering::Relaxed),
+            dropped: pushed.dropped.load(Ordering::Relaxed),
+            failed: pushed.failed.load(Ordering::Relaxed),
+        }
+    }
+}
+
 /// Kinds of what comes up.
 pub const KINDS: [&str; 7] = ["udp", "tcp", "rtcp", "icmp", "fragment", "kernel-drop", "stream"];
+
+/// Runs of kernel drops that are remembered, as many as the kernel keeps.
+const RUNS: usize = sip_monitor_common::drops::MAX_DROP_KEYS as usize;
+/// A run that was silent for so long is over (5 s), and no report of it is on its way.
+const RUN_OVER: Duration = Duration::from_secs(10);
 
 /// Counts of what came up from the kernel, by interface, direction and kind. Not packets of RTP: those stay in the kernel.
 #[derive(Clone, Debug, Default)]
 pub struct Recorded {
     /// By [`Packet::link`].
     by_link: Vec<[[u64; KINDS.len()]; 3]>,
+    /// Packets that the kernel dropped, by its name of the reason.
+    drops: BTreeMap<&'static str, u64>,
+    /// The runs these are of.
+    runs: HashMap<Run, KernelDrop>,
 }
+
+/// Whose run of drops: from where to where, and why.
+type Run = (SocketAddr, SocketAddr, &'static str, DroppedTraffic, Option<DroppedSegment>);
 
 impl Recorded {
     /// Counts one.
@@ -102,7 +130,10 @@ impl Recorded {
             Body::Rtcp(_) => 2,
             Body::Icmp(_) => 3,
             Body::Incomplete(_) => 4,
-            Body::Drop(_) => 5,
+            Body::Drop(drop) => {
+                self.count_drop(packet, &drop);
+                5
+            }
             Body::Stream(_) => 6,
             // Nothing that came, and of no interface.
             Body::CaptureLoss(_) => return,
@@ -115,6 +146,31 @@ impl Recorded {
         if let Some(count) = ways.and_then(|kinds| kinds.get_mut(kind)) {
             *count += 1;
         }
+    }
+
+    /// A report holds all of its run so far: what is new of it counts.
+    fn count_drop(&mut self, packet: &Packet<'_>, drop: &KernelDrop) {
+        if self.runs.len() >= RUNS {
+            self.runs.retain(|_, run| packet.time.since(run.last_at) < RUN_OVER);
+        }
+        let run: Run = (packet.src, packet.dst, drop.name, drop.traffic, drop.segment);
+        let known = self.runs.get(&run).filter(|known| known.first_at == drop.first_at).map_or(0, |known| known.count);
+        if known > 0 || self.runs.contains_key(&run) || self.runs.len() < RUNS {
+            *self.drops.entry(drop.name).or_default() += drop.count.saturating_sub(known);
+            self.runs.insert(run, *drop);
+        }
+    }
+
+    /// The same counts, without what is only kept to go on counting.
+    #[must_use]
+    pub fn sums(&self) -> Self {
+        Self { by_link: self.by_link.clone(), drops: self.drops.clone(), runs: HashMap::new() }
+    }
+
+    /// Packets that the kernel dropped, as it reported them, by its name of the reason.
+    #[must_use]
+    pub const fn drops(&self) -> &BTreeMap<&'static str, u64> {
+        &self.drops
     }
 
     /// Each count that is not 0: link, direction, kind.
@@ -137,7 +193,7 @@ impl Snapshot {
         Self {
             kernel: live.counters().unwrap_or_default(),
             interfaces: live.interfaces(),
-            recorded: recorded.clone(),
+            recorded: recorded.sums(),
             rings: live.rings().into(),
             kernel_streams: (in_map, map_limit, live.evicted()),
             drop_reasons: live.drop_reasons().unwrap_or(0) as u64,
@@ -184,4 +240,56 @@ fn tables(engine: &Engine) -> Vec<Table> {
     ]
     .map(|(name, entries, limit, evicted)| Table { name, entries: entries as u64, limit: limit as u64, evicted })
     .into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use sip_monitor_engine::packet::DropReason;
+
+    fn report(recorded: &mut Recorded, port: u16, first_s: i64, last_s: i64, count: u64) {
+        let at = |s: i64| Timestamp::from_unix_ns(s * 1_000_000_000);
+        let drop = KernelDrop {
+            reason: DropReason::Netfilter,
+            name: "NETFILTER_DROP",
+            traffic: DroppedTraffic::Media,
+            segment: None,
+            count,
+            first_at: at(first_s),
+            last_at: at(last_s),
+        };
+        let packet = Packet {
+            time: at(last_s),
+            link: 0,
+            direction: Direction::In,
+            src: SocketAddr::from(([203, 0, 113, 1], port)),
+            dst: SocketAddr::from(([198, 51, 100, 1], 6_000)),
+            ip_id: 0,
+            ttl: 0,
+            dscp: 0,
+            body: Body::Drop(drop),
+        };
+        recorded.count(&packet);
+    }
+
+    #[test]
+    fn a_run_of_drops_is_counted_once_however_often_it_is_reported() {
+        let mut recorded = Recorded::default();
+        report(&mut recorded, 1, 10, 11, 50);
+        report(&mut recorded, 1, 10, 12, 100);
+        report(&mut recorded, 2, 10, 12, 7);
+        // After a pause the kernel counts from 1 again.
+        report(&mut recorded, 1, 60, 61, 3);
+        assert_eq!(recorded.drops().get("NETFILTER_DROP"), Some(&110));
+    }
+
+    #[test]
+    fn runs_that_are_over_make_room_and_no_more_are_kept_than_there_can_be() {
+        let mut recorded = Recorded::default();
+        for n in 0..20_000_u16 {
+            report(&mut recorded, n, i64::from(n), i64::from(n), 1);
+            assert!(recorded.runs.len() <= RUNS);
+        }
+        assert_eq!(recorded.drops().get("NETFILTER_DROP"), Some(&20_000));
+    }
 }

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use sip_monitor_engine::{Engine, EngineConfig, Output, Timestamp};
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::time::{MissedTickBehavior, interval};
 
 use crate::capture::live::{Live, LiveError};
@@ -21,8 +21,9 @@ use crate::cli::RunArgs;
 use crate::cli::exit::{Code, Failure};
 use crate::clock;
 use crate::config::Config;
-use crate::metrics::{Recorded, Snapshot};
+use crate::metrics::{self, Recorded, Snapshot};
 use crate::sink::Sinks;
+use crate::sink::alertmanager::{PushCounters, Pusher};
 use crate::sink::board::Board;
 use crate::web::{self, Ask, Asker, Web};
 use notify::Notify;
@@ -123,6 +124,9 @@ struct Told {
     sinks: Sinks,
     status: Status,
     board: Board,
+    /// Wakes who pushes alerts.
+    changes: watch::Sender<u64>,
+    pushed: Arc<PushCounters>,
 }
 
 impl Told {
@@ -132,6 +136,7 @@ impl Told {
             self.status.count(&output);
             if let Output::Alert(alert) = &output {
                 self.board.take(alert);
+                self.changes.send_modify(|changes| *changes += 1);
             }
             self.sinks.write(output);
         }
@@ -144,7 +149,11 @@ impl<'a> Daemon<'a> {
         // Before anything is attached: a port that is taken is told at once.
         let listener = web::listen(config.prometheus.listen)?;
         let (asker, asked) = Asker::new();
-        let web = listener.map(|listener| Web::start(listener, asker)).transpose()?;
+        let (changes, changed) = watch::channel(0);
+        let pushed = Arc::new(PushCounters::default());
+        let pushers = Pusher::all(&config.alertmanager, &settings::host_name(), &asker, &changed, &pushed);
+        let is_asked = listener.is_some() || !pushers.is_empty();
+        let web = is_asked.then(|| Web::start(listener, pushers, asker)).transpose()?;
         // Keys of the hash tables come from the network: each run has its own seed.
         let seed = RandomState::new().hash_one(std::process::id());
         let live = Live::start(settings::live(&config, args, seed)).map_err(refusal)?;
@@ -171,7 +180,7 @@ impl<'a> Daemon<'a> {
             config,
             live,
             engine: Engine::new(engine_config),
-            told: Told { sinks, status: Status::new(watching), board: Board::default() },
+            told: Told { sinks, status: Status::new(watching), board: Board::default(), changes, pushed },
             notify,
             recorded: Recorded::default(),
             asked,
@@ -227,8 +236,14 @@ impl<'a> Daemon<'a> {
         match ask {
             Ask::Snapshot(reply) => {
                 let (board, sinks) = (&self.told.board, self.told.sinks.counters());
-                let snapshot = Snapshot::take(&self.live, &self.recorded, &self.engine, board, sinks);
+                let mut snapshot = Snapshot::take(&self.live, &self.recorded, &self.engine, board, sinks);
+                if !self.config.alertmanager.urls.is_empty() {
+                    snapshot.outputs.push(metrics::snapshot::Output::of_pushed(&self.told.pushed));
+                }
                 let _ = reply.send(Arc::new(snapshot));
+            }
+            Ask::Alerts(heard, reply) => {
+                let _ = reply.send(self.told.board.news(heard));
             }
         }
     }

@@ -102,6 +102,9 @@ pub fn needs_restart(old: &Config, new: &Config) -> Vec<&'static str> {
     if old.prometheus != new.prometheus {
         keys.push("[prometheus]");
     }
+    if old.alertmanager != new.alertmanager {
+        keys.push("[alertmanager]");
+    }
     if old.log != new.log {
         keys.push("log");
     }
@@ -124,11 +127,12 @@ pub fn swapped(old: &Config, new: Config) -> Config {
         thresholds: new.thresholds,
         output: config::Output { queue, ..new.output },
         prometheus: old.prometheus.clone(),
+        alertmanager: old.alertmanager.clone(),
     }
 }
 
 /// Name of this machine, empty where the kernel does not tell.
-fn host_name() -> String {
+pub fn host_name() -> String {
     std::fs::read_to_string("/proc/sys/kernel/hostname").map(|n| n.trim().to_owned()).unwrap_or_default()
 }
 
@@ -147,6 +151,15 @@ mod tests {
         assert_eq!(config.capture.sip_ports, [5070]);
         assert_eq!(config.capture.ingress, Ingress::Tc);
         std::fs::remove_dir_all(&dir).unwrap();
+    }
+
+    #[test]
+    fn places_where_others_are_told_are_opened_at_the_start_only() {
+        let old = Config::default();
+        let text = "[prometheus]\nlisten = \"off\"\n[alertmanager]\nurls = [\"http://127.0.0.1:9093\"]\n";
+        let new = config::from_str(text).unwrap();
+        assert_eq!(needs_restart(&old, &new), ["[prometheus]", "[alertmanager]"]);
+        assert!(needs_restart(&old, &swapped(&old, new)).is_empty());
     }
 
     #[test]

@@ -26,13 +26,27 @@ pub struct Standing {
     pub alert: Arc<Alert>,
 }
 
+/// How things stand, and what ended since somebody asked last.
+#[derive(Clone, Debug, Default)]
+pub struct News {
+    /// All that fires.
+    pub firing: Vec<Standing>,
+    /// What ended since then.
+    pub ended: Vec<Standing>,
+    /// Ends that are not kept any more.
+    pub missed: u64,
+    /// What to ask from the next time.
+    pub until: u64,
+}
+
 /// See the module. The engine bounds how many alerts are open (`limits.alerts`), and with it this.
 #[derive(Debug, Default)]
 pub struct Board {
     firing: BTreeMap<String, Standing>,
     ended: VecDeque<Standing>,
+    /// Ends since the program began.
+    ends: u64,
     fired: BTreeMap<Verdict, (u64, Option<Exemplar>)>,
-    lost: u64,
 }
 
 impl Board {
@@ -53,8 +67,8 @@ impl Board {
         self.firing.remove(&alert.id);
         if self.ended.len() >= ENDED_KEPT {
             self.ended.pop_front();
-            self.lost += 1;
         }
+        self.ends += 1;
         self.ended.push_back(Standing { until: Some(alert.ts), ..standing });
     }
 
@@ -76,18 +90,82 @@ impl Board {
         &self.fired
     }
 
-    /// Alerts that fire now, and those that ended after they were asked for last.
-    pub fn take_news(&mut self) -> Vec<Standing> {
-        self.firing.values().cloned().chain(self.ended.drain(..)).collect()
-    }
-
-    /// Alerts that ended and that nobody asked for in time.
+    /// How things stand, for who has heard of the first `heard` ends.
     #[must_use]
-    pub const fn lost(&self) -> u64 {
-        self.lost
+    pub fn news(&self, heard: u64) -> News {
+        let unheard = self.ends.saturating_sub(heard);
+        let kept = usize::try_from(unheard).unwrap_or(usize::MAX).min(self.ended.len());
+        News {
+            firing: self.firing.values().cloned().collect(),
+            ended: self.ended.range(self.ended.len() - kept..).cloned().collect(),
+            missed: unheard - kept as u64,
+            until: self.ends,
+        }
     }
 }
 
 fn verdict(alert: &Alert) -> Verdict {
     (alert.code.clone(), alert.cause.clone(), alert.severity)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use sip_monitor_engine::diagnosis::{Confidence, Layer};
+
+    fn line(id: u64, status: Status, severity: Severity, s: i64) -> Alert {
+        Alert {
+            schema: 1,
+            id: id.to_string(),
+            ts: Timestamp::from_unix_ns(s * 1_000_000_000),
+            status,
+            code: "no-ack".to_owned(),
+            cause: "never-seen".to_owned(),
+            severity,
+            confidence: Confidence::Likely,
+            layer: Layer::Dialog,
+            fault: None,
+            summary: String::new(),
+            remedy: String::new(),
+            direction: None,
+            call: None,
+            calls: None,
+            legs: vec![],
+            peer: None,
+            evidence: BTreeMap::new(),
+            links: vec![],
+            refs: vec![],
+            host: None,
+            iface: None,
+        }
+    }
+
+    #[test]
+    fn an_alert_that_becomes_worse_fires_once_under_its_new_severity() {
+        let mut board = Board::default();
+        board.take(&line(1, Status::Firing, Severity::Warning, 1));
+        board.take(&line(1, Status::Update, Severity::Critical, 2));
+        let firing: Vec<_> = board.firing().into_iter().map(|((_, _, severity), n)| (severity, n)).collect();
+        assert_eq!(firing, [(Severity::Warning, 0), (Severity::Critical, 1)]);
+        assert_eq!(board.fired().values().map(|(n, _)| n).sum::<u64>(), 1);
+        assert_eq!(board.news(0).firing[0].since, Timestamp::from_unix_ns(1_000_000_000));
+        board.take(&line(1, Status::Resolved, Severity::Critical, 3));
+        assert!(board.firing().values().all(|n| *n == 0));
+    }
+
+    #[test]
+    fn who_asks_late_hears_of_the_last_ends_and_how_many_were_missed() {
+        let mut board = Board::default();
+        let over = ENDED_KEPT as u64 + 5;
+        for id in 0..over {
+            board.take(&line(id, Status::Firing, Severity::Warning, 1));
+            board.take(&line(id, Status::Resolved, Severity::Warning, 2));
+        }
+        let news = board.news(0);
+        assert_eq!((news.ended.len(), news.missed, news.until), (ENDED_KEPT, 5, over));
+        assert_eq!(news.ended[0].alert.id, "5");
+        let news = board.news(over - 2);
+        assert_eq!((news.ended.len(), news.missed), (2, 0));
+        assert!(board.news(over).ended.is_empty());
+    }
 }

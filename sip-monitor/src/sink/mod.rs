@@ -1,6 +1,7 @@
 //! From alerts and records to the world. The capture loop never waits here: what it tells goes into a bounded queue, a
 //! thread of its own writes, and what the queue has no room for is dropped and counted.
 
+pub mod alertmanager;
 pub mod board;
 mod file;
 pub mod jsonl;

@@ -1,4 +1,4 @@
-//! What other programs ask for over HTTP. A thread of its own answers them, with a runtime of its own: what it writes, and to how
+//! What other programs are told over HTTP: Prometheus asks, Alertmanager is pushed to. A thread of its own does both, with a runtime of its own: what it writes, and to how
 //! slow a reader, costs the capture loop nothing. It asks that loop for what it must know, one question at a time, and the loop
 //! answers between two polls. A loop that does not answer is not healthy, and that is what is told then.
 
@@ -14,16 +14,20 @@ use tokio::sync::{mpsc, oneshot};
 use crate::cli::exit::{Code, Failure};
 use crate::config::Listen;
 use crate::metrics::Snapshot;
+use crate::sink::alertmanager::Pusher;
+use crate::sink::board::News;
 
 /// A question to the capture loop.
 #[derive(Debug)]
 pub enum Ask {
     /// All that metrics tell.
     Snapshot(oneshot::Sender<Arc<Snapshot>>),
+    /// Which alerts fire, for who has heard of so many ends.
+    Alerts(u64, oneshot::Sender<News>),
 }
 
-/// Questions that may wait: those who ask take turns.
-const QUESTIONS: usize = 4;
+/// Questions that may wait.
+const QUESTIONS: usize = 16;
 /// How long the loop has to answer.
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -43,8 +47,17 @@ impl Asker {
 
     /// All that metrics tell; `None` where the loop does not answer in time.
     pub async fn snapshot(&self) -> Option<Arc<Snapshot>> {
+        self.ask(Ask::Snapshot).await
+    }
+
+    /// Which alerts fire, for who has heard of so many ends; `None` where the loop does not answer in time.
+    pub async fn alerts(&self, heard: u64) -> Option<News> {
+        self.ask(|reply| Ask::Alerts(heard, reply)).await
+    }
+
+    async fn ask<T>(&self, question: impl FnOnce(oneshot::Sender<T>) -> Ask) -> Option<T> {
         let (reply, answer) = oneshot::channel();
-        self.to_loop.try_send(Ask::Snapshot(reply)).ok()?;
+        self.to_loop.try_send(question(reply)).ok()?;
         tokio::time::timeout(PATIENCE, answer).await.ok()?.ok()
     }
 }
@@ -61,7 +74,10 @@ pub fn listen(configured: Option<Listen>) -> Result<Option<TcpListener>, Failure
         None => (Listen::DEFAULT, false),
     };
     match TcpListener::bind(at).and_then(|listener| listener.set_nonblocking(true).map(|()| listener)) {
-        Ok(listener) => Ok(Some(listener)),
+        Ok(listener) => {
+            tracing::info!("metrics for Prometheus: http://{at}/metrics");
+            Ok(Some(listener))
+        }
         Err(e) if is_wanted => Err(refused(at, &e)),
         Err(e) => {
             tracing::warn!("no metrics for Prometheus: {at}: {e}; prometheus.listen names another place, or `off`");
@@ -94,23 +110,27 @@ pub struct Web {
 }
 
 impl Web {
-    /// Starts it.
+    /// Starts it, to answer there and to push with these.
     ///
     /// # Errors
     /// Where the thread or its runtime cannot be started.
-    pub fn start(listener: TcpListener, asker: Asker) -> Result<Self, Failure> {
+    pub fn start(listener: Option<TcpListener>, pushers: Vec<Pusher>, asker: Asker) -> Result<Self, Failure> {
         let starting =
-            |e: std::io::Error| anyhow::Error::from(e).context("starting the thread that answers Prometheus");
+            |e: std::io::Error| anyhow::Error::from(e).context("starting the thread for Prometheus and Alertmanager");
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(starting)?;
         let (stop, stopped) = oneshot::channel::<()>();
         let thread = std::thread::Builder::new()
             .name("web".into())
             .spawn(move || {
                 runtime.block_on(async {
-                    tokio::select! {
-                        () = server::serve(listener, asker) => {}
-                        _ = stopped => {}
+                    for pusher in pushers {
+                        tokio::spawn(pusher.run());
                     }
+                    if let Some(listener) = listener {
+                        tokio::spawn(server::serve(listener, asker));
+                    }
+                    // Ends when the other side is dropped; what is under way goes with the runtime.
+                    let _ = stopped.await;
                 });
                 // A name that is still being looked up is not waited for.
                 runtime.shutdown_background();

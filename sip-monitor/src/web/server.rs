@@ -21,6 +21,11 @@ use crate::metrics::{self, Snapshot};
 const CONNECTIONS: usize = 32;
 /// How long a request may take to come, and a connection may stay without one.
 const IDLE: Duration = Duration::from_secs(30);
+/// How long a connection is kept, however busy: a reader that does not take its answer holds a place for no longer. Who scrapes
+/// connects anew then.
+const LIFE: Duration = Duration::from_secs(60);
+/// What is under way then has so long to end.
+const FAREWELL: Duration = Duration::from_secs(10);
 /// A snapshot is shared by those who ask so soon after each other: nobody can have the loop take one after the other.
 const FRESH: Duration = Duration::from_millis(100);
 
@@ -57,7 +62,16 @@ pub async fn serve(listener: TcpListener, asker: Asker) {
             });
             let mut http = hyper::server::conn::http1::Builder::new();
             http.timer(TokioTimer::new()).header_read_timeout(IDLE).max_buf_size(16 << 10);
-            if let Err(e) = http.serve_connection(TokioIo::new(stream), answer).await {
+            let connection = http.serve_connection(TokioIo::new(stream), answer);
+            tokio::pin!(connection);
+            let ended = tokio::select! {
+                ended = connection.as_mut() => ended,
+                () = tokio::time::sleep(LIFE) => {
+                    connection.as_mut().graceful_shutdown();
+                    tokio::time::timeout(FAREWELL, connection).await.unwrap_or(Ok(()))
+                }
+            };
+            if let Err(e) = ended {
                 tracing::debug!("answering a request: {e}");
             }
             drop(place);

@@ -3,6 +3,7 @@
 //! tests are skipped loudly, and with `CI=true` they fail.
 
 mod accuracy;
+mod alertmanager;
 mod alerts;
 mod calls_faults;
 mod calls_good;

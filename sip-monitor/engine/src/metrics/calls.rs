@@ -43,8 +43,8 @@ pub struct Outcomes {
     /// Refused or given up, by the code of the final response, each with the last of them. One that is tried again under
     /// the same Call-ID may still be answered.
     pub failed: BTreeMap<CodeLabel, (u64, Exemplar)>,
-    /// Nobody answered, and the last of them.
-    pub timed_out: (u64, Option<Exemplar>),
+    /// The same without a final response: nobody answered, or it was given up before. With the last of them.
+    pub failed_without_code: (u64, Option<Exemplar>),
     /// Answered and over.
     pub completed: u64,
     /// From the INVITE to the first ringing or answer, seconds.
@@ -62,7 +62,7 @@ impl Outcomes {
             attempts: 0,
             answered: 0,
             failed: BTreeMap::new(),
-            timed_out: (0, None),
+            failed_without_code: (0, None),
             completed: 0,
             post_dial: Buckets::new(Buckets::SETUP_S),
             setup: Buckets::new(Buckets::SETUP_S),
@@ -130,16 +130,17 @@ impl CallCounts {
                     outcomes.talk.add_of(seconds, id, turn.at);
                 }
             }
-            CallState::Failed => {
-                let label = CodeLabel::of(turn.code.unwrap_or(0));
-                let (count, last) = outcomes.failed.entry(label).or_insert_with(|| (0, exemplar()));
-                *count += 1;
-                *last = exemplar();
-            }
-            CallState::Timeout => {
-                outcomes.timed_out.0 += 1;
-                outcomes.timed_out.1 = Some(exemplar());
-            }
+            CallState::Failed | CallState::Timeout => match turn.code.filter(|_| turn.state == CallState::Failed) {
+                Some(code) => {
+                    let (count, last) = outcomes.failed.entry(CodeLabel::of(code)).or_insert_with(|| (0, exemplar()));
+                    *count += 1;
+                    *last = exemplar();
+                }
+                None => {
+                    outcomes.failed_without_code.0 += 1;
+                    outcomes.failed_without_code.1 = Some(exemplar());
+                }
+            },
         }
     }
 }
@@ -196,7 +197,9 @@ mod tests {
         let [_, out, _] = &refused.outcomes;
         assert_eq!(out.failed.get(&CodeLabel::of(486)).map(|(count, last)| (*count, &*last.call_id)), Some((1, "c")));
         let silent = play(&[(0, CallState::Calling, None), (32_000, CallState::Timeout, None)]);
-        assert_eq!((silent.outcomes[1].timed_out.0, silent.outcomes[1].failed.len()), (1, 0));
+        assert_eq!((silent.outcomes[1].failed_without_code.0, silent.outcomes[1].failed.len()), (1, 0));
+        let given_up = play(&[(0, CallState::Calling, None), (900, CallState::Failed, None)]);
+        assert_eq!((given_up.outcomes[1].failed_without_code.0, given_up.outcomes[1].failed.len()), (1, 0));
     }
 
     #[test]

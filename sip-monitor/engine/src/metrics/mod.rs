@@ -9,6 +9,8 @@ mod calls;
 mod codec;
 mod ledger;
 mod messages;
+#[cfg(test)]
+mod tests;
 
 pub use buckets::{Buckets, Exemplar};
 pub(crate) use calls::Turn;

@@ -340,8 +340,8 @@ impl<'a> Case<'a> {
 
     fn is_unacknowledged(&self) -> bool {
         let hop = self.call.hops.get(usize::from(self.request.path.hop));
-        hop.and_then(|hop| hop.broken)
-            .is_some_and(|(at, broken)| at >= self.request.sent.first() && broken.breaking == Breaking::Unacknowledged)
+        hop.and_then(|hop| hop.broken.as_deref())
+            .is_some_and(|(at, broken)| *at >= self.request.sent.first() && broken.breaking == Breaking::Unacknowledged)
     }
 
     /// The kernel would have said so if it had dropped the request: a process has it.
@@ -474,7 +474,8 @@ impl<'a> Case<'a> {
     /// The connection it was sent on broke.
     fn connection_broken(&self) -> Option<Finding> {
         let hop = self.call.hops.get(usize::from(self.request.path.hop))?;
-        let (_, broken) = hop.broken.filter(|(at, b)| *at >= self.request.sent.first() && b.sender == self.view.src)?;
+        let (_, broken) =
+            hop.broken.as_deref().filter(|(at, b)| *at >= self.request.sent.first() && b.sender == self.view.src)?;
         let (cause, confidence, summary, remedy) = match broken.breaking {
             Breaking::Reset => (
                 "tcp-refused",
