@@ -408,6 +408,7 @@ impl Engine {
             answered: &self.answered,
             peers: &self.peers,
             legs: Legs { table: &self.legs, calls: &self.calls, media: &self.media, peers: &self.peers },
+            drops: &self.drops,
             capture: &self.capture,
             caller_probes: caller.is_some_and(|source| source.probing.is_some()),
             over,

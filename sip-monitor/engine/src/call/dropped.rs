@@ -47,11 +47,27 @@ impl Engine {
             }
             DroppedTraffic::Media => self.handle_dropped_media(now, packet, drop),
             DroppedTraffic::Rtcp => {
-                let call = self.media.handle_dropped_rtcp(packet, drop);
-                self.note_media(call);
-                self.note_drop(now, packet, drop, call.as_slice());
+                // A media process without a socket for RTCP needs none.
+                if drop.reason != DropReason::NoSocket {
+                    self.handle_dropped_rtcp(now, packet, drop);
+                }
             }
         }
+    }
+
+    fn handle_dropped_rtcp(&mut self, now: Timestamp, packet: &Packet<'_>, drop: &KernelDrop) {
+        let Some(key) = self.media.rtcp_call(packet) else { return };
+        let is_over = self.calls.get(key).and_then(|call| call.media.ended_at()).is_some_and(|at| drop.last_at >= at);
+        // A relay that forwards in the kernel drops what came and sends its own copy.
+        let is_forwarded = drop.reason == DropReason::Netfilter
+            && packet.direction == Direction::In
+            && self.media.is_passed_on(key, drop.last_at);
+        if is_over || is_forwarded {
+            return;
+        }
+        self.media.handle_dropped_rtcp(packet, drop);
+        self.note_media(Some(key));
+        self.note_drop(now, packet, drop, &[key]);
     }
 
     fn handle_dropped_signalling(&mut self, now: Timestamp, packet: &Packet<'_>, drop: &KernelDrop) {
@@ -91,7 +107,12 @@ impl Engine {
     fn note_drop(&mut self, now: Timestamp, packet: &Packet<'_>, drop: &KernelDrop, concerned: &[CallKey]) {
         let named = concerned.iter().filter_map(|key| Some((*key, self.calls.get(*key)?.identity().call_id)));
         let calls: Vec<(CallKey, &str)> = named.collect();
-        let Some(noted) = self.drops.note(now, packet, drop, &calls) else { return };
+        let remote = if packet.direction == Direction::Out { packet.dst } else { packet.src };
+        let is_missed = match drop.traffic {
+            DroppedTraffic::Media | DroppedTraffic::Rtcp => !calls.is_empty(),
+            DroppedTraffic::ToSipPort | DroppedTraffic::FromSipPort => self.is_known(remote),
+        };
+        let Some(noted) = self.drops.note(now, packet, drop, &calls, is_missed) else { return };
         self.counters.drops_evicted = self.drops.evicted() + self.media.unclaimed_evicted();
         if let Some(evicted) = noted.evicted {
             self.alerts.forget(Subject::Drops(evicted));
@@ -153,10 +174,14 @@ impl Engine {
             || (key.tcp && self.alerts.holds_any(unopened, &UNOPENED));
         let until = is_told.then(|| self.now + self.config.thresholds.alert_window);
         let address = if key.direction == Direction::Out { flow.dst } else { flow.src };
+        let came = |call: &CallKey| {
+            let hop = self.calls.get(*call).and_then(|call| call.hops.first());
+            hop.is_some_and(|hop| hop.direction == Direction::In)
+        };
         let was_answered = |call: &CallKey| self.calls.get(*call).is_some_and(|call| call.answered_at.is_some());
         Standing {
             is_known: before.is_known || self.is_known(address) || flow.calls.iter().any(was_answered),
-            asked_first: before.asked_first || !flow.calls.is_empty() || self.sources.get(remote).is_some(),
+            asked_first: before.asked_first || flow.calls.iter().any(came) || self.sources.get(remote).is_some(),
             explained_until: until.or(before.explained_until),
             ..before
         }
