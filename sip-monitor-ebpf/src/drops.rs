@@ -142,7 +142,7 @@ pub fn handle<M: Members>(skb: usize, location: u64, reason: u32) {
         Err(Unkept::Unreadable) => {
             // It may have been anybody's: that nothing was dropped is no longer known.
             if let Some(counters) = Counters::of_this_cpu() {
-                counters.count(Counter::DropReportsLost);
+                counters.count(Counter::DropsUnread);
             }
             return;
         }

@@ -491,6 +491,9 @@ impl Engine {
         if loss.cut > 0 {
             self.capture.cut_at = Some(now);
         }
+        if loss.drop_reports + loss.drops_unread > 0 {
+            self.capture.drops_untold_at = Some(now);
+        }
         if loss.total() == 0 {
             return self.capture.goes_on(now);
         }
@@ -504,9 +507,6 @@ impl Engine {
         self.capture.first_lost_at.get_or_insert(now);
         if loss.packets() > 0 {
             self.capture.last_lost_at = Some(now);
-        }
-        if loss.drop_reports > 0 {
-            self.capture.drops_untold_at = Some(now);
         }
         self.media.note_capture_loss(now, &loss);
         let facts = HostFacts { now, config: &self.config, peers: &self.peers, capture: &self.capture };

@@ -130,7 +130,7 @@ pub fn write(to: &mut Exposition, now: &Snapshot) {
         }
     }
     let mut lost = to.family(&LOST);
-    // What a capture file holds too little of does not occur here.
+    // What a capture file holds too little of does not occur here; drops that nobody could read are no loss of the monitor.
     let CaptureLoss {
         signalling_ring_full,
         media_ring_full,
@@ -138,6 +138,7 @@ pub fn write(to: &mut Exposition, now: &Snapshot) {
         fragments_evicted,
         unreadable,
         drop_reports,
+        drops_unread: _,
         cut: _,
     } = now.lost;
     for (reason, count) in [
