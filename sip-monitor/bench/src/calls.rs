@@ -61,7 +61,7 @@ impl Calls {
         let message = |start: &str, branch: &str, cseq: &str, tag: &str, more: &str, body: &str| {
             let text = format!(
                 "{start}\r\nVia: SIP/2.0/UDP 198.51.100.4:5060;branch=z9hG4bK-00000000-{branch};rport\r\nMax-Forwards: 70\r\n\
-                 From: \"Alice Smith\" <sip:+15551230001@198.51.100.4;user=phone>;tag=a00000000\r\n\
+                 From: \"Alice Smith\" <sip:+15500000000@198.51.100.4;user=phone>;tag=a00000000\r\n\
                  To: <sip:+15551230002@203.0.113.7;user=phone>{tag}\r\nCall-ID: 38482762-00000000@198.51.100.4\r\n\
                  CSeq: {cseq}\r\nUser-Agent: ExamplePBX 18.4.0\r\nAllow: INVITE, ACK, CANCEL, OPTIONS, BYE, REFER, NOTIFY\r\n\
                  Supported: replaces, timer\r\n{more}Content-Length: {}\r\n\r\n{body}",
@@ -70,7 +70,7 @@ impl Calls {
             Template::new(text, !start.starts_with("SIP/2.0"))
         };
         let (tag, invite) = (";tag=b00000000", "1 INVITE");
-        let caller = "Contact: <sip:+15551230001@198.51.100.4:5060>\r\nContent-Type: application/sdp\r\n";
+        let caller = "Contact: <sip:+15500000000@198.51.100.4:5060>\r\nContent-Type: application/sdp\r\n";
         let callee = "Contact: <sip:bob@203.0.113.7:5060>\r\nContent-Type: application/sdp\r\n";
         let setup = vec![
             message("INVITE sip:+15551230002@203.0.113.7 SIP/2.0", "i", invite, "", caller, &sdp("198.51.100")),
@@ -123,6 +123,14 @@ impl Calls {
             }
         }
         self.teardown = teardown;
+    }
+
+    /// The first `count` calls go on after the last of them has begun: both streams of each are reported once a second.
+    pub fn go_on(&self, count: u32, seconds: u32, take: &mut impl FnMut(Timestamp, &Packet<'_>)) {
+        for second in 1..=seconds {
+            let now = i64::from(count) * self.pace.tick_ns + i64::from(second) * 1_000_000_000;
+            (0..count).for_each(|call| self.report(now, call, now - i64::from(call) * self.pace.tick_ns, take));
+        }
     }
 
     /// Which call is `age_ns` old in a tick.

@@ -2,6 +2,7 @@
 //! registration take of memory; and whether either grows with how many there are or were. Each figure stands beside one of
 //! the same run that it is to be compared with.
 
+use std::cell::Cell;
 use std::hint::black_box;
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
@@ -28,6 +29,8 @@ const FEW: Pace =
     Pace { tick_ns: 128_000_000, lasts_ns: 34_560_000_000, spread: 9, reports: 108, report_ns: 1_536_000_000, ..SHORT };
 /// The same calls, 128 times as many a second.
 const MANY: Pace = Pace { tick_ns: 1_000_000, spread: 16, ..FEW };
+/// The same calls, 16 times as many a second as the few.
+const SOME: Pace = Pace { tick_ns: 8_000_000, spread: 13, ..FEW };
 /// Calls that nobody hangs up, all within a few seconds.
 const ENDLESS: Pace =
     Pace { tick_ns: 50_000, step_ns: 0, lasts_ns: 1_000_000_000_000, spread: 0, reports: 1, report_ns: 0 };
@@ -35,9 +38,14 @@ const ENDLESS: Pace =
 const CALLS: u32 = 30_000;
 const ROUNDS: usize = 3;
 const LONG_RUN: u32 = 1_000_000;
-const HEADS: [u32; 2] = [10_000, 100_000];
+/// How many calls or registrations there are at a time where memory is measured. Each is compared with the first.
+const HEADS: [u32; 4] = [1_000, 10_000, 100_000, 1_000_000];
+/// The last of them is left out where fewer bytes are free.
+const FREE_FOR_A_MILLION: u64 = 14_000_000_000;
+/// An interval of quality and some: what is kept of a stream is complete.
+const GOES_ON_S: u32 = 12;
 
-/// Prints the measures. Targets: 1,000,000 messages a second, 25 us a call, 4 KB a live call.
+/// Prints the measures. Targets: 1,000,000 messages a second, 25 us a call, 4 KB a live call, and no ratio above 1.
 pub fn run() {
     diagnoses();
     long_run();
@@ -50,23 +58,31 @@ pub fn run() {
 fn diagnoses() {
     let best = |measure: &dyn Fn() -> Duration| (0..ROUNDS).map(|_| measure()).min().unwrap_or(Duration::MAX);
     let script = best(&|| measure(&mut Calls::new(SHORT), 0..CALLS, |_, packet| _ = black_box(packet)));
+    let allocated = Cell::new(0);
     let with = |catalogue: &[&'static Diagnosis]| {
         let spent = best(&|| {
             let mut engine = engine(catalogue);
+            let before = allocator::allocations();
             let spent = measure(&mut Calls::new(SHORT), 0..CALLS, |now, packet| engine.handle_packet(now, packet));
+            allocated.set(allocator::allocations() - before);
             nothing_is_wrong(&mut engine);
             spent
         });
-        per_call_us(spent.saturating_sub(script), CALLS)
+        (per_call_us(spent.saturating_sub(script), CALLS), allocated.get() / u64::from(CALLS))
     };
     let (all, none) = (with(catalogue::ALL), with(&[]));
-    for (name, us) in [(format!("{} diagnoses", catalogue::ALL.len()), all), ("no diagnosis".to_owned(), none)] {
+    for (name, (us, allocations)) in
+        [(format!("{} diagnoses", catalogue::ALL.len()), all), ("no diagnosis".to_owned(), none)]
+    {
         let messages = f64::from(MESSAGES) * 1e6 / us;
-        println!("engine: {name:<14} {us:>6.2} us a complete call, {messages:>9.0} messages/s on one core");
+        println!(
+            "engine: {name:<14} {us:>6.2} us a complete call, {messages:>9.0} messages/s on one core, \
+             {allocations} allocations a call"
+        );
     }
     println!(
         "engine: all diagnoses against none: {:.2} x the time; {:.2} us a call of the bench's own are taken off",
-        all / none,
+        all.0 / none.0,
         per_call_us(script, CALLS)
     );
 }
@@ -92,7 +108,7 @@ fn long_run() {
     );
 }
 
-/// The same calls with some hundreds and with a hundred thousand of them up.
+/// The same calls with some hundreds, some thousands and a hundred thousand of them up.
 fn concurrency() {
     let cost = |pace: Pace| {
         let mut engine = engine(catalogue::ALL);
@@ -104,52 +120,60 @@ fn concurrency() {
         nothing_is_wrong(&mut engine);
         per_call_us(spent, count)
     };
-    let (few, many) = (cost(FEW), cost(MANY));
-    println!(
-        "engine: {few:>6.2} us a long call with {} up, {many:>6.2} us with {}: {:.2} x (130 reports of streams each)",
-        FEW.concurrent(),
-        MANY.concurrent(),
-        many / few
-    );
+    let costs = [FEW, SOME, MANY].map(|pace| (pace.concurrent(), cost(pace)));
+    for (up, us) in costs {
+        let ratio = us / costs[0].1;
+        println!("engine: {us:>6.2} us a long call with {up:>6} up (130 reports of streams each): {ratio:.2} x");
+    }
 }
 
 fn call_memory() {
-    let grown = HEADS.map(|count| {
-        grows(count, |engine, first, last| {
-            measure(&mut Calls::new(ENDLESS), first..last, |now, packet| engine.handle_packet(now, packet));
-        })
+    each_head("call that is up", &HEADS, |engine, count| {
+        measure(&mut Calls::new(ENDLESS), 0..count, |now, packet| engine.handle_packet(now, packet))
     });
-    print_memory("call that is up", grown);
+    // Millions of reports take minutes.
+    let [heads @ .., _] = &HEADS;
+    each_head("call that goes on", heads, |engine, count| {
+        let mut calls = Calls::new(ENDLESS);
+        let began = measure(&mut calls, 0..count, |now, packet| engine.handle_packet(now, packet));
+        calls.go_on(count, GOES_ON_S, &mut |now, packet| engine.handle_packet(now, packet));
+        began
+    });
 }
 
 fn registration_memory() {
-    let grown = HEADS.map(|count| {
-        grows(count, |engine, first, last| {
-            (first..last).for_each(|n| register(n, &mut |now, packet| engine.handle_packet(now, packet)));
-        })
+    each_head("registration", &HEADS, |engine, count| {
+        let start = cpu_time();
+        (0..count).for_each(|n| register(n, &mut |now, packet| engine.handle_packet(now, packet)));
+        cpu_time().saturating_sub(start)
     });
-    print_memory("registration", grown);
 }
 
-/// Bytes that each of `count` takes: as asked for, and as the process has grown.
-fn grows(count: u32, add: impl Fn(&mut Engine, u32, u32)) -> (f64, Option<f64>) {
-    let mut engine = engine(catalogue::ALL);
-    let (asked, resident) = (allocator::bytes_in_use(), resident_bytes());
-    add(&mut engine, 0, count);
-    let grown = allocator::bytes_in_use().saturating_sub(asked);
-    let resident = resident.zip(resident_bytes()).map(|(before, after)| after.saturating_sub(before));
-    nothing_is_wrong(&mut engine);
-    let each = |bytes: u64| bytes as f64 / f64::from(count);
-    (each(grown), resident.map(each))
-}
-
-fn print_memory(what: &str, grown: [(f64, Option<f64>); 2]) {
-    for (count, (asked, resident)) in HEADS.iter().zip(grown) {
+/// What each of so many takes: bytes as asked for and as the process has grown, and time to add it.
+fn each_head(what: &str, heads: &[u32], add: impl Fn(&mut Engine, u32) -> Duration) {
+    let mut first = None;
+    for &count in heads {
+        if count == LONG_RUN && available_bytes().is_none_or(|bytes| bytes < FREE_FOR_A_MILLION) {
+            println!("engine: {count:>7} x {what}: left out, {FREE_FOR_A_MILLION} bytes are not free");
+            continue;
+        }
+        let mut engine = engine(catalogue::ALL);
+        allocator::trim();
+        let (asked, resident) = (allocator::bytes_in_use(), resident_bytes());
+        let us = per_call_us(add(&mut engine, count), count);
+        let each = |bytes: u64| bytes as f64 / f64::from(count);
+        let grown = each(allocator::bytes_in_use().saturating_sub(asked));
+        let resident = resident.zip(resident_bytes()).map(|(before, after)| each(after.saturating_sub(before)));
+        nothing_is_wrong(&mut engine);
+        let (first_grown, first_us) = *first.get_or_insert((grown, us));
         let resident = resident.map_or_else(|| "unknown".to_owned(), |bytes| format!("{bytes:.0}"));
-        println!("engine: {asked:>6.0} bytes a {what}, {count} of them ({resident} resident)");
+        println!(
+            "engine: {count:>7} x {what}: {grown:>5.0} bytes ({resident:>5} resident), {us:>6.2} us to add: \
+             {:.2} x and {:.2} x",
+            grown / first_grown,
+            us / first_us
+        );
     }
-    let [(small, _), (large, _)] = grown;
-    println!("engine: each takes {:.2} x as much where there are ten times as many", large / small);
 }
 
 /// Processor time of the ticks.
@@ -196,4 +220,12 @@ fn cpu_time() -> Duration {
 fn resident_bytes() -> Option<u64> {
     let pages: u64 = std::fs::read_to_string("/proc/self/statm").ok()?.split(' ').nth(1)?.parse().ok()?;
     Some(pages * 4096)
+}
+
+/// Bytes that processes can still have.
+fn available_bytes() -> Option<u64> {
+    let text = std::fs::read_to_string("/proc/meminfo").ok()?;
+    let line = text.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
+    let kib: u64 = line.trim().strip_suffix(" kB")?.parse().ok()?;
+    Some(kib * 1024)
 }

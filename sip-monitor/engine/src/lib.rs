@@ -52,6 +52,7 @@ use drops::DropTable;
 use event::{Event, Events};
 use leg::{LegTable, Legs};
 use media::MediaTable;
+use media::flow::Audio;
 use metrics::Metrics;
 pub use packet::Packet;
 use packet::{Body, CaptureLoss, IcmpError};
@@ -293,6 +294,11 @@ impl Engine {
         let calls = self.calls.keys_by_age();
         calls.iter().for_each(|key| self.media.hear_rest(*key));
         self.drain_streams();
+        for key in &calls {
+            if self.calls.get(*key).is_some_and(|call| call.stranger_refused_at().is_some()) {
+                self.judge_call(*key, true);
+            }
+        }
         self.write_peers(None);
         calls.into_iter().for_each(|key| self.free_call(key));
         self.finish_registrations();
@@ -371,21 +377,26 @@ impl Engine {
     /// What follows from what happened to a call: a judgement if it can matter, and its next timer.
     pub(crate) fn after(&mut self, key: CallKey, events: &[Event]) {
         let repetitions = self.config.thresholds.no_ack_retransmissions;
-        if events.iter().any(|event| event.can_matter(repetitions)) {
-            self.judge(key);
-        }
+        let matters = events.iter().any(|event| event.can_matter(repetitions));
+        let audio = if matters { self.judge(key) } else { Audio::new() };
         let Some(call) = self.calls.get_mut(key) else { return };
         // Whatever claims to be due now has just been looked at: it may not keep the engine from going on.
-        let due = call.next_due(self.now, &self.config, &self.media);
+        let due = call.next_due(self.now, &self.config, &self.media, &audio);
         call.clock.due = due.max(self.now + Duration::from_millis(1));
         self.timers.arm(call);
     }
 
-    fn judge(&mut self, key: CallKey) {
-        let Some(call) = self.calls.get(key).filter(|call| call.is_judged()) else { return };
+    /// Puts a call before the diagnoses. Returns what was found of its audio on the way, where that was looked at.
+    fn judge(&mut self, key: CallKey) -> Audio {
+        self.judge_call(key, false)
+    }
+
+    fn judge_call(&mut self, key: CallKey, over: bool) -> Audio {
+        let Some(call) = self.calls.get(key).filter(|call| call.is_judged()) else { return Audio::new() };
         // The calls of a scan are the scan, not so many faulty calls.
-        if call.hops.first().is_some_and(|hop| self.sources.is_scanning(hop.a.ip())) {
-            return;
+        let caller = call.hops.first().and_then(|hop| self.sources.get(hop.a.ip()));
+        if caller.is_some_and(source::Source::is_scanning) {
+            return Audio::new();
         }
         self.counters.judgements += 1;
         let facts = CallFacts {
@@ -398,9 +409,12 @@ impl Engine {
             peers: &self.peers,
             legs: Legs { table: &self.legs, calls: &self.calls, media: &self.media, peers: &self.peers },
             capture: &self.capture,
+            caller_probes: caller.is_some_and(|source| source.probing.is_some()),
+            over,
             unsteady_audio: OnceCell::new(),
         };
         self.alerts.judge_call(key, &facts, &mut self.outputs);
+        facts.unsteady_audio.into_inner().unwrap_or_default()
     }
 
     /// Puts peers before the diagnoses whose measures changed in a way that can matter, or of which something is in force.

@@ -3,7 +3,7 @@
 use core::net::SocketAddr;
 
 use crate::packet::{Body, Direction, Packet};
-use crate::sip::{HeaderName, Message, Method, NameAddr, Via};
+use crate::sip::{HeaderName, Message, Method, NameAddr, StartLine, Via};
 use crate::time::Timestamp;
 use crate::transaction::MethodKind;
 
@@ -32,6 +32,8 @@ pub(crate) struct Seen<'p, 'm> {
     /// Empty where there is none.
     pub to_tag: &'p [u8],
     pub via: Option<Via<'p>>,
+    /// The session description in its body.
+    pub sdp: Option<&'p [u8]>,
 }
 
 impl<'p, 'm> Seen<'p, 'm> {
@@ -43,7 +45,10 @@ impl<'p, 'm> Seen<'p, 'm> {
         message: &'m Message<'p>,
     ) -> Option<Self> {
         let cseq = message.cseq().ok();
-        let method = message.method().or(cseq.map(|c| c.method))?;
+        let method = match message.start_line() {
+            StartLine::Request { method, .. } => method,
+            StartLine::Response { .. } => cseq.map(|c| c.method).or_else(|| message.cseq_method())?,
+        };
         let (from, to) = (message.from().ok(), message.to().ok());
         Some(Self {
             at,
@@ -64,6 +69,7 @@ impl<'p, 'm> Seen<'p, 'm> {
             from,
             to,
             via: message.top_via().ok(),
+            sdp: message.sdp(),
         })
     }
 

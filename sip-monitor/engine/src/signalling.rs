@@ -300,7 +300,7 @@ impl Call {
     fn handle_broken(&mut self, now: Timestamp, broken: &BrokenConnection) {
         let ends = [(broken.sender, broken.receiver), (broken.receiver, broken.sender)];
         for hop in self.hops.iter_mut().filter(|hop| hop.transport != "udp" && ends.contains(&(hop.a, hop.b))) {
-            hop.broken = Some((now, *broken));
+            hop.broken = Some(Box::new((now, *broken)));
         }
     }
 

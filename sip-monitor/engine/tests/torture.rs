@@ -183,7 +183,7 @@ fn torture_messages_keep_what_their_rows_cannot_show() {
 
     let bytes = read("rfc4475/bcast");
     let message = Message::parse(&bytes).unwrap();
-    assert_eq!(message.top_via().unwrap().host.ip(), "192.0.2.198".parse().ok());
+    assert_eq!(message.top_via().unwrap().host_port().host.ip(), "192.0.2.198".parse().ok());
 
     let bytes = read("rfc4475/mpart01");
     let message = Message::parse(&bytes).unwrap();
@@ -210,6 +210,6 @@ fn torture_messages_keep_what_their_rows_cannot_show() {
     assert_eq!(ends, ["192.0.2.1:22334", "[2001:db8::1]:6024"]);
     let bytes = read("rfc5118/4.9_ipv4-mapped-ipv6");
     let message = Message::parse(&bytes).unwrap();
-    assert_eq!(message.top_via().unwrap().host.ip(), "::ffff:192.0.2.10".parse().ok());
-    assert_eq!(message.top_via().unwrap().port, Some(19823));
+    assert_eq!(message.top_via().unwrap().host_port().host.ip(), "::ffff:192.0.2.10".parse().ok());
+    assert_eq!(message.top_via().unwrap().host_port().port, Some(19823));
 }

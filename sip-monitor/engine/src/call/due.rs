@@ -8,6 +8,7 @@ use crate::config::{EngineConfig, SipTimers};
 use crate::dialog::Answer;
 use crate::event::Event;
 use crate::media::MediaTable;
+use crate::media::flow::AudioFlows;
 use crate::record::CallState;
 use crate::time::Timestamp;
 use crate::transaction::{MethodKind, TimerLetter, Transaction};
@@ -20,10 +21,17 @@ const CHALLENGE_IDLE: Duration = Duration::from_secs(180);
 const CONFIRMED_IDLE: Duration = Duration::from_secs(24 * 3600);
 
 impl Call {
-    /// When there is something to do next.
-    pub(crate) fn next_due(&mut self, now: Timestamp, config: &EngineConfig, media: &MediaTable) -> Timestamp {
+    /// When there is something to do next. `audio` is what [`MediaSession::flows`](crate::media::MediaSession::flows) says at
+    /// `now`, empty where that was not asked.
+    pub(crate) fn next_due(
+        &mut self,
+        now: Timestamp,
+        config: &EngineConfig,
+        media: &MediaTable,
+        audio: &[AudioFlows],
+    ) -> Timestamp {
         let timers = &config.timers;
-        let media = Some(self.media_due(now, config, media));
+        let media = Some(self.media_due(now, config, media, audio));
         let transactions = self.transactions.iter().filter_map(|t| t.due(timers)).map(|(at, _)| at);
         let answers = self.answers.iter().filter_map(|a| a.due(config));
         let challenge = self.unanswered_challenge().map(|at| at + timers.give_up());
@@ -64,7 +72,7 @@ impl Call {
         if self.clock.media.is_some_and(|at| at <= now) {
             // Reports that came since may have pushed it away; then this was only a look at the clock.
             self.clock.media = None;
-            if self.media_due(now - Duration::from_nanos(1), config, ctx.media) <= now {
+            if self.media_due(now - Duration::from_nanos(1), config, ctx.media, &[]) <= now {
                 self.clock.media = None;
                 ctx.events.push(Event::Media);
             }
@@ -78,12 +86,18 @@ impl Call {
     }
 
     /// When media comes to a threshold by time alone. Asked of it once, then kept: streams are not looked at for each message.
-    fn media_due(&mut self, now: Timestamp, config: &EngineConfig, media: &MediaTable) -> Timestamp {
+    fn media_due(
+        &mut self,
+        now: Timestamp,
+        config: &EngineConfig,
+        media: &MediaTable,
+        audio: &[AudioFlows],
+    ) -> Timestamp {
         if let Some(kept) = self.clock.media.filter(|at| *at > now) {
             return kept;
         }
         let is_due = (self.answered_at.is_some() || self.adopted) && self.ended_at.is_none();
-        let next = if is_due { self.media.next_check(media, config, now) } else { None };
+        let next = if is_due { self.media.next_check(media, config, now, audio) } else { None };
         let watch = if self.ended_at.is_none() { self.media.next_watch(media, self.clock.watched) } else { None };
         *self.clock.media.insert(next.into_iter().chain(watch).min().unwrap_or(Timestamp::MAX))
     }

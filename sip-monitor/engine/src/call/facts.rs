@@ -94,7 +94,7 @@ pub struct Call {
     /// Packets of its signalling flows that this host's kernel dropped.
     pub dropped: Vec<DropSeen>,
     /// What it counts for at the peers it goes through.
-    pub legs: SmallVec<[Leg; 1]>,
+    pub legs: SmallVec<[Leg; 2]>,
     /// A refusal that named a limit; the last one.
     pub limit: Option<Box<LimitSeen>>,
     /// REFERs in it.

@@ -8,7 +8,7 @@ use crate::time::Timestamp;
 use crate::transaction::Path;
 
 /// Two addresses that exchanged messages of a call.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Hop {
     /// Sender of the first message seen here.
     pub a: SocketAddr,
@@ -25,7 +25,7 @@ pub struct Hop {
     /// Last message from `b` to `a`.
     pub last_back_at: Option<Timestamp>,
     /// What was last sent in vain on its connection, and when that was clear.
-    pub broken: Option<(Timestamp, BrokenConnection)>,
+    pub broken: Option<Box<(Timestamp, BrokenConnection)>>,
 }
 
 impl Hop {

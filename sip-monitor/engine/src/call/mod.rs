@@ -57,7 +57,7 @@ pub(crate) use routing::LOOP_ARRIVALS;
 pub use routing::Returned;
 pub use session_timer::{IntervalRefused, SessionTimer};
 pub use table::CallTable;
-pub(crate) use watch::SESSION_SLACK;
+pub(crate) use watch::{SESSION_SLACK, STRANGER_WAITS};
 
 /// Identity of a call inside the engine: a slot and how often it was used, so that a stale key finds nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -54,7 +54,7 @@ impl Number {
         if user.len() < NUMBER_DIGITS || !user.chars().all(is_plain) {
             return None;
         }
-        let number: String = user.chars().filter(|c| !is_separator(*c)).collect();
+        let number = if user.contains(is_separator) { user.replace(is_separator, "") } else { user.to_owned() };
         let body = number.strip_prefix('+').unwrap_or(&number);
         let digits = body.bytes().filter(u8::is_ascii_digit).count();
         let is_number = body.starts_with(|c: char| c.is_ascii_digit())

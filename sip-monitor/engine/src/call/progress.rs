@@ -218,7 +218,7 @@ impl Call {
         role: SdpRole,
         confirms: bool,
     ) {
-        let Some(sdp) = seen.message.sdp().and_then(|bytes| Sdp::parse(bytes).ok()) else { return };
+        let Some(sdp) = seen.sdp.and_then(|bytes| Sdp::parse(bytes).ok()) else { return };
         let dialog = self.dialog_id(ctx, seen);
         let context = SdpContext {
             at: seen.at,

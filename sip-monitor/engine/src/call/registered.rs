@@ -15,7 +15,12 @@ use crate::time::Timestamp;
 impl Engine {
     /// Takes a message for the registrations, and one that was not seen before for the sources.
     pub(crate) fn note_sources(&mut self, seen: &Seen<'_, '_>, repeated: bool) {
-        if !repeated && let Some(addr) = self.sources.handle(seen) {
+        // Who was let in before and is refused now has lost an account or a favourite: nobody tries anything.
+        let is_known = seen.code.is_some_and(|code| code >= 300) && self.registrations.was_registered(seen);
+        if !repeated
+            && !is_known
+            && let Some(addr) = self.sources.handle(seen)
+        {
             self.judge_source(addr);
         }
         let touched = self.registrations.handle(seen, &self.config);

@@ -57,6 +57,10 @@ impl Call {
         self.make_room_for_transaction(ctx);
         let limit = ctx.text_limit();
         let via = seen.via.as_ref();
+        // A call that is up has one or two: what a vector takes beforehand would be most of what is kept of it.
+        if self.transactions.len() == self.transactions.capacity() {
+            self.transactions.reserve_exact(self.transactions.len().max(1));
+        }
         self.transactions.push(Transaction {
             method: seen.kind,
             method_name: (seen.kind == MethodKind::Other).then(|| StoredText::new(seen.method.as_bytes(), limit)),
@@ -210,7 +214,7 @@ impl Call {
     }
 
     fn take_offer(&mut self, ctx: &mut Context<'_>, seen: &Seen<'_, '_>, side: Option<Side>) -> bool {
-        if seen.message.sdp().is_none() {
+        if seen.sdp.is_none() {
             return false;
         }
         if let Some(side) = side {
@@ -227,7 +231,7 @@ impl Call {
         side: Option<Side>,
         dialog: Option<u8>,
     ) -> bool {
-        let Some(side) = side.filter(|_| seen.message.sdp().is_some()) else { return false };
+        let Some(side) = side.filter(|_| seen.sdp.is_some()) else { return false };
         let acknowledged = seen.message.rack().map(|rack| rack.cseq.number);
         let late_offer = self.transactions.iter().any(|t| {
             t.method == MethodKind::Invite
@@ -258,7 +262,7 @@ impl Call {
     }
 
     fn note_early_exchange(&mut self, seen: &Seen<'_, '_>, dialog: Option<u8>) {
-        if seen.message.sdp().is_none() {
+        if seen.sdp.is_none() {
             return;
         }
         if let Some(dialog) = dialog.and_then(|index| self.dialogs.get_mut(usize::from(index))) {

@@ -75,7 +75,7 @@ impl Call {
                 return;
             }
         } else if transaction.responses.len() < RESPONSES_KEPT {
-            let has_sdp = seen.kind == MethodKind::Invite && seen.message.sdp().is_some();
+            let has_sdp = seen.kind == MethodKind::Invite && seen.sdp.is_some();
             let sent = Repeats::once(seen.at, seen.ip_id);
             transaction.responses.push(Response { code, dialog, has_sdp, rseq, sent });
         } else {
@@ -170,7 +170,7 @@ impl Call {
 
     fn note_ringing(&mut self, ctx: &mut Context<'_>, seen: &Seen<'_, '_>, answerer: Side) {
         match self.state {
-            CallState::Calling | CallState::Ringing if seen.message.sdp().is_some() => {
+            CallState::Calling | CallState::Ringing if seen.sdp.is_some() => {
                 self.set_state(ctx, seen.at, CallState::EarlyMedia, Some(answerer));
             }
             CallState::Calling => self.set_state(ctx, seen.at, CallState::Ringing, Some(answerer)),

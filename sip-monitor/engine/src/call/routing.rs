@@ -8,7 +8,7 @@ use crate::event::Event;
 use crate::packet::Direction;
 use crate::record::Side;
 use crate::seen::Seen;
-use crate::sip::{Uri, Via};
+use crate::sip::{HeaderName, Uri, Via};
 use crate::text::StoredText;
 use crate::transaction::{MethodKind, Misrouted};
 
@@ -92,7 +92,7 @@ impl Call {
         let limit = ctx.text_limit();
         let dialog = self.dialogs.get(usize::from(dialog)).filter(|d| !d.adopted && d.confirmed_at.is_some())?;
         let contact = dialog.target_of(side.other())?;
-        let at_sender = seen.message.vias().count() == 1;
+        let at_sender = seen.message.list(HeaderName::Via).count() == 1;
         if !at_sender {
             return None;
         }
@@ -125,8 +125,11 @@ impl Call {
 fn has_been_here(seen: &Seen<'_, '_>) -> bool {
     let here = seen.dst;
     let is_here = |via: &Via<'_>| {
-        via.host.ip().is_some_and(|ip| route::canonical(ip) == route::canonical(here.ip()))
-            && via.port.unwrap_or(5060) == here.port()
+        let sent_by = via.host_port();
+        sent_by.host.ip().is_some_and(|ip| route::canonical(ip) == route::canonical(here.ip()))
+            && sent_by.port.unwrap_or(5060) == here.port()
     };
-    seen.src.ip() != here.ip() && seen.message.vias().flatten().skip(1).any(|via| is_here(&via))
+    // Where the top one cannot be read, the first that can is taken for it.
+    let below = seen.message.vias_below_top().flatten().skip(usize::from(seen.via.is_none()));
+    seen.src.ip() != here.ip() && { below }.any(|via| is_here(&via))
 }

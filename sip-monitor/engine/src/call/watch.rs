@@ -5,11 +5,16 @@ use core::time::Duration;
 
 use crate::call::{Call, Refer};
 use crate::config::EngineConfig;
+use crate::packet::Direction;
 use crate::time::Timestamp;
 use crate::transaction::{MethodKind, Transaction};
 
 /// How much later than the end of its interval a session counts as expired: clocks and round trips.
 pub(crate) const SESSION_SLACK: Duration = Duration::from_secs(5);
+
+/// How long the refusal of a stranger's call is kept back: alone, and among refusals of other users of the same source. A scan
+/// shows itself by then.
+pub(crate) const STRANGER_WAITS: [Duration; 2] = [Duration::from_secs(2), Duration::from_secs(30)];
 
 impl Call {
     /// The first such time later than `after`.
@@ -21,7 +26,17 @@ impl Call {
         let is_up = self.ended_at.is_none();
         let hold = self.hold.filter(|_| is_up).map(|hold| hold.since + config.thresholds.hold_too_long);
         let timer = self.session_timer.filter(|_| is_up).map(|timer| timer.expires_at() + SESSION_SLACK);
-        cancelled.chain(challenged).chain(transfers).chain(hold).chain(timer).filter(|at| *at > after).min()
+        let stranger = self.stranger_refused_at().into_iter().flat_map(|at| STRANGER_WAITS.map(|wait| at + wait));
+        let times = cancelled.chain(challenged).chain(transfers).chain(hold).chain(timer).chain(stranger);
+        times.filter(|at| *at > after).min()
+    }
+
+    /// When this host forbade the call without asking for credentials: who makes it may yet turn out to scan.
+    #[must_use]
+    pub fn stranger_refused_at(&self) -> Option<Timestamp> {
+        let refusal = self.refusals.last().filter(|refusal| refusal.code == 403 && refusal.credentials.is_empty())?;
+        let is_here = self.hops.first().is_some_and(|hop| hop.direction == Direction::In);
+        (is_here && self.answered_at.is_none()).then_some(refusal.at)
     }
 }
 

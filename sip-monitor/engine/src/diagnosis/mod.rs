@@ -20,13 +20,12 @@ use std::borrow::Cow;
 
 use schemars::JsonSchema;
 use serde::Serialize;
-use smallvec::SmallVec;
 
 use crate::call::{Answered, Call};
 use crate::config::EngineConfig;
 use crate::leg::Legs;
 use crate::media::MediaTable;
-use crate::media::flow::AudioFlows;
+use crate::media::flow::{Audio, AudioFlows};
 use crate::peer::PeerTable;
 use crate::record::{CallState, Side};
 use crate::time::Timestamp;
@@ -182,8 +181,12 @@ pub struct CallFacts<'a> {
     pub legs: Legs<'a>,
     /// What the monitor missed.
     pub capture: &'a CaptureFacts,
+    /// Several users of who makes the call are refused, and hardly any is let in.
+    pub caller_probes: bool,
+    /// Nothing more will be seen: what was kept back is told as far as it is known.
+    pub over: bool,
     /// What [`CallFacts::unsteady_audio`] found: several diagnoses ask for it.
-    pub(crate) unsteady_audio: OnceCell<SmallVec<[AudioFlows; 1]>>,
+    pub(crate) unsteady_audio: OnceCell<Audio>,
 }
 
 impl CallFacts<'_> {
@@ -194,7 +197,7 @@ impl CallFacts<'_> {
         self.unsteady_audio.get_or_init(|| {
             let media = &self.call.media;
             if media.plainly_flows(self.media, self.config, self.now) {
-                return SmallVec::new();
+                return Audio::new();
             }
             media.flows(self.media, self.config, self.now)
         })

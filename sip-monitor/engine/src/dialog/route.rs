@@ -57,9 +57,10 @@ fn same_place(one: &Uri<'_>, other: &Uri<'_>) -> bool {
 /// (RFC 3261 18.2.2, RFC 3581 4). Not known where that is a name.
 pub(crate) fn response_destination(via: &Via<'_>) -> Option<SocketAddr> {
     let maddr = via.params.get("maddr").filter(|m| !m.is_empty()).and_then(|m| Host::parse(m).ip());
-    let ip = maddr.or_else(|| via.received.and_then(|h| h.ip())).or_else(|| via.host.ip())?;
+    let sent_by = via.host_port();
+    let ip = maddr.or_else(|| via.received.and_then(|h| h.ip())).or_else(|| sent_by.host.ip())?;
     let default = if via.transport.eq_ignore_ascii_case(b"TLS") { 5061 } else { 5060 };
-    Some(SocketAddr::new(canonical(ip), via.rport.flatten().or(via.port).unwrap_or(default)))
+    Some(SocketAddr::new(canonical(ip), via.rport.flatten().or(sent_by.port).unwrap_or(default)))
 }
 
 /// IPv4 as IPv4, also where it is written as an IPv6 address that maps it.

@@ -7,6 +7,7 @@ use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 use smallvec::SmallVec;
 
+use super::way::Node;
 use crate::call::number::Number;
 use crate::call::{Call, CallKey};
 use crate::sip::Uri;
@@ -31,9 +32,18 @@ pub(super) struct NumberIndex {
 /// Calls of one number, oldest first.
 #[derive(Debug, Default)]
 struct Bucket {
-    calls: SmallVec<[(Timestamp, CallKey); 1]>,
+    calls: SmallVec<[Began; 1]>,
     /// The last one that found no room.
     crowded_at: Option<Timestamp>,
+}
+
+/// A call of a number.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Began {
+    pub at: Timestamp,
+    pub call: CallKey,
+    /// Who sent its first INVITE, where that is known.
+    pub origin: Option<Node>,
 }
 
 /// Calls with a number of another one.
@@ -80,14 +90,16 @@ impl NumberIndex {
         Self { by_number: HashMap::with_hasher(hasher), in_order: VecDeque::new() }
     }
 
-    /// Calls that began at `since` or later and have one of the numbers at least.
-    pub fn find(&self, keys: NumberKeys, since: Timestamp) -> Found {
+    /// Calls that began at `since` or later, have one of the numbers at least and do not come from the host that `origin` is:
+    /// two calls from one host are no legs, and a busy host sends one number many.
+    pub fn find(&self, keys: NumberKeys, since: Timestamp, origin: Option<Node>) -> Found {
+        let is_same = |other: Option<Node>| origin.zip(other).is_some_and(|(one, other)| one.is(&other));
         let mut found = Found::default();
         for bucket in keys.0.iter().flatten().filter_map(|key| self.by_number.get(key)) {
             found.is_crowded |= bucket.crowded_at.is_some_and(|at| at >= since);
-            for (_, call) in bucket.calls.iter().filter(|(at, _)| *at >= since) {
-                if !found.calls.contains(call) {
-                    found.calls.push(*call);
+            for other in bucket.calls.iter().filter(|other| other.at >= since && !is_same(other.origin)) {
+                if !found.calls.contains(&other.call) {
+                    found.calls.push(other.call);
                 }
             }
         }
@@ -96,7 +108,7 @@ impl NumberIndex {
     }
 
     /// Keeps a call and forgets those that began before `since`. Returns how many others had to go early.
-    pub fn insert(&mut self, call: CallKey, keys: NumberKeys, at: Timestamp, since: Timestamp) -> u64 {
+    pub fn insert(&mut self, began: Began, keys: NumberKeys, since: Timestamp) -> u64 {
         while self.in_order.front().is_some_and(|(at, _)| *at < since) {
             self.drop_oldest();
         }
@@ -106,12 +118,12 @@ impl NumberIndex {
                 self.drop_oldest();
                 evicted += 1;
             }
-            self.in_order.push_back((at, key));
+            self.in_order.push_back((began.at, key));
             let bucket = self.by_number.entry(key).or_default();
             if bucket.calls.len() < LOOKED_AT {
-                bucket.calls.push((at, call));
+                bucket.calls.push(began);
             } else {
-                bucket.crowded_at = Some(at);
+                bucket.crowded_at = Some(began.at);
             }
         }
         evicted
@@ -120,7 +132,7 @@ impl NumberIndex {
     fn drop_oldest(&mut self) {
         let Some((at, key)) = self.in_order.pop_front() else { return };
         let Some(bucket) = self.by_number.get_mut(&key) else { return };
-        bucket.calls.retain(|(began_at, _)| *began_at > at);
+        bucket.calls.retain(|began| began.at > at);
         let is_over = bucket.crowded_at.is_none_or(|crowded_at| crowded_at <= at);
         if bucket.calls.is_empty() && is_over {
             self.by_number.remove(&key);
@@ -267,21 +279,43 @@ mod tests {
         CallKey { slot, generation: 1 }
     }
 
+    fn began(slot: u32, s: i64) -> Began {
+        Began { at: at(s), call: key(slot), origin: None }
+    }
+
+    #[test]
+    fn calls_from_one_host_are_no_legs_of_each_other() {
+        let mut index = NumberIndex::new(RandomState::default());
+        let node = |addr: &str| Some(Node { addr: addr.parse().unwrap(), here: false });
+        let (one, other) = (node("198.51.100.4:5060"), node("203.0.113.7:5060"));
+        let keys = NumberKeys([Some(2), None]);
+        index.insert(Began { origin: one, ..began(1, 100) }, keys, at(95));
+        index.insert(Began { origin: other, ..began(2, 100) }, keys, at(95));
+        index.insert(began(3, 100), keys, at(95));
+        let found = |origin| index.find(keys, at(95), origin).calls.to_vec();
+        assert_eq!(found(node("198.51.100.4:5070")), [key(2), key(3)]);
+        assert_eq!(found(other), [key(1), key(3)]);
+        assert_eq!(found(None), [key(1), key(2), key(3)]);
+    }
+
     #[test]
     fn what_is_older_than_the_window_is_forgotten_and_no_number_takes_more_than_its_share() {
         let mut index = NumberIndex::new(RandomState::default());
         let (wanted, of_caller) = (NumberKeys([Some(2), Some(1_000)]), NumberKeys([None, Some(1_000)]));
         for slot in 0..16 {
-            index.insert(key(slot), NumberKeys([Some(2), Some(1_000 + u64::from(slot))]), at(100), at(95));
+            index.insert(began(slot, 100), NumberKeys([Some(2), Some(1_000 + u64::from(slot))]), at(95));
         }
-        assert_eq!(index.find(wanted, at(95)).calls.len(), 16);
-        assert!(!index.find(wanted, at(95)).is_crowded);
-        index.insert(key(16), wanted, at(101), at(96));
-        assert!(index.find(wanted, at(96)).is_crowded, "too many to tell");
-        let of_caller = index.find(of_caller, at(96));
+        assert_eq!(index.find(wanted, at(95), None).calls.len(), 16);
+        assert!(!index.find(wanted, at(95), None).is_crowded);
+        index.insert(began(16, 101), wanted, at(96));
+        assert!(index.find(wanted, at(96), None).is_crowded, "too many to tell");
+        let of_caller = index.find(of_caller, at(96), None);
         assert_eq!((of_caller.calls.as_slice(), of_caller.is_crowded), (&[key(0), key(16)][..], false));
-        index.insert(key(17), wanted, at(107), at(102));
-        assert_eq!(index.find(wanted, at(102)), Found { calls: [key(17)].into_iter().collect(), is_crowded: false });
+        index.insert(began(17, 107), wanted, at(102));
+        assert_eq!(
+            index.find(wanted, at(102), None),
+            Found { calls: [key(17)].into_iter().collect(), is_crowded: false }
+        );
         assert_eq!((index.by_number.len(), index.in_order.len()), (2, 2));
     }
 
@@ -290,16 +324,16 @@ mod tests {
         let mut index = NumberIndex::new(RandomState::default());
         let mut evicted = 0;
         for slot in 0..100_000_u32 {
-            evicted += index.insert(key(slot), NumberKeys([Some(slot.into()), None]), at(0), at(0));
+            evicted += index.insert(began(slot, 0), NumberKeys([Some(slot.into()), None]), at(0));
         }
         assert_eq!((index.by_number.len(), index.in_order.len()), (KEPT, KEPT));
         assert_eq!(evicted, 100_000 - KEPT as u64);
         for slot in 0..100_000_u32 {
-            index.insert(key(slot), NumberKeys([Some(7), None]), at(0), at(0));
+            index.insert(began(slot, 0), NumberKeys([Some(7), None]), at(0));
         }
         assert_eq!((index.by_number.len(), index.in_order.len()), (1, KEPT));
         assert!(index.by_number.values().all(|bucket| bucket.calls.len() <= LOOKED_AT));
-        index.insert(key(1), NumberKeys([Some(8), None]), at(60), at(55));
+        index.insert(began(1, 60), NumberKeys([Some(8), None]), at(55));
         assert_eq!((index.by_number.len(), index.in_order.len()), (1, 1));
     }
 }

@@ -2,9 +2,9 @@
 
 use super::find::{Family, Legs};
 use super::mark::{Kind, Mark};
-use super::numbers::{Fit, NumberKeys, Numbers};
+use super::numbers::{Began, Fit, NumberKeys, Numbers};
 use super::table::{HeaderMark, Link};
-use super::way::Way;
+use super::way::{Node, Way};
 use super::{LegBy, LegRecord, LegRelation};
 use crate::Engine;
 use crate::call::{Call, CallKey};
@@ -42,7 +42,7 @@ impl Engine {
         }
         self.note_headers(key, seen);
         self.note_replaced(key, seen);
-        if let Some(mark) = seen.message.sdp().and_then(|sdp| Mark::of_origin(sdp, &self.legs.hasher)) {
+        if let Some(mark) = seen.sdp.and_then(|sdp| Mark::of_origin(sdp, &self.legs.hasher)) {
             self.mark(key, mark);
         }
         if is_first {
@@ -147,7 +147,8 @@ impl Engine {
         let Some((call, at)) = self.calls.get(key).and_then(|call| Some((call, call.invited_at?))) else { return };
         let keys = NumberKeys::of(call, &self.legs.hasher);
         let since = at - within;
-        let found = self.legs.numbers.find(keys, since);
+        let origin = Node::origin_of(call);
+        let found = self.legs.numbers.find(keys, since, origin);
         let way = if found.calls.is_empty() { None } else { Way::of(call) };
         if let Some(way) = way {
             let numbers = Numbers::of(call);
@@ -172,7 +173,7 @@ impl Engine {
                 }
             }
         }
-        self.legs.counters.numbers_evicted += self.legs.numbers.insert(key, keys, at, since);
+        self.legs.counters.numbers_evicted += self.legs.numbers.insert(Began { at, call: key, origin }, keys, since);
     }
 }
 

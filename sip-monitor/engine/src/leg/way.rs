@@ -37,6 +37,14 @@ impl Node {
     }
 }
 
+impl Node {
+    /// Who sent the initial INVITE of a call first; `None` where none was seen.
+    pub fn origin_of(call: &Call) -> Option<Self> {
+        let hop = call.invites().find_map(|invite| call.path(invite.path))?;
+        Some(Self { addr: hop.src, here: hop.direction == Direction::Out })
+    }
+}
+
 impl Way {
     /// `None` where no initial INVITE was seen.
     pub fn of(call: &Call) -> Option<Self> {

@@ -3,12 +3,14 @@
 use core::net::SocketAddr;
 use std::sync::Arc;
 
+use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 use hashbrown::hash_map::Entry;
 use smallvec::SmallVec;
 
 use crate::call::CallKey;
 use crate::media::CodecName;
+use crate::media::endpoint::Endpoint;
 use crate::media::witness::{Refusal, RtcpDropped, RtcpSource};
 use crate::record::Side;
 use crate::sdp::{Codec, Media};
@@ -60,8 +62,8 @@ pub(super) struct CallMedia {
 /// Endpoints of all calls.
 #[derive(Debug, Default)]
 pub(super) struct Holders {
-    by_endpoint: HashMap<SocketAddr, SmallVec<[Holder; 1]>, foldhash::fast::RandomState>,
-    calls: HashMap<CallKey, CallMedia, foldhash::fast::RandomState>,
+    by_endpoint: HashMap<Endpoint, SmallVec<[Holder; 1]>, RandomState>,
+    calls: HashMap<CallKey, Box<CallMedia>, RandomState>,
     /// Most phones of a site offer the same codecs: one list serves all their calls.
     codec_lists: Vec<Arc<[CodecName]>>,
 }
@@ -85,16 +87,18 @@ impl Holders {
 
     /// Notes that a side of a call takes media at an endpoint. Returns whether it is the one to get what comes there.
     pub fn hold(&mut self, call: CallKey, call_id: &str, place: &Place, codecs: &Arc<[CodecName]>) -> bool {
-        let media = self.calls.entry(call).or_insert_with(|| CallMedia {
-            call_id: call_id.into(),
-            refusals: Vec::new(),
-            rtcp: Vec::new(),
-            rtcp_dropped: Vec::new(),
-            over_at: None,
-            judged: [None; 2],
-            endpoints: Vec::new(),
+        let media = self.calls.entry(call).or_insert_with(|| {
+            Box::new(CallMedia {
+                call_id: call_id.into(),
+                refusals: Vec::new(),
+                rtcp: Vec::new(),
+                rtcp_dropped: Vec::new(),
+                over_at: None,
+                judged: [None; 2],
+                endpoints: Vec::new(),
+            })
         });
-        let holders = self.by_endpoint.entry(place.endpoint).or_default();
+        let holders = self.by_endpoint.entry(place.endpoint.into()).or_default();
         if let Some(known) = holders.iter_mut().find(|h| h.call == call) {
             if place.weak {
                 return false;
@@ -130,7 +134,7 @@ impl Holders {
     }
 
     fn give_up(&mut self, endpoint: SocketAddr, call: CallKey) {
-        if let Entry::Occupied(mut entry) = self.by_endpoint.entry(endpoint) {
+        if let Entry::Occupied(mut entry) = self.by_endpoint.entry(endpoint.into()) {
             entry.get_mut().retain(|h| h.call != call);
             if entry.get().is_empty() {
                 entry.remove();
@@ -139,16 +143,16 @@ impl Holders {
     }
 
     pub fn call(&self, call: CallKey) -> Option<&CallMedia> {
-        self.calls.get(&call)
+        self.calls.get(&call).map(|media| &**media)
     }
 
     pub fn call_mut(&mut self, call: CallKey) -> Option<&mut CallMedia> {
-        self.calls.get_mut(&call)
+        self.calls.get_mut(&call).map(|media| &mut **media)
     }
 
     /// The calls that take media at an endpoint, newest first.
     pub fn at(&self, endpoint: SocketAddr) -> impl DoubleEndedIterator<Item = &Holder> + Clone + '_ {
-        self.by_endpoint.get(&endpoint).into_iter().flatten().rev()
+        self.by_endpoint.get(&Endpoint::from(endpoint)).into_iter().flatten().rev()
     }
 
     /// The endpoints where a call takes media.

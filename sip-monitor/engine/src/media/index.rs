@@ -6,22 +6,20 @@ use core::net::{IpAddr, SocketAddr};
 use std::collections::BTreeSet;
 
 use foldhash::fast::RandomState;
-use hashbrown::hash_table::Entry;
 use hashbrown::{HashMap, HashTable};
-use smallvec::{SmallVec, smallvec};
+use smallvec::SmallVec;
 
 use crate::media::store::{Slots, StreamId};
 use crate::packet::StreamKey;
 
 /// Streams of one key: nearly always a few.
-type Ids = SmallVec<[StreamId; 4]>;
+pub(super) type Ids = SmallVec<[StreamId; 4]>;
 
-/// Streams by a part of their key. An entry holds only numbers of streams: the key is read from the first of them, so that it is
-/// not kept twice.
+/// Streams by a part of their key. An entry is the number of a stream and nothing else: its key is read from the stream.
 #[derive(Debug)]
 pub(super) struct Index<K> {
     part: fn(&StreamKey) -> K,
-    entries: HashTable<Ids>,
+    entries: HashTable<StreamId>,
     hasher: RandomState,
 }
 
@@ -31,55 +29,42 @@ impl<K: Eq + Hash> Index<K> {
     }
 
     /// The streams of a key, ascending.
-    pub fn get(&self, slots: &Slots, key: &K) -> &[StreamId] {
-        let entry = self.entries.find(self.hash(key), |ids| self.key_of(slots, ids).as_ref() == Some(key));
-        entry.map_or(&[], SmallVec::as_slice)
+    pub fn get(&self, slots: &Slots, key: &K) -> Ids {
+        let mut ids = Ids::new();
+        for id in self.entries.iter_hash(self.hasher.hash_one(key)) {
+            if self.key_of(slots, *id).as_ref() == Some(key) {
+                ids.push(*id);
+            }
+        }
+        if ids.len() > 1 {
+            ids.sort_unstable();
+        }
+        ids
+    }
+
+    /// The stream of a key that only one can have.
+    pub fn find(&self, slots: &Slots, key: &K) -> Option<StreamId> {
+        let is_it = |id: &StreamId| self.key_of(slots, *id).as_ref() == Some(key);
+        self.entries.find(self.hasher.hash_one(key), is_it).copied()
     }
 
     /// Adds a stream that is in its slot.
     pub fn insert(&mut self, slots: &Slots, id: StreamId) {
-        let Some(key) = slots.key(id).map(self.part) else { return };
         let (part, hasher) = (self.part, &self.hasher);
-        let key_of = |ids: &Ids| ids.first().and_then(|id| slots.key(*id)).map(part);
-        let entry = self.entries.entry(
-            hasher.hash_one(&key),
-            |ids| key_of(ids).as_ref() == Some(&key),
-            |ids| key_of(ids).map_or(0, |key| hasher.hash_one(&key)),
-        );
-        match entry {
-            Entry::Vacant(place) => {
-                place.insert(smallvec![id]);
-            }
-            Entry::Occupied(mut place) => {
-                let ids = place.get_mut();
-                if let Err(position) = ids.binary_search(&id) {
-                    ids.insert(position, id);
-                }
-            }
-        }
+        let hash = |id: &StreamId| slots.key(*id).map_or(0, |key| hasher.hash_one(part(key)));
+        self.entries.insert_unique(hash(&id), id, hash);
     }
 
     /// Takes a stream out that is still in its slot.
     pub fn remove(&mut self, slots: &Slots, id: StreamId) {
-        let Some(key) = slots.key(id).map(self.part) else { return };
-        let (part, hash) = (self.part, self.hash(&key));
-        let is_of_key = |ids: &Ids| ids.first().and_then(|id| slots.key(*id)).map(part).as_ref() == Some(&key);
-        let Ok(mut entry) = self.entries.find_entry(hash, is_of_key) else { return };
-        let ids = entry.get_mut();
-        if let Ok(position) = ids.binary_search(&id) {
-            ids.remove(position);
-        }
-        if ids.is_empty() {
+        let Some(key) = self.key_of(slots, id) else { return };
+        if let Ok(entry) = self.entries.find_entry(self.hasher.hash_one(&key), |other| *other == id) {
             entry.remove();
         }
     }
 
-    fn hash(&self, key: &K) -> u64 {
-        self.hasher.hash_one(key)
-    }
-
-    fn key_of(&self, slots: &Slots, ids: &Ids) -> Option<K> {
-        ids.first().and_then(|id| slots.key(*id)).map(self.part)
+    fn key_of(&self, slots: &Slots, id: StreamId) -> Option<K> {
+        slots.key(id).map(self.part)
     }
 }
 

@@ -13,6 +13,7 @@ use crate::time::Timestamp;
 mod agreed;
 mod description;
 mod dropped;
+mod endpoint;
 mod fax;
 pub mod flow;
 mod holders;

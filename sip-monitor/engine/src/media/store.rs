@@ -8,9 +8,10 @@ use hashbrown::HashMap;
 use smallvec::SmallVec;
 
 use crate::call::CallKey;
+use crate::media::endpoint::Endpoint;
 use crate::media::index::{Hosts, Index, Pairs};
 use crate::media::stream::{Owner, Stream};
-use crate::packet::StreamKey;
+use crate::packet::{Direction, StreamKey};
 use crate::time::Timestamp;
 
 /// Slots looked at to find the stream that is evicted.
@@ -26,9 +27,9 @@ pub(super) struct StreamStore {
     slots: Slots,
     free: Vec<StreamId>,
     hand: usize,
-    by_key: Index<StreamKey>,
-    by_dst: Index<SocketAddr>,
-    by_src: Index<SocketAddr>,
+    by_key: Index<(Endpoint, Endpoint, u32, Direction)>,
+    by_dst: Index<Endpoint>,
+    by_src: Index<Endpoint>,
     by_call: HashMap<CallKey, SmallVec<[StreamId; 4]>, RandomState>,
     to_host: Hosts,
     from_host: Hosts,
@@ -49,6 +50,10 @@ impl Slots {
         self.0.get(id as usize)?.as_deref()
     }
 
+    fn get_mut(&mut self, id: StreamId) -> Option<&mut Stream> {
+        self.0.get_mut(id as usize)?.as_deref_mut()
+    }
+
     /// The key of a stream.
     pub fn key(&self, id: StreamId) -> Option<&StreamKey> {
         self.get(id).map(|stream| &stream.counters.key)
@@ -62,9 +67,9 @@ impl StreamStore {
             slots: Slots::default(),
             free: Vec::new(),
             hand: 0,
-            by_key: Index::new(|key| *key),
-            by_dst: Index::new(|key| key.dst),
-            by_src: Index::new(|key| key.src),
+            by_key: Index::new(whole),
+            by_dst: Index::new(|key| key.dst.into()),
+            by_src: Index::new(|key| key.src.into()),
             by_call: HashMap::with_hasher(RandomState::default()),
             to_host: Hosts::default(),
             from_host: Hosts::default(),
@@ -90,7 +95,7 @@ impl StreamStore {
     }
 
     pub fn find(&self, key: &StreamKey) -> Option<StreamId> {
-        self.by_key.get(&self.slots, key).first().copied()
+        self.by_key.find(&self.slots, &whole(key))
     }
 
     pub fn get(&self, id: StreamId) -> Option<&Stream> {
@@ -98,7 +103,7 @@ impl StreamStore {
     }
 
     pub fn get_mut(&mut self, id: StreamId) -> Option<&mut Stream> {
-        self.slots.0.get_mut(id as usize)?.as_deref_mut()
+        self.slots.get_mut(id)
     }
 
     pub fn ids(&self) -> impl Iterator<Item = StreamId> + '_ {
@@ -115,16 +120,16 @@ impl StreamStore {
     }
 
     pub fn ids_around(&self, endpoint: SocketAddr) -> impl Iterator<Item = StreamId> + '_ {
-        let (to, from) = (self.by_dst.get(&self.slots, &endpoint), self.by_src.get(&self.slots, &endpoint));
-        to.iter().chain(from).copied()
+        let endpoint = endpoint.into();
+        self.by_dst.get(&self.slots, &endpoint).into_iter().chain(self.by_src.get(&self.slots, &endpoint))
     }
 
     pub fn streams_to(&self, endpoint: SocketAddr) -> impl Iterator<Item = &Stream> + '_ {
-        self.by_dst.get(&self.slots, &endpoint).iter().filter_map(|id| self.get(*id))
+        self.by_dst.get(&self.slots, &endpoint.into()).into_iter().filter_map(|id| self.get(id))
     }
 
     pub fn streams_from(&self, endpoint: SocketAddr) -> impl Iterator<Item = &Stream> + '_ {
-        self.by_src.get(&self.slots, &endpoint).iter().filter_map(|id| self.get(*id))
+        self.by_src.get(&self.slots, &endpoint.into()).into_iter().filter_map(|id| self.get(id))
     }
 
     pub fn streams_to_host(&self, address: IpAddr) -> impl Iterator<Item = &Stream> + '_ {
@@ -172,7 +177,16 @@ impl StreamStore {
         stream.owner = Some(owner);
     }
 
-    /// The call of these streams is over.
+    /// The call of these streams ended, and is kept for a while.
+    pub fn call_over(&mut self, call: CallKey, at: Timestamp) {
+        for id in self.by_call.get(&call).into_iter().flatten() {
+            if let Some(owner) = self.slots.get_mut(*id).and_then(|s| s.owner.as_mut()) {
+                owner.over_at = Some(at);
+            }
+        }
+    }
+
+    /// The call of these streams is freed.
     pub fn release(&mut self, call: CallKey) {
         for id in self.by_call.remove(&call).unwrap_or_default() {
             if let Some(owner) = self.get_mut(id).and_then(|s| s.owner.as_mut()) {
@@ -224,6 +238,11 @@ impl StreamStore {
         }
         self.remove(id)
     }
+}
+
+/// All of a key.
+fn whole(key: &StreamKey) -> (Endpoint, Endpoint, u32, Direction) {
+    (key.src.into(), key.dst.into(), key.ssrc, key.direction)
 }
 
 /// The merit of RTP beyond doubt that belongs to a call that is up.
@@ -282,7 +301,10 @@ mod tests {
             }
             Step::Own(id, slot) if store.get(id).is_some_and(|stream| stream.owner.is_none()) => {
                 let (call_id, codecs) = (Arc::from("call"), Arc::from([]));
-                store.set_owner(id, Owner { call: call(slot), call_id, from: None, codecs, released: false });
+                store.set_owner(
+                    id,
+                    Owner { call: call(slot), call_id, from: None, codecs, over_at: None, released: false },
+                );
             }
             Step::Own(..) => {}
             Step::Release(slot) => store.release(call(slot)),

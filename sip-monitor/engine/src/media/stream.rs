@@ -92,6 +92,8 @@ pub struct Owner {
     pub from: Option<Side>,
     /// Codecs of who receives it, else of who sends it.
     pub codecs: Arc<[CodecName]>,
+    /// When the call ended, where it has.
+    pub over_at: Option<Timestamp>,
     /// The call is freed: the record is due when the stream ends.
     pub released: bool,
 }
@@ -266,7 +268,7 @@ impl Stream {
     fn rest(&self) -> Option<Interval> {
         let heard = self.heard.as_ref().filter(|heard| heard.history.count() == 0)?;
         let slot = self.known_clock_rate_hz().map(|rate| nearest_candidate(rate).1);
-        let mut interval = heard.meter.rest(slot)?;
+        let mut interval = heard.meter.rest(&self.counters, slot)?;
         interval.rate(self.codec_name().and_then(codec_quality), None);
         Some(interval)
     }

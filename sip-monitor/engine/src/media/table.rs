@@ -120,11 +120,12 @@ impl MediaTable {
         if let Some(media) = self.holders.call_mut(call) {
             media.over_at = Some(at);
         }
+        self.streams.call_over(call, at);
     }
 
     fn outlives_its_call(&self, id: StreamId) -> bool {
         let Some(stream) = self.streams.get(id) else { return false };
-        let over_at = stream.call().and_then(|call| self.holders.call(call)?.over_at);
+        let over_at = stream.owner.as_ref().filter(|owner| !owner.released).and_then(|owner| owner.over_at);
         over_at.is_some_and(|at| stream.counters.last_at.since(at) >= AFTER_END)
     }
 
@@ -258,6 +259,7 @@ impl MediaTable {
             call_id: Arc::clone(&media.call_id),
             from: if towards { holder.side.map(Side::other) } else { holder.side },
             codecs: Arc::clone(&holder.codecs),
+            over_at: media.over_at,
             released: false,
         };
         self.joined.extend(owner.from.map(|from| (owner.call, from, key.ssrc)));

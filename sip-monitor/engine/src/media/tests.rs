@@ -249,7 +249,7 @@ fn one_packet_is_no_flow_but_is_given_time_to_become_one() {
     assert_eq!(world.state(Side::Callee, 6_000), FlowState::Starting);
     assert_eq!(world.state(Side::Callee, 8_000), FlowState::Absent);
     assert_eq!(world.flow(Side::Callee, 8_000).strays, 1);
-    assert_eq!(world.session.next_check(&world.table, &world.config, at(6_000)), Some(at(7_900)));
+    assert_eq!(world.session.next_check(&world.table, &world.config, at(6_000), &[]), Some(at(7_900)));
 }
 
 #[test]
@@ -261,7 +261,7 @@ fn media_is_due_from_the_2xx_on_and_no_longer_than_the_bye() {
     world.session.confirmed(at(9_000), 1);
     assert_eq!(world.flow(Side::Callee, 9_500).due_since, at(9_000));
     world.session.ended(at(10_000));
-    assert_eq!(world.session.next_check(&world.table, &world.config, at(10_000)), None);
+    assert_eq!(world.session.next_check(&world.table, &world.config, at(10_000), &[]), None);
     assert_eq!(world.state(Side::Callee, 60_000), FlowState::Absent, "as it stood at the end");
 }
 
@@ -325,7 +325,7 @@ fn media_that_ended_is_stopped_after_10_s_and_not_before() {
     let mut world = World::answered();
     world.talk(CALLER_RTP, CALLEE_RTP, 100, 20_000);
     assert_eq!(world.state(Side::Callee, 29_900), FlowState::Flowing);
-    assert_eq!(world.session.next_check(&world.table, &world.config, at(29_000)), Some(at(30_000)));
+    assert_eq!(world.session.next_check(&world.table, &world.config, at(29_000), &[]), Some(at(30_000)));
     assert_eq!(world.state(Side::Callee, 30_000), FlowState::Stopped(at(20_000)));
 }
 

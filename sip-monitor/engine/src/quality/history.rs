@@ -5,8 +5,8 @@ use super::{Interval, Score};
 /// Intervals as one witness saw them.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct History {
-    last: Option<Interval>,
-    previous: Option<Interval>,
+    /// Apart from the rest: a stream that has not lasted for an interval has none.
+    recent: Option<Box<Recent>>,
     count: u32,
     lossy: u32,
     worst_loss_percent: f64,
@@ -14,6 +14,13 @@ pub struct History {
     r_sum: f64,
     mos_sum: f64,
     mos_min: f64,
+}
+
+/// The last two intervals.
+#[derive(Clone, Debug, PartialEq)]
+struct Recent {
+    last: Interval,
+    previous: Option<Interval>,
 }
 
 /// What all rated intervals come to.
@@ -39,20 +46,23 @@ impl History {
             self.r_sum += r;
             self.mos_sum += mos;
         }
-        self.previous = self.last.replace(interval);
+        match &mut self.recent {
+            Some(recent) => recent.previous = Some(core::mem::replace(&mut recent.last, interval)),
+            none => *none = Some(Box::new(Recent { last: interval, previous: None })),
+        }
     }
 
     /// The last interval.
     #[must_use]
-    pub const fn last(&self) -> Option<&Interval> {
-        self.last.as_ref()
+    pub fn last(&self) -> Option<&Interval> {
+        self.recent.as_ref().map(|recent| &recent.last)
     }
 
     /// The one right before it; `None` where there is a hole between the two.
     #[must_use]
     pub fn previous(&self) -> Option<&Interval> {
-        let last = self.last?;
-        self.previous.as_ref().filter(|previous| last.from.since(previous.until) <= super::INTERVAL / 2)
+        let Recent { last, previous } = self.recent.as_deref()?;
+        previous.as_ref().filter(|previous| last.from.since(previous.until) <= super::INTERVAL / 2)
     }
 
     /// How many there were.

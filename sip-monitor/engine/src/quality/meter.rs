@@ -6,7 +6,7 @@
 use core::time::Duration;
 
 use super::{INTERVAL, Interval, MIN_PACKETS};
-use crate::packet::{CLOCK_RATES_HZ, Jitter, StreamCounters};
+use crate::packet::{CLOCK_RATES_HZ, StreamCounters};
 use crate::time::Timestamp;
 
 /// Silence with nothing lost in it begins a new interval: hold, mute, silence suppression.
@@ -24,7 +24,7 @@ pub struct Meter {
     /// The report that the running interval began with.
     mark: Mark,
     /// The report before.
-    latest: Mark,
+    latest: Latest,
     /// Lowest running estimate of jitter in the interval, by clock rate.
     floor_ns: [u32; CLOCK_RATES_HZ.len()],
     /// Highest pace of the numbering so far, a second.
@@ -33,7 +33,7 @@ pub struct Meter {
     missed: bool,
 }
 
-/// Totals at one report.
+/// Totals at the report that an interval began with.
 #[derive(Clone, Copy, Debug)]
 struct Mark {
     at: Timestamp,
@@ -42,13 +42,29 @@ struct Mark {
     lost: u64,
     late: u64,
     loss_runs: u64,
-    restarts: u32,
     payload_type: u8,
-    jitter: [Jitter; CLOCK_RATES_HZ.len()],
+    jitter: [JitterSum; CLOCK_RATES_HZ.len()],
+}
+
+/// What a [`crate::packet::Jitter`] has added up.
+#[derive(Clone, Copy, Debug)]
+struct JitterSum {
+    ns: u64,
+    samples: u64,
+}
+
+/// Totals of the report before the one that is taken, as far as they tell whether the sender skipped numbers since.
+#[derive(Clone, Copy, Debug)]
+struct Latest {
+    at: Timestamp,
+    packets: u64,
+    expected: u64,
+    lost: u64,
+    restarts: u32,
 }
 
 impl Mark {
-    const fn new(c: &StreamCounters) -> Self {
+    fn new(c: &StreamCounters) -> Self {
         Self {
             at: c.last_at,
             packets: c.packets,
@@ -56,19 +72,37 @@ impl Mark {
             lost: c.lost,
             late: c.late,
             loss_runs: c.loss_runs,
-            restarts: c.restarts,
             payload_type: c.payload_type,
-            jitter: c.jitter,
+            jitter: c.jitter.map(|jitter| JitterSum { ns: jitter.sum_ns, samples: jitter.samples }),
         }
+    }
+
+    /// Mean jitter since, milliseconds.
+    #[allow(clippy::cast_precision_loss)] // sums of 10 s
+    fn mean_jitter_ms(&self, until: &StreamCounters, slot: usize) -> Option<f64> {
+        let (from, until) = (self.jitter.get(slot)?, until.jitter.get(slot)?);
+        let samples = until.samples.saturating_sub(from.samples);
+        (samples >= MIN_PACKETS).then(|| until.sum_ns.saturating_sub(from.ns) as f64 / samples as f64 / 1e6)
+    }
+}
+
+impl Latest {
+    const fn new(c: &StreamCounters) -> Self {
+        Self { at: c.last_at, packets: c.packets, expected: c.expected, lost: c.lost, restarts: c.restarts }
     }
 }
 
 impl Meter {
     /// Begins with a report.
     #[must_use]
-    pub const fn new(c: &StreamCounters) -> Self {
-        let mark = Mark::new(c);
-        Self { mark, latest: mark, floor_ns: [u32::MAX; CLOCK_RATES_HZ.len()], pace: 0.0, missed: false }
+    pub fn new(c: &StreamCounters) -> Self {
+        Self {
+            mark: Mark::new(c),
+            latest: Latest::new(c),
+            floor_ns: [u32::MAX; CLOCK_RATES_HZ.len()],
+            pace: 0.0,
+            missed: false,
+        }
     }
 
     /// Highest pace of the numbering so far, packets a second.
@@ -82,10 +116,10 @@ impl Meter {
     pub fn take(&mut self, c: &StreamCounters, slot: Option<usize>, missed_at: Option<Timestamp>) -> Option<Interval> {
         let passed = c.last_at.since(self.latest.at);
         let is_new = self.skips(c, passed) || (passed >= SILENCE && c.lost <= self.latest.lost);
-        self.latest = Mark::new(c);
+        self.latest = Latest::new(c);
         self.missed |= missed_at.is_some_and(|at| at >= self.mark.at);
         if is_new {
-            self.restart();
+            self.restart(c);
             return None;
         }
         for (floor, jitter) in self.floor_ns.iter_mut().zip(&c.jitter) {
@@ -94,19 +128,13 @@ impl Meter {
         if c.last_at.since(self.mark.at) + SLACK < INTERVAL {
             return None;
         }
-        let interval = self.close(slot);
-        self.restart();
+        let interval = self.rest(c, slot);
+        self.restart(c);
         interval
     }
 
-    /// The interval that runs, cut short where the stream ended before the first was over.
-    #[must_use]
-    pub fn rest(&self, slot: Option<usize>) -> Option<Interval> {
-        self.close(slot)
-    }
-
-    fn restart(&mut self) {
-        self.mark = self.latest;
+    fn restart(&mut self, c: &StreamCounters) {
+        self.mark = Mark::new(c);
         self.missed = false;
         self.floor_ns = [u32::MAX; CLOCK_RATES_HZ.len()];
     }
@@ -131,8 +159,10 @@ impl Meter {
         false
     }
 
-    fn close(&self, slot: Option<usize>) -> Option<Interval> {
-        let (from, until) = (&self.mark, &self.latest);
+    /// The interval that runs, up to the report that was taken last: cut short where the stream ended before it was over.
+    #[must_use]
+    pub fn rest(&self, until: &StreamCounters, slot: Option<usize>) -> Option<Interval> {
+        let from = &self.mark;
         let expected = until.expected.saturating_sub(from.expected);
         if self.missed || until.packets.saturating_sub(from.packets) < MIN_PACKETS || expected < MIN_PACKETS {
             return None;
@@ -142,11 +172,11 @@ impl Meter {
         let late = until.late.saturating_sub(from.late);
         let runs = until.loss_runs.saturating_sub(from.loss_runs).saturating_sub(late).clamp(1, lost.max(1));
         let same_type = from.payload_type == until.payload_type;
-        let jitter = slot.filter(|_| same_type).and_then(|slot| jitter_between(from, until, slot));
+        let jitter = slot.filter(|_| same_type).and_then(|slot| from.mean_jitter_ms(until, slot));
         let floor_ns = slot.and_then(|slot| self.floor_ns.get(slot)).copied();
         Some(Interval {
             from: from.at,
-            until: until.at,
+            until: until.last_at,
             expected,
             lost,
             burst_ratio: (lost > 0).then(|| burst_ratio(expected, lost, runs)),
@@ -164,19 +194,12 @@ fn burst_ratio(expected: u64, lost: u64, runs: u64) -> f64 {
     (came * lost as f64 / runs as f64).max(1.0)
 }
 
-#[allow(clippy::cast_precision_loss)] // sums of 10 s
-fn jitter_between(from: &Mark, until: &Mark, slot: usize) -> Option<f64> {
-    let (a, b) = (from.jitter.get(slot)?, until.jitter.get(slot)?);
-    let samples = b.samples.saturating_sub(a.samples);
-    (samples >= MIN_PACKETS).then(|| b.sum_ns.saturating_sub(a.sum_ns) as f64 / samples as f64 / 1e6)
-}
-
 #[cfg(test)]
 mod tests {
     use core::net::SocketAddr;
 
     use super::*;
-    use crate::packet::{Direction, StreamKey};
+    use crate::packet::{Direction, Jitter, StreamKey};
 
     /// A stream of 50 packets a second that is reported once a second.
     struct Talk {

@@ -98,6 +98,29 @@ impl RegistrationTable {
         self.bindings.is_empty()
     }
 
+    /// Whether a response goes to a user who was registered before from there. Calls are left out: an account may be misused.
+    pub(crate) fn was_registered(&self, seen: &Seen<'_, '_>) -> bool {
+        let asked_by = match seen.kind {
+            MethodKind::Register => seen.to,
+            MethodKind::Subscribe | MethodKind::Options => seen.from,
+            MethodKind::Invite
+            | MethodKind::Ack
+            | MethodKind::Bye
+            | MethodKind::Cancel
+            | MethodKind::Prack
+            | MethodKind::Update
+            | MethodKind::Info
+            | MethodKind::Notify
+            | MethodKind::Refer
+            | MethodKind::Message
+            | MethodKind::Publish
+            | MethodKind::Other => None,
+        };
+        let Some(aor) = asked_by.map(|user| user.uri) else { return false };
+        let known = self.by_aor.get(&self.aor_hash(aor)).into_iter().flatten().filter_map(|id| self.bindings.get(id));
+        known.into_iter().any(|b| b.registered_at.is_some() && b.source.ip() == seen.dst.ip())
+    }
+
     /// Takes a REGISTER or a response to one. Returns the bindings to be judged, and those forgotten to make room.
     pub(crate) fn handle(&mut self, seen: &Seen<'_, '_>, config: &EngineConfig) -> Touched {
         if seen.kind != MethodKind::Register {

@@ -69,9 +69,11 @@ pub(super) fn split_word(value: &[u8]) -> (&[u8], &[u8]) {
 }
 
 /// A number of type `T`; `None` where it is none or does not fit.
-pub(super) fn number<T: core::str::FromStr>(word: &[u8]) -> Option<T> {
-    word.first().filter(|first| first.is_ascii_digit())?;
-    core::str::from_utf8(word).ok()?.parse().ok()
+pub(super) fn number<T: TryFrom<u64>>(word: &[u8]) -> Option<T> {
+    word.first()?;
+    let digit = |byte: &u8| byte.is_ascii_digit().then(|| u64::from(byte & 0x0f));
+    let number = word.iter().try_fold(0_u64, |number, byte| number.checked_mul(10)?.checked_add(digit(byte)?))?;
+    T::try_from(number).ok()
 }
 
 /// `c=nettype addrtype address[/ttl[/count]]` (RFC 8866 5.7).

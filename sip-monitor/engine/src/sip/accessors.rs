@@ -62,6 +62,11 @@ impl<'a> Message<'a> {
         self.list(HeaderName::Via).map(Via::parse)
     }
 
+    /// The Via values below the top one.
+    pub fn vias_below_top(&self) -> impl Iterator<Item = Result<Via<'a>, Fault>> + Clone + '_ {
+        self.list(HeaderName::Via).skip(1).map(Via::parse)
+    }
+
     /// The topmost Via value.
     ///
     /// # Errors

@@ -102,7 +102,7 @@ impl<'a> Message<'a> {
     fn check_vias(&self, faults: &mut FaultSet) {
         for value in self.elements(HeaderName::Via, faults) {
             if let Some(via) = faults.note(Via::parse(value)) {
-                via.fault.into_iter().for_each(|fault| faults.insert(fault));
+                via.fault().into_iter().for_each(|fault| faults.insert(fault));
                 check_params(via.params, faults);
             }
         }

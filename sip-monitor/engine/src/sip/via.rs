@@ -10,12 +10,9 @@ pub struct Via<'a> {
     pub version_ok: bool,
     /// `UDP`, `TCP`, `TLS`, ... as written.
     pub transport: &'a [u8],
-    /// `host[:port]` as written: with the branch, part of a transaction's key (RFC 3261 17.2.3).
+    /// `host[:port]` as written: with the branch, part of a transaction's key (RFC 3261 17.2.3). Compared with each message and
+    /// seldom asked for its parts: see [`Via::host_port`].
     pub sent_by: &'a [u8],
-    /// The host of it.
-    pub host: Host<'a>,
-    /// The port of it.
-    pub port: Option<u16>,
     /// The branch; `None` also where it is empty.
     pub branch: Option<&'a [u8]>,
     /// The address the request came from, where it differs (RFC 3261 18.2.1); brackets are tolerated (RFC 5118 4.5).
@@ -24,8 +21,8 @@ pub struct Via<'a> {
     pub rport: Option<Option<u16>>,
     /// All parameters.
     pub params: Params<'a>,
-    /// The first thing that was wrong and could be read over.
-    pub fault: Option<Fault>,
+    /// The first thing that was wrong and could be read over, but for what [`Via::host_port`] finds.
+    fault: Option<Fault>,
 }
 
 impl<'a> Via<'a> {
@@ -51,20 +48,8 @@ impl<'a> Via<'a> {
         if sent_by.is_empty() || !is_token(transport) {
             return Err(Fault::Via);
         }
-        let HostPort { host, port, fault } = HostPort::parse(sent_by);
-        let fault = if version_ok { fault } else { Some(Fault::Version) };
-        let mut via = Self {
-            version_ok,
-            transport,
-            sent_by,
-            host,
-            port,
-            branch: None,
-            received: None,
-            rport: None,
-            params,
-            fault,
-        };
+        let fault = (!version_ok).then_some(Fault::Version);
+        let mut via = Self { version_ok, transport, sent_by, branch: None, received: None, rport: None, params, fault };
         for (name, value) in params.iter() {
             let value = value.unwrap_or_default();
             match name.len() {
@@ -86,6 +71,18 @@ impl<'a> Via<'a> {
         Ok(via)
     }
 
+    /// Host and port of the sent-by.
+    #[must_use]
+    pub fn host_port(&self) -> HostPort<'a> {
+        HostPort::parse(self.sent_by)
+    }
+
+    /// The first thing that was wrong and could be read over.
+    #[must_use]
+    pub fn fault(&self) -> Option<Fault> {
+        if self.version_ok { self.host_port().fault.or(self.fault) } else { self.fault }
+    }
+
     /// Whether the branch is unique to its transaction: it begins with the magic cookie and says more than that. Where
     /// not, RFC 2543's rules match the transaction (RFC 3261 17.2.3).
     #[must_use]
@@ -105,7 +102,8 @@ mod tests {
     fn a_usual_via_has_its_parts() {
         let via = Via::parse(b"SIP/2.0/UDP 192.0.2.1:5061;branch=z9hG4bKx;rport=41000;received=198.51.100.7").unwrap();
         assert_eq!((via.version_ok, via.transport, via.sent_by), (true, &b"UDP"[..], &b"192.0.2.1:5061"[..]));
-        assert_eq!((via.host.ip(), via.port), ("192.0.2.1".parse().ok(), Some(5061)));
+        let HostPort { host, port, .. } = via.host_port();
+        assert_eq!((host.ip(), port), ("192.0.2.1".parse().ok(), Some(5061)));
         assert_eq!(via.received.and_then(|host| host.ip()), "198.51.100.7".parse().ok());
         assert_eq!((via.branch, via.rport), (Some(&b"z9hG4bKx"[..]), Some(Some(41000))));
         assert!(via.has_unique_branch());
@@ -115,9 +113,10 @@ mod tests {
     fn white_space_and_folds_may_stand_between_everything() {
         let via =
             Via::parse(b"SIP  / 2.0\r\n /UDP  host.example.com : 5060 ; branch=\r\n z9hG4bK30239 ; rport").unwrap();
-        assert_eq!((via.version_ok, via.transport, via.port), (true, &b"UDP"[..], Some(5060)));
-        assert_eq!(via.host, Host::Name(b"host.example.com"));
-        assert_eq!((via.branch, via.rport, via.fault), (Some(&b"z9hG4bK30239"[..]), Some(None), None));
+        let HostPort { host, port, .. } = via.host_port();
+        assert_eq!((via.version_ok, via.transport, port), (true, &b"UDP"[..], Some(5060)));
+        assert_eq!(host, Host::Name(b"host.example.com"));
+        assert_eq!((via.branch, via.rport, via.fault()), (Some(&b"z9hG4bK30239"[..]), Some(None), None));
     }
 
     #[test]
@@ -142,7 +141,9 @@ mod tests {
             assert_eq!(Via::parse(value), Err(Fault::Via));
         }
         let via = Via::parse(b"SIP/7.0/UDP h;branch=z9hG4bKq").unwrap();
-        assert_eq!((via.version_ok, via.fault), (false, Some(Fault::Version)));
-        assert_eq!(Via::parse(b"SIP/2.0/UDP h;rport=x").unwrap().fault, Some(Fault::Port));
+        assert_eq!((via.version_ok, via.fault()), (false, Some(Fault::Version)));
+        assert_eq!(Via::parse(b"SIP/2.0/UDP h:x;rport=x").unwrap().fault(), Some(Fault::Port));
+        assert_eq!(Via::parse(b"SIP/2.0/UDP ?;rport=x").unwrap().fault(), Some(Fault::Host));
+        assert_eq!(Via::parse(b"SIP/2.0/UDP h;rport=x").unwrap().fault(), Some(Fault::Port));
     }
 }

@@ -28,8 +28,7 @@ pub(crate) fn transaction_key(seen: &Seen<'_, '_>, hasher: &RandomState) -> u64 
 pub(crate) fn via_stack(seen: &Seen<'_, '_>, hasher: &RandomState) -> ViaStack {
     let mut h = hasher.build_hasher();
     let mut count = 0u8;
-    // The top one has been read.
-    for via in seen.via.into_iter().chain(seen.message.vias().skip(1).flatten()) {
+    for via in seen.via.into_iter().chain(seen.message.vias_below_top().flatten()) {
         via.sent_by.hash(&mut h);
         via.branch.unwrap_or_default().hash(&mut h);
         count = count.saturating_add(1);

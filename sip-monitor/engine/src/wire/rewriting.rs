@@ -31,9 +31,9 @@ pub(super) fn find(seen: &Inspected<'_>) -> Option<(Rewriting, Sign)> {
 
 /// The sent-by of a response beside that of its request, where both are addresses and differ.
 pub(super) fn find_in_via(seen: &Seen<'_, '_>, sent_by: &StoredText) -> Option<(Rewriting, Sign)> {
+    let via = seen.via.as_ref().filter(|via| via.sent_by != sent_by.as_str().as_bytes())?;
     let before = HostPort::parse(sent_by.as_str().as_bytes()).host.ip()?;
-    let via = seen.via.as_ref()?;
-    let after = via.host.ip().filter(|after| *after != before)?;
+    let after = via.host_port().host.ip().filter(|after| *after != before)?;
     let value = StoredText::new(via.sent_by, VALUE_BYTES);
     Some((Rewriting::Via, Sign::Rewritten { before, after, value, lengths: None }))
 }
@@ -54,7 +54,7 @@ impl<'m> Traces<'m> {
     fn of(message: &Message<'m>) -> Self {
         let sdp = message.sdp().unwrap_or_default();
         let mut traces = Self {
-            via: message.top_via().ok().and_then(|via| via.host.ip()),
+            via: message.top_via().ok().and_then(|via| via.host_port().host.ip()),
             contact: message.contact_uri().and_then(|uri| Some((Uri::parse(uri).ok()?.host?.ip()?, uri))),
             call_id: message.call_id().ok().and_then(|id| {
                 let at = id.iter().rposition(|byte| *byte == b'@')?;

@@ -14,11 +14,12 @@
 //!
 //! **Remedy.** The password or the address list, with the user name and the address that the far end saw.
 
-use crate::call::{Refusal, Shown};
+use crate::call::{Refusal, STRANGER_WAITS, Shown};
 use crate::diagnosis::phrase::Topic;
 use crate::diagnosis::refused::Refused;
 use crate::diagnosis::requests::fault_of_sender;
 use crate::diagnosis::{Asks, CallFacts, Cause, Confidence, Diagnosis, Fault, Finding, Layer, UNKNOWN, Value};
+use crate::packet::Direction;
 use crate::record::CallState;
 
 /// Challenges in a row that are no normal course.
@@ -116,7 +117,7 @@ fn forbidden(refused: &Refused<'_>) -> Option<Finding> {
     let facts = refused.facts;
     let with_digest = !refused.refusal.credentials.is_empty();
     match refused.topic.map(|(topic, _)| topic) {
-        Some(Topic::SourceAddress) => Some(acl(refused, Confidence::Certain)),
+        Some(Topic::SourceAddress) => (!may_be_a_scan(refused)).then(|| acl(refused, Confidence::Certain)),
         Some(Topic::Credentials) if with_digest => {
             realm_mismatch(refused).or_else(|| Some(credentials(refused, Confidence::Certain)))
         }
@@ -132,7 +133,8 @@ fn forbidden(refused: &Refused<'_>) -> Option<Finding> {
             let is_challenged = facts.call.refusals.iter().any(Refusal::is_challenge);
             let anywhere = facts.call.invites().any(|invite| invite.credentials);
             let answers = facts.answered.is_known(refused.refuser(), Shown::Peer);
-            (!is_challenged && !anywhere && !answers).then(|| acl(refused, Confidence::Likely))
+            let is_stranger = !is_challenged && !anywhere && !answers;
+            (is_stranger && !may_be_a_scan(refused)).then(|| acl(refused, Confidence::Likely))
         }
     }
 }
@@ -194,6 +196,16 @@ fn stale_loop(refused: &Refused<'_>, challenges: usize) -> Finding {
         peer: Some(refused.calling_peer()),
         ..refused.finding("stale-loop", Confidence::Certain, evidence)
     }
+}
+
+/// Whether a caller whom this host forbids to call may yet turn out to be a scanner. A trunk that is known by name does not.
+fn may_be_a_scan(refused: &Refused<'_>) -> bool {
+    let facts = refused.facts;
+    let Some(at) = facts.call.stranger_refused_at().filter(|_| !facts.over) else { return false };
+    let [alone, among_others] = STRANGER_WAITS;
+    let waits = if facts.caller_probes { among_others } else { alone };
+    let is_here = refused.way.direction != Direction::Out;
+    is_here && facts.now < at + waits && facts.peers.trunk_of(refused.from_caller.src).is_none()
 }
 
 fn acl(refused: &Refused<'_>, confidence: Confidence) -> Finding {

@@ -84,8 +84,10 @@ fn judge(facts: &CallFacts<'_>) -> Option<Finding> {
 fn finding(facts: &CallFacts<'_>, from: Side, stream: &Stream) -> Finding {
     let c = &stream.counters;
     let (cause, fault) = match c.key.direction {
-        Direction::Out => ("from-local", Fault::Local),
-        Direction::In | Direction::Transit => ("from-remote", Fault::Remote),
+        Direction::Out => ("from-local", Some(Fault::Local)),
+        Direction::In => ("from-remote", Some(Fault::Remote)),
+        // Both are remote from where it passes.
+        Direction::Transit => ("from-remote", None),
     };
     let (sender, receiver) = match from {
         Side::Caller => ("caller", "callee"),
@@ -98,7 +100,7 @@ fn finding(facts: &CallFacts<'_>, from: Side, stream: &Stream) -> Finding {
         (Confidence::Likely, "the whole stream so far")
     };
     Finding {
-        fault: Some(fault),
+        fault,
         summary: format!("The {receiver} hears silence: RTP of the {sender} flows, with the same payload in {so_far}"),
         remedy: format!(
             "Look at the audio source behind {}: microphone and its permission, audio device, announcement file, bridge; the \

@@ -57,8 +57,10 @@ fn judge(facts: &CallFacts<'_>) -> Option<Finding> {
     let c = &stream.counters;
     let over: Duration = c.last_at.since(answered_at);
     let (cause, fault) = match c.key.direction {
-        Direction::Out => ("from-local", Fault::Local),
-        Direction::In | Direction::Transit => ("from-remote", Fault::Remote),
+        Direction::Out => ("from-local", Some(Fault::Local)),
+        Direction::In => ("from-remote", Some(Fault::Remote)),
+        // Both are remote from where it passes.
+        Direction::Transit => ("from-remote", None),
     };
     let who = match stream.owner.as_ref().and_then(|o| o.from) {
         Some(Side::Caller) => "the caller",
@@ -69,7 +71,7 @@ fn judge(facts: &CallFacts<'_>) -> Option<Finding> {
     #[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss)]
     let packets = (c.packets as f64 * over.as_secs_f64() / since_start) as u64;
     Some(Finding {
-        fault: Some(fault),
+        fault,
         summary: format!(
             "{} ({who}) still sends RTP to {}, {} s after the BYE was answered",
             c.key.src,

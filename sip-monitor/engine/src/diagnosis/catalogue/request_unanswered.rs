@@ -457,7 +457,8 @@ impl<'a> Case<'a> {
     /// The connection it was sent on broke.
     fn connection_broken(&self) -> Option<Finding> {
         let hop = self.call.hops.get(usize::from(self.request.path.hop))?;
-        let (_, broken) = hop.broken.filter(|(at, b)| *at >= self.request.sent.first() && b.sender == self.view.src)?;
+        let (_, broken) =
+            hop.broken.as_deref().filter(|(at, b)| *at >= self.request.sent.first() && b.sender == self.view.src)?;
         let (cause, confidence, summary, remedy) = match broken.breaking {
             Breaking::Reset => (
                 "tcp-refused",

@@ -104,7 +104,8 @@ impl<'a> Case<'a> {
         // What the kernel itself dropped here came, or was sent: no address was in its way.
         let dropped_here = |f: &Flow| f.state == FlowState::Refused && f.refusal.is_some_and(|r| r.dropped.is_some());
         if let Some(flow) = first(&|f| f.private_address.is_some() && nothing_came(f) && !dropped_here(f)) {
-            return private_address(flow);
+            let also = missing.iter().find(|f| f.to != flow.to && f.state == FlowState::Refused);
+            return told_with(private_address(flow), also);
         }
         for cause in ["local-firewall", "no-listener", "socket-overflow", "rp-filter", "neighbour", "checksum"] {
             if let Some(flow) = refused(&|r| r.local_cause() == Some(cause)) {
@@ -267,11 +268,25 @@ impl<'a> Case<'a> {
     }
 }
 
+/// A verdict on one direction, and what refuses the other one: each has a reason of its own.
+fn told_with<'a>(verdict: Verdict<'a>, other: Option<&&'a Flow>) -> Verdict<'a> {
+    let Some(flow) = other else { return verdict };
+    let other = match flow.refusal.and_then(|r| r.local_cause()) {
+        Some(cause) => refused_here(flow, cause),
+        None => remote_unreachable(flow),
+    };
+    Verdict {
+        why: format!("{}; besides, {}", verdict.why, other.why),
+        remedy: format!("{}. {}", verdict.remedy, other.remedy),
+        ..verdict
+    }
+}
+
 fn private_address(flow: &Flow) -> Verdict<'_> {
     let address = flow.private_address.map_or_else(|| flow.endpoint.ip().to_string(), |a| a.to_string());
     let (fault, whose) = match flow.travel {
-        Travel::In | Travel::Within => (Fault::Local, "this host".to_owned()),
-        Travel::Out | Travel::Past => (Fault::Remote, format!("the {}", name(flow.to))),
+        Travel::In | Travel::Within if flow.endpoint_is_local => (Fault::Local, "this host".to_owned()),
+        Travel::In | Travel::Within | Travel::Out | Travel::Past => (Fault::Remote, format!("the {}", name(flow.to))),
     };
     Verdict {
         flow,

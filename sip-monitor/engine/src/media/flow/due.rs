@@ -9,7 +9,7 @@ use crate::call::CallKey;
 use crate::config::EngineConfig;
 use crate::media::flow::seen::{ICMP_INTERVAL, REFUSED_FOR, RTCP_ALIVE, Seen};
 use crate::media::flow::sight::{elsewhere, sight};
-use crate::media::flow::{AudioFlows, Flow, FlowState, GONE, SETTLE, Travel};
+use crate::media::flow::{Audio, AudioFlows, Flow, FlowState, GONE, SETTLE, Travel};
 use crate::media::session::{Leg, Line};
 use crate::media::{MediaSession, MediaTable, RtcpSource};
 use crate::packet::is_private;
@@ -22,9 +22,9 @@ impl MediaSession {
     /// The audio of each hop of the call as it stands at `now`, where both directions are due: the call is up, nothing is
     /// held, and no fax goes on. Of a call that is over: as it stood when it ended.
     #[must_use]
-    pub fn flows(&self, table: &MediaTable, config: &EngineConfig, now: Timestamp) -> SmallVec<[AudioFlows; 1]> {
+    pub fn flows(&self, table: &MediaTable, config: &EngineConfig, now: Timestamp) -> Audio {
         let now = self.ended_at().map_or(now, |ended| ended.min(now));
-        let mut hops: SmallVec<[AudioFlows; 1]> = self.due_audio().map(|due| due.flows(table, config, now)).collect();
+        let mut hops: Audio = self.due_audio().map(|due| due.flows(table, config, now)).collect();
         note_starved(&mut hops);
         hops
     }
@@ -32,12 +32,12 @@ impl MediaSession {
     /// The audio of each hop on which an early answer promised media to the caller, before the call is answered. Only what
     /// goes towards the caller is due.
     #[must_use]
-    pub fn early_flows(&self, table: &MediaTable, config: &EngineConfig, now: Timestamp) -> SmallVec<[AudioFlows; 1]> {
+    pub fn early_flows(&self, table: &MediaTable, config: &EngineConfig, now: Timestamp) -> Audio {
         let now = self.ended_at().map_or(now, |ended| ended.min(now));
         let early = |leg: &Leg| {
             let line = leg.audio().filter(|line| self.confirmed_at.is_none() && line.is_due(Side::Caller))?;
             let (key, caller, callee) = (self.key?, line.caller.endpoint?, line.callee.endpoint?);
-            let due = DueAudio { key, leg, line, since: line.since, caller, callee };
+            let due = DueAudio { key, leg, legs: &self.legs, line, since: line.since, caller, callee };
             Some(due.flows(table, config, now))
         };
         self.legs.iter().filter(|leg| !leg.is_fax()).filter_map(early).collect()
@@ -50,17 +50,27 @@ impl MediaSession {
         self.due_audio().all(|due| due.plain_deadline(table, config).is_some_and(|deadline| deadline > now))
     }
 
-    /// When the facts about flow next come to a threshold by time alone, after `now`.
+    /// When the facts about flow next come to a threshold by time alone, after `now`. `known` is what
+    /// [`MediaSession::flows`] says at `now`, empty where that was not asked.
     #[must_use]
-    pub fn next_check(&self, table: &MediaTable, config: &EngineConfig, now: Timestamp) -> Option<Timestamp> {
+    pub fn next_check(
+        &self,
+        table: &MediaTable,
+        config: &EngineConfig,
+        now: Timestamp,
+        known: &[AudioFlows],
+    ) -> Option<Timestamp> {
         if self.ended_at().is_some() {
             return None;
         }
-        let of_leg = |due: DueAudio<'_>| match due.plain_deadline(table, config).filter(|deadline| *deadline > now) {
-            Some(deadline) => Some(deadline),
-            None => due.flows(table, config, now).next_check(config, now),
+        let of_leg = |(index, due): (usize, DueAudio<'_>)| {
+            let plain = due.plain_deadline(table, config).filter(|deadline| *deadline > now);
+            plain.or_else(|| match known.get(index) {
+                Some(flows) => flows.next_check(config, now),
+                None => due.flows(table, config, now).next_check(config, now),
+            })
         };
-        self.due_audio().filter_map(of_leg).min()
+        self.due_audio().enumerate().filter_map(of_leg).min()
     }
 
     /// The audio of each hop on which it is due both ways. Where a proxy passed the SDP on as it was, its hops speak of
@@ -75,7 +85,8 @@ impl MediaSession {
             }
             seen.push(endpoints);
             let (caller, callee) = endpoints;
-            Some(DueAudio { key: self.key?, leg, line, since: line.since.max(self.confirmed_at?), caller, callee })
+            let since = line.since.max(self.confirmed_at?);
+            Some(DueAudio { key: self.key?, leg, legs: &self.legs, line, since, caller, callee })
         })
     }
 }
@@ -127,6 +138,8 @@ fn note_starved(hops: &mut [AudioFlows]) {
 struct DueAudio<'a> {
     key: CallKey,
     leg: &'a Leg,
+    /// All hops, this one among them.
+    legs: &'a [Leg],
     line: &'a Line,
     since: Timestamp,
     caller: SocketAddr,
@@ -175,12 +188,15 @@ impl DueAudio<'_> {
     /// endpoints, nothing that refuses them and no private address in the way.
     fn plain_deadline(&self, table: &MediaTable, config: &EngineConfig) -> Option<Timestamp> {
         let last = |to: Side, endpoint: SocketAddr| {
-            let last_at = |s: &crate::media::Stream| s.counters.in_sequence.then_some(s.counters.last_at);
-            if table.streams_to(endpoint).any(crate::media::Stream::is_unheard) {
-                return None;
+            let mut latest = None;
+            for stream in table.streams_to(endpoint) {
+                if stream.is_unheard() {
+                    return None;
+                }
+                latest = latest.max(stream.counters.in_sequence.then_some(stream.counters.last_at));
             }
-            let latest = table.streams_to(endpoint).filter_map(last_at).max()?;
-            (latest >= self.since && self.private_address(table, to, endpoint).is_none()).then_some(latest)
+            let is_public = || self.private_address(table, to, endpoint).is_none();
+            latest.filter(|latest| *latest >= self.since && is_public())
         };
         if !table.refusals(self.key).is_empty() {
             return None;
@@ -236,6 +252,7 @@ impl DueAudio<'_> {
             sight: sight(view),
             due_since: self.since,
             endpoint,
+            endpoint_is_local: view.table.is_local(endpoint.ip()),
             origin,
             state: FlowState::Flowing,
             packets: seen.packets,
@@ -288,16 +305,28 @@ impl DueAudio<'_> {
 
     /// The private address a side wants its media at, where the signalling with the other network was public.
     fn private_address(&self, table: &MediaTable, to: Side, endpoint: SocketAddr) -> Option<IpAddr> {
-        let (near_caller, near_callee) = self.leg.hop;
-        let outside = match (table.is_local(near_caller.ip()), table.is_local(near_callee.ip())) {
-            (true, false) => near_callee,
-            (false, true) => near_caller,
-            (true, true) | (false, false) => match to {
-                Side::Caller => near_caller,
-                Side::Callee => near_callee,
-            },
+        if !is_private(endpoint.ip()) {
+            return None;
+        }
+        let goes_outside = |leg: &Leg| {
+            let (near_caller, near_callee) = leg.hop;
+            let outside = match (table.is_local(near_caller.ip()), table.is_local(near_callee.ip())) {
+                (true, false) => near_callee,
+                (false, true) => near_caller,
+                (true, true) | (false, false) => match to {
+                    Side::Caller => near_caller,
+                    Side::Callee => near_callee,
+                },
+            };
+            !is_private(outside.ip())
         };
-        (is_private(endpoint.ip()) && !is_private(outside.ip())).then_some(endpoint.ip())
+        // A NAT or a proxy that passes SDP on as it was takes the address along to the other network.
+        let is_copy = |leg: &&Leg| {
+            let ends = |line: &Line| (line.caller.endpoint, line.callee.endpoint);
+            leg.audio().is_some_and(|line| ends(line) == (Some(self.caller), Some(self.callee)))
+        };
+        let is_taken_out = goes_outside(self.leg) || self.legs.iter().filter(is_copy).any(goes_outside);
+        is_taken_out.then_some(endpoint.ip())
     }
 }
 

@@ -8,6 +8,8 @@ mod sight;
 use core::net::{IpAddr, SocketAddr};
 use core::time::Duration;
 
+use smallvec::SmallVec;
+
 use crate::media::{Refusal, RtcpSource};
 use crate::packet::DropReason;
 use crate::record::Side;
@@ -37,6 +39,9 @@ pub struct AudioFlows {
     pub peer: SocketAddr,
 }
 
+/// The audio of a call, hop by hop.
+pub type Audio = SmallVec<[AudioFlows; 1]>;
+
 /// Media towards one side.
 #[derive(Clone, Debug)]
 pub struct Flow {
@@ -50,6 +55,8 @@ pub struct Flow {
     pub due_since: Timestamp,
     /// Where it should arrive, by the SDP of who should hear it.
     pub endpoint: SocketAddr,
+    /// That is an address of this host, and not one behind it.
+    pub endpoint_is_local: bool,
     /// Where it should come from, by the SDP of who should send it.
     pub origin: SocketAddr,
     /// What becomes of it.
