@@ -410,6 +410,7 @@ fn the_rules_name_no_metric_that_there_is_not() {
     let expressions = expressions.join("\n");
     let named = named_families(&expressions);
     assert!(named.len() > 15, "{named:?}");
+    assert!(named_labels(&expressions) > 60);
 }
 
 #[test]
@@ -427,6 +428,7 @@ fn the_dashboard_asks_for_what_there_is() {
         asks_for.for_each(|word| assert!(recorded.contains(word), "{word} is recorded by no rule"));
     }
     assert!(named_families(&expressions.join("\n")).len() > 15);
+    assert!(named_labels(&expressions.join("\n")) > 20);
     let Some(promtool) = program("promtool") else { return };
     // promtool reads expressions as rules; Grafana fills in its variables.
     let mut text = "groups:\n- name: dashboard\n  rules:\n".to_owned();
@@ -457,6 +459,38 @@ fn named_families(expressions: &str) -> BTreeSet<&str> {
         family
     })
     .collect()
+}
+
+/// How many labels stand in selectors and groupings of expressions.
+///
+/// # Panics
+/// Where a selector names one that its family has not, or a grouping one that no family has.
+fn named_labels(expressions: &str) -> usize {
+    let families: BTreeMap<&str, &[&str]> =
+        ALL.iter().flat_map(|(_, families)| *families).map(|family| (family.name, family.labels)).collect();
+    let is_added = |label: &str| matches!(label, "job" | "instance" | "le" | "__name__");
+    let is_any = |label: &str| families.values().any(|labels| labels.contains(&label)) || is_added(label);
+    let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == ':';
+    let mut seen = 0;
+    for (at, _) in expressions.match_indices('{') {
+        let (before, after) = (&expressions[..at], &expressions[at + 1..]);
+        let name = before.rsplit(|c| !is_name(c)).next().unwrap_or_default();
+        let Some(selector) = after.split('}').next().filter(|_| !name.is_empty()) else { continue };
+        let family = ["_bucket", "_count", "_sum"].iter().find_map(|end| name.strip_suffix(end)).unwrap_or(name);
+        for label in selector.split(',').filter_map(|matcher| matcher.split(['=', '!']).next()).map(str::trim) {
+            let is_there = families.get(family).map_or_else(|| is_any(label), |labels| labels.contains(&label));
+            assert!(is_there || is_added(label), "{name} has no label {label}");
+            seen += 1;
+        }
+    }
+    for start in ["by (", "on ("] {
+        for grouping in expressions.split(start).skip(1) {
+            let labels = grouping.split(')').next().unwrap_or_default().split(',').map(str::trim);
+            labels.for_each(|label| assert!(is_any(label), "no family has a label {label}"));
+            seen += grouping.split(')').next().unwrap_or_default().split(',').count();
+        }
+    }
+    seen
 }
 
 #[test]

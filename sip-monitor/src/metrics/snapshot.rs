@@ -107,6 +107,9 @@ const RUNS: usize = sip_monitor_common::drops::MAX_DROP_KEYS as usize;
 /// A run that was silent for so long is over (5 s), and no report of it is on its way.
 const RUN_OVER: Duration = Duration::from_secs(10);
 
+/// How often those that are over make room.
+const PRUNE_EVERY: Duration = Duration::from_secs(1);
+
 /// Counts of what came up from the kernel, by interface, direction and kind. Not packets of RTP: those stay in the kernel.
 #[derive(Clone, Debug, Default)]
 pub struct Recorded {
@@ -116,6 +119,8 @@ pub struct Recorded {
     drops: BTreeMap<&'static str, u64>,
     /// The runs these are of.
     runs: HashMap<Run, KernelDrop>,
+    /// When those that are over were looked for last.
+    pruned_at: Timestamp,
 }
 
 /// Whose run of drops: from where to where, and why.
@@ -157,7 +162,9 @@ impl Recorded {
 
     /// A report holds all of its run so far: what is new of it counts.
     fn count_drop(&mut self, packet: &Packet<'_>, drop: &KernelDrop) {
-        if self.runs.len() >= RUNS {
+        // Not at each report: where none is over, each would look at all of them.
+        if self.runs.len() >= RUNS && packet.time.since(self.pruned_at) >= PRUNE_EVERY {
+            self.pruned_at = packet.time;
             self.runs.retain(|_, run| packet.time.since(run.last_at) < RUN_OVER);
         }
         let run: Run = (packet.src, packet.dst, drop.name, drop.traffic, drop.segment);
@@ -171,7 +178,7 @@ impl Recorded {
     /// The same counts, without what is only kept to go on counting.
     #[must_use]
     pub fn sums(&self) -> Self {
-        Self { by_link: self.by_link.clone(), drops: self.drops.clone(), runs: HashMap::new() }
+        Self { by_link: self.by_link.clone(), drops: self.drops.clone(), ..Self::default() }
     }
 
     /// Packets that the kernel dropped, as it reported them, by its name of the reason.
@@ -294,6 +301,21 @@ mod tests {
         // After a pause the kernel counts from 1 again.
         report(&mut recorded, 1, 60, 61, 3);
         assert_eq!(recorded.drops().get("NETFILTER_DROP"), Some(&110));
+    }
+
+    #[test]
+    fn runs_that_are_over_are_looked_for_once_a_second_however_many_reports_come() {
+        let mut recorded = Recorded::default();
+        for n in 0..5_000_u16 {
+            report(&mut recorded, n, 1, 1, 1);
+        }
+        assert_eq!(recorded.runs.len(), RUNS);
+        // At 11 s all are over; but half a second ago they were looked through.
+        recorded.pruned_at = Timestamp::from_unix_ns(10_500_000_000);
+        report(&mut recorded, 6_000, 11, 11, 1);
+        assert_eq!(recorded.runs.len(), RUNS);
+        report(&mut recorded, 6_001, 12, 12, 1);
+        assert_eq!(recorded.runs.len(), 1);
     }
 
     #[test]
