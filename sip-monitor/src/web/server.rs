@@ -185,8 +185,11 @@ mod tests {
 
     #[tokio::test]
     async fn readers_that_take_nothing_lose_their_places_to_those_who_wait() {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        listener.set_nonblocking(true).unwrap();
+        // Connections inherit the buffer: what the readers do not take must not all fit into it.
+        let socket = tokio::net::TcpSocket::new_v4().unwrap();
+        socket.set_send_buffer_size(16 << 10).unwrap();
+        socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let listener = socket.listen(64).unwrap().into_std().unwrap();
         let at = listener.local_addr().unwrap();
         let (asker, mut asked) = Asker::new();
         let snapshot = Arc::new(large());
