@@ -81,6 +81,9 @@ counters! {
     DropReports = "drop_reports",
     /// Reports of them for which the media ring had no room; a later one replaces them. No packet of its own.
     DropReportsLost = "drop_reports_lost",
+    /// Packets of this host that the kernel dropped and whose headers the program could not read: anybody's. They are counted as
+    /// received too, where they came in.
+    DropsUnread = "drops_unread",
     /// Always 0.
     Reserved = "reserved",
 }
@@ -101,6 +104,7 @@ impl Counter {
                 | Self::KernelDrops
                 | Self::DropReports
                 | Self::DropReportsLost
+                | Self::DropsUnread
                 | Self::Reserved
         )
     }

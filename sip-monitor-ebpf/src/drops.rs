@@ -39,6 +39,10 @@ const MAPPED: u32 = 0xffff_u32.to_be();
 const ETH_P_IP: u16 = 0x0800;
 const ETH_P_IPV6: u16 = 0x86dd;
 const UDP_HEADER_BYTES: usize = 8;
+/// Bytes of a TCP header up to its flags and window.
+const TCP_BYTES: usize = 16;
+/// No buffer is longer: what seems to be is a tail before the header.
+const MAX_LINEAR: usize = 1 << 20;
 
 /// Where an IPv4 header without options ends, in words.
 const IPV4_WORDS: usize = 5;
@@ -68,6 +72,8 @@ offsets! {
     SKB_HEAD,
     /// `sk_buff.network_header`.
     SKB_NETWORK_HEADER,
+    /// `sk_buff.tail`.
+    SKB_TAIL,
     /// `sk_buff.protocol`.
     SKB_PROTOCOL,
     /// `sk_buff.dev`.
@@ -130,7 +136,17 @@ pub fn handle<M: Members>(skb: usize, location: u64, reason: u32) {
         kind: 0,
         reserved: 0,
     };
-    let Some(kind) = flow::<M>(skb, &mut key) else { return };
+    let kind = match flow::<M>(skb, &mut key) {
+        Ok(kind) => kind,
+        Err(Unkept::NotOurs) => return,
+        Err(Unkept::Unreadable) => {
+            // It may have been anybody's: that nothing was dropped is no longer known.
+            if let Some(counters) = Counters::of_this_cpu() {
+                counters.count(Counter::DropsUnread);
+            }
+            return;
+        }
+    };
     if kind.is_of_tcp() && !config.is_loss_of_tcp(reason) {
         return;
     }
@@ -168,18 +184,32 @@ fn interface<M: Members>(config: &DropConfig, skb: usize) -> Option<u32> {
     if inum == config.netns || inum == 0 { Some(0) } else { None }
 }
 
+/// Why a packet is not counted.
+enum Unkept {
+    /// Neither SIP nor media, or a fragment without ports.
+    NotOurs,
+    /// Its headers are not in the linear part of the buffer, or no headers.
+    Unreadable,
+}
+
 /// The flow of a packet and what it carries, where that is SIP by its ports, or RTP or RTCP by its first bytes.
 #[inline(always)]
-fn flow<M: Members>(skb: usize, key: &mut DropKey) -> Option<DroppedKind> {
+fn flow<M: Members>(skb: usize, key: &mut DropKey) -> Result<DroppedKind, Unkept> {
     let head = M::member::<usize>(skb, &SKB_HEAD);
-    let network = M::member::<u16>(skb, &SKB_NETWORK_HEADER);
-    let at = head + network as usize;
+    let network = M::member::<u16>(skb, &SKB_NETWORK_HEADER) as usize;
+    // An offset on every 64-bit kernel. What lies behind it is left from other packets.
+    let linear = (M::member::<u32>(skb, &SKB_TAIL) as usize).wrapping_sub(network);
+    let at = head + network;
     match u16::from_be(M::member::<u16>(skb, &SKB_PROTOCOL)) {
         ETH_P_IP => {
-            let words = read::<[u32; IPV4_WORDS + TRANSPORT_WORDS]>(at)?;
+            let words = read::<[u32; IPV4_WORDS + TRANSPORT_WORDS]>(at).ok_or(Unkept::Unreadable)?;
+            let protocol = (u32::from_be(words[2]) >> 16) as u8;
+            if u32::from_be(words[0]) >> 28 != 4 {
+                return Err(Unkept::Unreadable);
+            }
             // Only the first fragment has ports.
             if u32::from_be(words[1]) & 0x1fff != 0 {
-                return None;
+                return Err(Unkept::NotOurs);
             }
             key.src = Address([0, 0, MAPPED, words[3]]);
             key.dst = Address([0, 0, MAPPED, words[4]]);
@@ -188,56 +218,76 @@ fn flow<M: Members>(skb: usize, key: &mut DropKey) -> Option<DroppedKind> {
             let transport = if header == IPV4_WORDS * 4 {
                 [words[5], words[6], words[7], words[8]]
             } else {
-                read::<Transport>(at + header)?
+                read::<Transport>(at + header).ok_or(Unkept::Unreadable)?
             };
-            carried((u32::from_be(words[2]) >> 16) as u8, &transport, total.wrapping_sub(header), key)
+            carried(protocol, &transport, total.wrapping_sub(header), linear.wrapping_sub(header), key)
         }
         ETH_P_IPV6 => {
-            let words = read::<[u32; IPV6_WORDS + TRANSPORT_WORDS]>(at)?;
+            let words = read::<[u32; IPV6_WORDS + TRANSPORT_WORDS]>(at).ok_or(Unkept::Unreadable)?;
+            if u32::from_be(words[0]) >> 28 != 6 {
+                return Err(Unkept::Unreadable);
+            }
             key.src = Address([words[2], words[3], words[4], words[5]]);
             key.dst = Address([words[6], words[7], words[8], words[9]]);
             let word = u32::from_be(words[1]);
             let transport = [words[10], words[11], words[12], words[13]];
             // Packets with extension headers are left out: they are rare, and a guess would be wrong.
-            carried((word >> 8) as u8, &transport, (word >> 16) as usize, key)
+            carried((word >> 8) as u8, &transport, (word >> 16) as usize, linear.wrapping_sub(IPV6_WORDS * 4), key)
         }
-        _ => None,
+        _ => Err(Unkept::NotOurs),
     }
 }
 
-/// What stands behind an IP header: `len` bytes, 0 or less where the header does not say (a super-packet).
+/// What stands behind an IP header: `len` bytes, 0 or less where the header does not say (a super-packet), `linear` of them in one
+/// piece.
 #[inline(always)]
-fn carried(protocol: u8, transport: &Transport, len: usize, key: &mut DropKey) -> Option<DroppedKind> {
+fn carried(
+    protocol: u8,
+    transport: &Transport,
+    len: usize,
+    linear: usize,
+    key: &mut DropKey,
+) -> Result<DroppedKind, Unkept> {
+    let header = match protocol {
+        PROTOCOL_UDP => UDP_HEADER_BYTES,
+        PROTOCOL_TCP => TCP_BYTES,
+        _ => return Err(Unkept::NotOurs),
+    };
+    if linear < header || linear > MAX_LINEAR {
+        return Err(Unkept::Unreadable);
+    }
     let ports = u32::from_be(transport[0]);
     key.src_port = (ports >> 16) as u16;
     key.dst_port = ports as u16;
-    match protocol {
-        PROTOCOL_UDP => {
-            let len = (u32::from_be(transport[1]) >> 16) as usize;
-            datagram(len.wrapping_sub(UDP_HEADER_BYTES), transport[2], key)
-        }
-        PROTOCOL_TCP if is_sip_port(key.src_port) || is_sip_port(key.dst_port) => {
-            let word = u32::from_be(transport[3]);
-            DroppedKind::of_segment((word >> 16) as u8, len != (word >> 28) as usize * 4)
-        }
-        _ => None,
-    }
+    let kind = if protocol == PROTOCOL_UDP {
+        let len = (u32::from_be(transport[1]) >> 16) as usize;
+        datagram(len.wrapping_sub(UDP_HEADER_BYTES), linear - UDP_HEADER_BYTES, transport[2], key)?
+    } else if is_sip_port(key.src_port) || is_sip_port(key.dst_port) {
+        let word = u32::from_be(transport[3]);
+        DroppedKind::of_segment((word >> 16) as u8, len != (word >> 28) as usize * 4)
+    } else {
+        None
+    };
+    kind.ok_or(Unkept::NotOurs)
 }
 
-/// What a datagram with `len` bytes of payload is that begins with `first`, in memory order.
+/// What a datagram with `len` bytes of payload is, `linear` of them in one piece, that begins with `first`, in memory order.
 #[inline(always)]
-fn datagram(len: usize, first: u32, key: &DropKey) -> Option<DroppedKind> {
+fn datagram(len: usize, linear: usize, first: u32, key: &DropKey) -> Result<Option<DroppedKind>, Unkept> {
     if is_sip_port(key.src_port) || is_sip_port(key.dst_port) {
-        return Some(DroppedKind::Sip);
+        return Ok(Some(DroppedKind::Sip));
     }
-    if len > u16::MAX as usize || !content::may_carry_media(key.src_port, key.dst_port) {
-        return None;
+    if len < size_of::<u32>() || len > u16::MAX as usize || !content::may_carry_media(key.src_port, key.dst_port) {
+        return Ok(None);
     }
-    match content::media(&first.to_ne_bytes()[..], 0, len) {
+    if linear < size_of::<u32>() {
+        return Err(Unkept::Unreadable);
+    }
+    Ok(match content::media(&first.to_ne_bytes()[..], 0, len) {
         Ok(Media::Rtp) => Some(DroppedKind::Rtp),
         Ok(Media::Rtcp) => Some(DroppedKind::Rtcp),
         Ok(Media::Neither) | Err(_) => None,
-    }
+    })
 }
 
 /// Adds a packet to its flow and reason, and reports them where it is time: at the first, then once a second at most.

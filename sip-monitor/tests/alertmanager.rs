@@ -26,6 +26,10 @@ enum Manner {
     Takes,
     /// 500, until told otherwise.
     Fails,
+    /// 400 to whatever holds an alert of cause `malformed`.
+    Refuses,
+    /// 404.
+    IsElsewhere,
     /// Takes connections and says nothing.
     Hangs,
 }
@@ -56,7 +60,13 @@ impl StandIn {
                 }
                 let mut stream = stream;
                 let Some(body) = read_request(&mut stream) else { continue };
-                let status = if is_failing.load(Ordering::SeqCst) { "500 Internal Server Error" } else { "200 OK" };
+                let is_malformed = body.to_string().contains("malformed");
+                let status = match manner {
+                    Manner::IsElsewhere => "404 Not Found",
+                    Manner::Refuses if is_malformed => "400 Bad Request",
+                    _ if is_failing.load(Ordering::SeqCst) => "500 Internal Server Error",
+                    _ => "200 OK",
+                };
                 let _ = write!(stream, "HTTP/1.1 {status}\r\nContent-Length: 4\r\n\r\nsaid");
                 if status.starts_with("200") && sender.send(body).is_err() {
                     return;
@@ -235,6 +245,29 @@ fn one_that_fails_is_tried_again_and_then_told_how_things_stand() {
     let now = sip_monitor::clock::now();
     assert!(time(&cause("never-seen").expect("the one that fires")["endsAt"]) > now);
     assert!(time(&cause("contact-private").expect("the one that ended")["endsAt"]) <= now);
+}
+
+#[test]
+fn what_is_refused_for_good_is_counted_and_stands_in_the_way_of_nothing() {
+    let stand_in = StandIn::new(Manner::Refuses);
+    let scene = Scene::new(&[stand_in.at], "1min");
+    scene.tell(&alert("1", Status::Firing, "malformed"));
+    wait_until(|| scene.counters.dropped.load(Ordering::SeqCst) == 1);
+    scene.tell(&alert("2", Status::Firing, "never-seen"));
+    let told = stand_in.next();
+    let causes: Vec<_> = told.as_array().into_iter().flatten().map(|alert| alert["labels"]["cause"].clone()).collect();
+    assert_eq!(causes, ["never-seen"], "what was refused is not sent again with it");
+    assert_eq!((stand_in.tries.load(Ordering::SeqCst), scene.counters.failed.load(Ordering::SeqCst)), (2, 0));
+}
+
+#[test]
+fn one_that_is_not_there_under_that_path_is_tried_again() {
+    let stand_in = StandIn::new(Manner::IsElsewhere);
+    let scene = Scene::new(&[stand_in.at], "1min");
+    scene.tell(&alert("1", Status::Firing, "never-seen"));
+    wait_until(|| scene.counters.failed.load(Ordering::SeqCst) >= 2);
+    let counters = [&scene.counters.sent, &scene.counters.dropped].map(|counter| counter.load(Ordering::SeqCst));
+    assert_eq!(counters, [0, 0], "it may be there later");
 }
 
 #[test]

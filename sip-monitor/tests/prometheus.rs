@@ -8,6 +8,7 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use sip_monitor::capture::counters::Counters;
 use sip_monitor::capture::live::InterfaceStatus;
 use sip_monitor::config;
 use sip_monitor::metrics::exposition::Dialect;
@@ -66,9 +67,11 @@ impl Wire {
             ingress: "xdp",
             egress: "tcx",
             note: None,
+            is_expected: true,
         };
         Snapshot {
             interfaces: vec![interface],
+            kernel: Some(Counters::default()),
             recorded: self.recorded.clone(),
             fired: self.board.fired().clone(),
             firing: self.board.firing(),
@@ -191,6 +194,37 @@ fn counters_never_go_down_while_calls_are_evicted_and_trunks_reloaded() {
         assert!(after.get(name).is_some_and(|now| now >= value), "{name}: {value}, then {:?}", after.get(name));
     }
     assert_eq!(after["sipmonitor_calls{state=\"calling\"}"], 0.0, "none is up after a day");
+}
+
+#[test]
+fn a_count_that_could_not_be_read_is_not_told_as_0() {
+    let mut snapshot = hostile().snapshot();
+    let count = |snapshot: &Snapshot, family: &str| {
+        samples(&write(snapshot, Dialect::Text)).keys().filter(|name| name.starts_with(family)).count()
+    };
+    let families = [
+        "sipmonitor_capture_packets_received_total",
+        "sipmonitor_capture_packets_total",
+        "sipmonitor_capture_streams_opened_total",
+        "sipmonitor_kernel_drops_total",
+        "sipmonitor_rtp_packets_total",
+    ];
+    assert!(families.iter().all(|family| count(&snapshot, family) > 0));
+    snapshot.kernel = None;
+    assert_eq!(families.map(|family| count(&snapshot, family)), [0; 5]);
+}
+
+#[test]
+fn an_interface_that_is_gone_is_told_of_only_where_it_was_named() {
+    let told = |is_expected| {
+        let mut snapshot = hostile().snapshot();
+        for interface in &mut snapshot.interfaces {
+            (interface.ingress, interface.egress, interface.is_expected) = ("", "", is_expected);
+        }
+        let text = samples(&write(&snapshot, Dialect::Text));
+        text.into_iter().find(|(name, _)| name.starts_with("sipmonitor_capture_interface_info")).map(|(_, value)| value)
+    };
+    assert_eq!((told(true), told(false)), (Some(0.0), None));
 }
 
 #[test]
@@ -331,6 +365,17 @@ fn a_loop_that_does_not_answer_is_told_as_not_healthy() {
 }
 
 #[test]
+fn all_who_ask_a_loop_that_does_not_answer_are_told_so_in_the_same_time() {
+    let scene = Scene::new(None);
+    let began = Instant::now();
+    std::thread::scope(|scope| {
+        let ask = || assert!(scene.get("GET /-/healthy", "").starts_with("HTTP/1.1 503 "));
+        (0..3).for_each(|_| _ = scope.spawn(ask));
+    });
+    assert!(began.elapsed() < Duration::from_secs(9), "{:?}", began.elapsed());
+}
+
+#[test]
 fn readers_that_are_slow_or_silent_keep_nobody_from_being_answered() {
     let scene = Scene::new(Some(hostile().snapshot()));
     let mut idle: Vec<TcpStream> = (0..20).map(|_| TcpStream::connect(scene.at).unwrap()).collect();
@@ -365,6 +410,7 @@ fn the_rules_name_no_metric_that_there_is_not() {
     let expressions = expressions.join("\n");
     let named = named_families(&expressions);
     assert!(named.len() > 15, "{named:?}");
+    assert!(named_labels(&expressions) > 60);
 }
 
 #[test]
@@ -382,6 +428,7 @@ fn the_dashboard_asks_for_what_there_is() {
         asks_for.for_each(|word| assert!(recorded.contains(word), "{word} is recorded by no rule"));
     }
     assert!(named_families(&expressions.join("\n")).len() > 15);
+    assert!(named_labels(&expressions.join("\n")) > 20);
     let Some(promtool) = program("promtool") else { return };
     // promtool reads expressions as rules; Grafana fills in its variables.
     let mut text = "groups:\n- name: dashboard\n  rules:\n".to_owned();
@@ -412,6 +459,38 @@ fn named_families(expressions: &str) -> BTreeSet<&str> {
         family
     })
     .collect()
+}
+
+/// How many labels stand in selectors and groupings of expressions.
+///
+/// # Panics
+/// Where a selector names one that its family has not, or a grouping one that no family has.
+fn named_labels(expressions: &str) -> usize {
+    let families: BTreeMap<&str, &[&str]> =
+        ALL.iter().flat_map(|(_, families)| *families).map(|family| (family.name, family.labels)).collect();
+    let is_added = |label: &str| matches!(label, "job" | "instance" | "le" | "__name__");
+    let is_any = |label: &str| families.values().any(|labels| labels.contains(&label)) || is_added(label);
+    let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == ':';
+    let mut seen = 0;
+    for (at, _) in expressions.match_indices('{') {
+        let (before, after) = (&expressions[..at], &expressions[at + 1..]);
+        let name = before.rsplit(|c| !is_name(c)).next().unwrap_or_default();
+        let Some(selector) = after.split('}').next().filter(|_| !name.is_empty()) else { continue };
+        let family = ["_bucket", "_count", "_sum"].iter().find_map(|end| name.strip_suffix(end)).unwrap_or(name);
+        for label in selector.split(',').filter_map(|matcher| matcher.split(['=', '!']).next()).map(str::trim) {
+            let is_there = families.get(family).map_or_else(|| is_any(label), |labels| labels.contains(&label));
+            assert!(is_there || is_added(label), "{name} has no label {label}");
+            seen += 1;
+        }
+    }
+    for start in ["by (", "on ("] {
+        for grouping in expressions.split(start).skip(1) {
+            let labels = grouping.split(')').next().unwrap_or_default().split(',').map(str::trim);
+            labels.for_each(|label| assert!(is_any(label), "no family has a label {label}"));
+            seen += grouping.split(')').next().unwrap_or_default().split(',').count();
+        }
+    }
+    seen
 }
 
 #[test]

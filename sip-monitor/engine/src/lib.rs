@@ -213,6 +213,11 @@ impl Engine {
         self.alerts.open_count()
     }
 
+    /// How many calls each of them counts by now, by its id: lines tell that less and less often.
+    pub fn calls_by_alert(&self) -> impl Iterator<Item = (&str, u64)> {
+        self.alerts.calls_counted()
+    }
+
     /// What is kept to find the legs of calls.
     #[must_use]
     pub fn leg_table(&self) -> &LegTable {
@@ -403,6 +408,7 @@ impl Engine {
             answered: &self.answered,
             peers: &self.peers,
             legs: Legs { table: &self.legs, calls: &self.calls, media: &self.media, peers: &self.peers },
+            drops: &self.drops,
             capture: &self.capture,
             caller_probes: caller.is_some_and(|source| source.probing.is_some()),
             over,
@@ -485,6 +491,9 @@ impl Engine {
         if loss.cut > 0 {
             self.capture.cut_at = Some(now);
         }
+        if loss.drop_reports + loss.drops_unread > 0 {
+            self.capture.drops_untold_at = Some(now);
+        }
         if loss.total() == 0 {
             return self.capture.goes_on(now);
         }
@@ -498,9 +507,6 @@ impl Engine {
         self.capture.first_lost_at.get_or_insert(now);
         if loss.packets() > 0 {
             self.capture.last_lost_at = Some(now);
-        }
-        if loss.drop_reports > 0 {
-            self.capture.drops_untold_at = Some(now);
         }
         self.media.note_capture_loss(now, &loss);
         let facts = HostFacts { now, config: &self.config, peers: &self.peers, capture: &self.capture };

@@ -327,6 +327,9 @@ pub struct CaptureLoss {
     pub unreadable: u64,
     /// Reports of packets that the kernel dropped. No packet is missed for it; but that it dropped nothing is not known any more.
     pub drop_reports: u64,
+    /// Packets that the kernel dropped and that may have been anybody's: their headers could not be read. Some drivers and
+    /// offloads make many of them: it weakens verdicts like a lost report, and is not told as a loss.
+    pub drops_unread: u64,
     /// TCP segments of which the capture file kept only the beginning. Whoever made the file wanted that: it weakens
     /// verdicts, and is not told as a loss.
     pub cut: u64,

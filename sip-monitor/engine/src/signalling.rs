@@ -177,7 +177,8 @@ impl Engine {
 
     /// Returns whether the message was seen before.
     fn handle_seen(&mut self, seen: &Seen<'_, '_>, call_id: &[u8]) -> bool {
-        let known = self.calls.find(call_id);
+        let hash = self.calls.hash(call_id);
+        let known = self.calls.find_hashed(call_id, hash);
         let was = known.and_then(|key| self.calls.get(key)).map(|call| call.state);
         let key = match known {
             Some(key) => key,
@@ -194,8 +195,8 @@ impl Engine {
                     }
                 }
                 self.counters.sessions += 1;
-                let (hash, limit) = (self.calls.hash(call_id), self.config.limits.text_bytes);
-                let key = self.calls.insert(call_id, |key| Call::new(key, call_id, hash, seen, limit));
+                let limit = self.config.limits.text_bytes;
+                let key = self.calls.insert(hash, |key| Call::new(key, call_id, hash, seen, limit));
                 if self.calls.get(key).is_some_and(|call| call.adopted && call.kind == SessionKind::Invite) {
                     self.counters.adopted += 1;
                 }

@@ -70,6 +70,7 @@ impl Counters {
             map_full: delta(Counter::LostMapFull),
             fragments_evicted: 0,
             drop_reports: delta(Counter::DropReportsLost),
+            drops_unread: delta(Counter::DropsUnread),
             unreadable: delta(Counter::LostUnreadable) + delta(Counter::LostSegments),
             cut: 0,
         }

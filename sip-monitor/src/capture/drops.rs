@@ -70,9 +70,11 @@ const LOSSES: &[LossReason] = {
 };
 
 /// What the program reads of the kernel's structures: the name of its global, the structure, the member.
-pub const MEMBERS: [(&str, &str, &str); 9] = [
+pub const MEMBERS: [(&str, &str, &str); 10] = [
     ("SKB_HEAD", "sk_buff", "head"),
     ("SKB_NETWORK_HEADER", "sk_buff", "network_header"),
+    // An offset, as on every 64-bit kernel.
+    ("SKB_TAIL", "sk_buff", "tail"),
     ("SKB_PROTOCOL", "sk_buff", "protocol"),
     ("SKB_DEV", "sk_buff", "dev"),
     ("SKB_SK", "sk_buff", "sk"),

@@ -30,6 +30,9 @@ pub struct InterfaceStatus {
     pub egress: &'static str,
     /// Why it is not attached, or not as one would expect.
     pub note: Option<String>,
+    /// Whether it ought to be watched: it was named, or the kernel has it. Where all interfaces are watched, those of containers
+    /// come and go.
+    pub is_expected: bool,
 }
 
 /// An interface that is watched, also while it is gone.
@@ -38,13 +41,15 @@ struct Watched {
     name: String,
     attachment: Option<Attachment>,
     note: Option<String>,
+    /// The kernel had it when it was looked for last.
+    is_there: bool,
     /// Not tried again before this: an interface that refuses the programs does so for long.
     retry_at_ns: u64,
 }
 
 impl Watched {
     fn new(name: String) -> Self {
-        Self { name, attachment: None, note: None, retry_at_ns: 0 }
+        Self { name, attachment: None, note: None, is_there: true, retry_at_ns: 0 }
     }
 }
 
@@ -99,6 +104,7 @@ impl Interfaces {
         let mut changed = false;
         for watched in &mut self.watched {
             let index = netif::index_of(&watched.name);
+            watched.is_there = index.is_some();
             match &watched.attachment {
                 Some(attachment) if Some(attachment.ifindex()) != index => {
                     tracing::warn!("{} is gone; it is watched again when it comes back", watched.name);
@@ -165,6 +171,7 @@ impl Interfaces {
             ingress: w.attachment.as_ref().map_or("", Attachment::ingress_mode),
             egress: w.attachment.as_ref().map_or("", Attachment::egress_mode),
             note: w.note.clone().or_else(|| w.attachment.as_ref()?.note().map(str::to_owned)),
+            is_expected: w.is_there || !self.all,
         };
         self.watched.iter().enumerate().map(status).collect()
     }
@@ -216,6 +223,17 @@ fn make_place(watched: &mut Vec<Watched>, name: &str, all: &[Interface], most: u
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn one_that_is_gone_is_expected_only_where_it_was_named() {
+        let expected = |all| {
+            let names = ["sipmon-gone", "lo"].map(str::to_owned).into();
+            let mut interfaces = Interfaces::new(names, all, Loaded { xdp: false, tcx: false }, IngressMode::Auto);
+            interfaces.look(0);
+            interfaces.status().iter().map(|status| status.is_expected).collect::<Vec<_>>()
+        };
+        assert_eq!((expected(true), expected(false)), (vec![false, true], vec![true, true]));
+    }
 
     #[test]
     fn one_that_is_gone_makes_place_and_one_that_is_only_down_does_not() {

@@ -19,7 +19,7 @@ use sip_monitor_common::{
 };
 use sip_monitor_engine::{
     Packet,
-    packet::{Body, Direction},
+    packet::{Body, CaptureLoss, Direction},
 };
 
 use super::{
@@ -349,7 +349,7 @@ impl Live {
         let evicted = self.streams.evicted();
         loss.map_full += evicted - self.evicted_told;
         self.evicted_told = evicted;
-        if loss.total() > 0 || goes_on {
+        if loss != CaptureLoss::default() || goes_on {
             let nobody = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0);
             sink(&Packet {
                 time: self.decoder.advance(at_ns),

@@ -18,7 +18,7 @@ pub struct Alertmanager {
     pub urls: Vec<Endpoint>,
     /// Alerts that weigh less are not pushed.
     pub least_severity: LeastSeverity,
-    /// How often an alert that fires is sent again.
+    /// How often an alert that fires is sent again; 10 min at most.
     pub resend: Span,
     /// How long an Alertmanager has to answer.
     pub timeout: Span,
@@ -145,5 +145,8 @@ mod tests {
         }
         let e = from_str("[alertmanager]\nresend = \"0s\"\n").unwrap_err();
         assert!(e.contains("alertmanager.resend"), "{e}");
+        let e = from_str("[alertmanager]\nresend = \"11min\"\n").unwrap_err();
+        assert!(e.contains("alertmanager.resend: 11min is longer than 10min"), "{e}");
+        assert!(from_str("[alertmanager]\nresend = \"10min\"\n").is_ok());
     }
 }

@@ -2,8 +2,12 @@
 
 use std::path::Path;
 
+use super::units::Span;
 use super::{Config, Legs};
 use crate::cli::exit::{Code, Failure};
+
+/// Longest time until an alert that fires is sent again.
+const LONGEST_RESEND: Span = Span(std::time::Duration::from_secs(600));
 
 /// Read where no `--config` is given and it exists.
 pub const DEFAULT_PATH: &str = "/etc/sip-monitor/sip-monitor.toml";
@@ -92,6 +96,11 @@ fn check(config: &Config) -> Result<(), String> {
         if span.0.is_zero() {
             return Err(format!("{key}: must be longer than 0"));
         }
+    }
+    // Alertmanager counts an alert as firing for four times as long after the monitor is gone.
+    let resend = config.alertmanager.resend;
+    if resend > LONGEST_RESEND {
+        return Err(format!("alertmanager.resend: {resend} is longer than {LONGEST_RESEND}"));
     }
     if timers.t2 < timers.t1 {
         return Err(format!("timers.t2: {} is shorter than timers.t1 = {} (RFC 3261 17.1.1.1)", timers.t2, timers.t1));

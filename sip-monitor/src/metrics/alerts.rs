@@ -39,7 +39,7 @@ static DROPPED: Family = Family {
     name: "sipmonitor_sink_dropped_total",
     kind: Kind::Counter,
     labels: &["sink"],
-    help: "What it had no room for.",
+    help: "What it had no room for, and alerts that an Alertmanager refused for good (400).",
 };
 static NOT_WRITTEN: Family = Family {
     name: "sipmonitor_sink_failures_total",

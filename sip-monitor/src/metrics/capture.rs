@@ -4,6 +4,7 @@ use sip_monitor_engine::packet::{CaptureLoss, Direction};
 
 use super::Snapshot;
 use super::exposition::{Exposition, Family, Kind};
+use crate::capture::counters::Counters;
 
 static RECEIVED: Family = Family {
     name: "sipmonitor_capture_packets_received_total",
@@ -21,7 +22,7 @@ static LOST: Family = Family {
     name: "sipmonitor_capture_lost_total",
     kind: Kind::Counter,
     labels: &["reason"],
-    help: "What the monitor itself lost, kernel and user space together. Verdicts that rest on absence weigh less while it grows.",
+    help: "What the monitor itself lost, kernel and user space together: packets, and reports of drops (drop_reports). Verdicts that rest on absence weigh less while it grows.",
 };
 static RECORDS: Family = Family {
     name: "sipmonitor_capture_records_total",
@@ -33,7 +34,7 @@ static INTERFACE: Family = Family {
     name: "sipmonitor_capture_interface_info",
     kind: Kind::Gauge,
     labels: &["iface", "ingress", "egress"],
-    help: "1 where the interface is watched, with the hooks of its programs: xdp, xdp-generic, tcx or tc; 0 where it is not.",
+    help: "1 where the interface is watched, with the hooks of its programs: xdp, xdp-generic, tcx or tc; 0 where it is not. Where all interfaces are watched, one that is gone is left out.",
 };
 static RING: Family = Family {
     name: "sipmonitor_capture_ring_bytes",
@@ -120,16 +121,16 @@ pub const fn direction(direction: Direction) -> &'static str {
 
 /// Writes them.
 pub fn write(to: &mut Exposition, now: &Snapshot) {
-    let kernel = |name: &str| now.kernel.iter().find(|(n, _)| *n == name).map_or(0, |(_, count)| count);
-    to.family(&RECEIVED).count(&[], kernel("received"));
+    let mut received = to.family(&RECEIVED);
+    now.kernel_count("received").into_iter().for_each(|count| received.count(&[], count));
     let mut packets = to.family(&PACKETS);
-    for (name, count) in now.kernel.iter() {
+    for (name, count) in now.kernel.iter().flat_map(Counters::iter) {
         if let Some((fate @ ("reported" | "accounted" | "ignored" | "lost"), reason)) = name.split_once('_') {
             packets.count(&[fate, reason], count);
         }
     }
     let mut lost = to.family(&LOST);
-    // What a capture file holds too little of does not occur here.
+    // What a capture file holds too little of does not occur here; drops that nobody could read are no loss of the monitor.
     let CaptureLoss {
         signalling_ring_full,
         media_ring_full,
@@ -137,6 +138,7 @@ pub fn write(to: &mut Exposition, now: &Snapshot) {
         fragments_evicted,
         unreadable,
         drop_reports,
+        drops_unread: _,
         cut: _,
     } = now.lost;
     for (reason, count) in [
@@ -156,7 +158,7 @@ pub fn write(to: &mut Exposition, now: &Snapshot) {
         }
     }
     let mut interfaces = to.family(&INTERFACE);
-    for interface in &now.interfaces {
+    for interface in now.interfaces.iter().filter(|interface| interface.is_expected) {
         let is_watched = u64::from(!interface.ingress.is_empty() && !interface.egress.is_empty());
         interfaces.count(&[&interface.name, interface.ingress, interface.egress], is_watched);
     }
@@ -167,9 +169,11 @@ pub fn write(to: &mut Exposition, now: &Snapshot) {
     let (streams, limit, evicted) = now.kernel_streams;
     to.family(&STREAMS).count(&[], streams);
     to.family(&STREAMS_LIMIT).count(&[], limit);
-    to.family(&STREAMS_OPENED).count(&[], kernel("streams_opened"));
+    let mut opened = to.family(&STREAMS_OPENED);
+    now.kernel_count("streams_opened").into_iter().for_each(|count| opened.count(&[], count));
     to.family(&STREAMS_EVICTED).count(&[], evicted);
-    to.family(&DROPS).count(&[], kernel("kernel_drops"));
+    let mut drops = to.family(&DROPS);
+    now.kernel_count("kernel_drops").into_iter().for_each(|count| drops.count(&[], count));
     let mut reported = to.family(&DROPS_REPORTED);
     now.recorded.drops().iter().for_each(|(reason, count)| reported.count(&[reason], *count));
     to.family(&DROP_REASONS).count(&[], now.drop_reasons);

@@ -170,7 +170,9 @@ impl Samples<'_> {
     }
 
     fn end(&mut self, exemplar: Option<&Exemplar>) {
-        let fits = |e: &&Exemplar| e.call_id.chars().count() <= EXEMPLAR_CHARS;
+        // A Call-ID is what a peer makes it, and one NUL has Prometheus throw away the whole scrape.
+        let fits =
+            |e: &&Exemplar| e.call_id.chars().count() <= EXEMPLAR_CHARS && !e.call_id.chars().any(char::is_control);
         if let Some(e) = exemplar.filter(|_| self.to.dialect == Dialect::OpenMetrics).filter(fits) {
             let (id, value) = (Escaped(&e.call_id), Number(e.value));
             let (seconds, ms) = (e.at.unix_ns() / 1_000_000_000, e.at.unix_ns() / 1_000_000 % 1_000);
@@ -190,6 +192,8 @@ impl std::fmt::Display for Escaped<'_> {
                 '\\' => f.write_str("\\\\")?,
                 '"' => f.write_str("\\\"")?,
                 '\n' => f.write_str("\\n")?,
+                // The end of the text to Prometheus' reader.
+                '\0' => f.write_char(char::REPLACEMENT_CHARACTER)?,
                 c => f.write_char(c)?,
             }
         }
@@ -258,6 +262,20 @@ mod tests {
         let exemplar = Exemplar { call_id: "x".repeat(122).into(), value: 1.0, at: Timestamp::ZERO };
         exposition.family(&CALLS).count_of(&["t"], 1, Some(&exemplar));
         assert!(exposition.finish().contains("sipmonitor_x_total{trunk=\"t\"} 1\n"));
+    }
+
+    #[test]
+    fn a_call_id_with_a_control_character_is_left_out_and_others_are_escaped() {
+        let written = |call_id: &str| {
+            let mut exposition = Exposition::new(Dialect::OpenMetrics);
+            let exemplar = Exemplar { call_id: call_id.into(), value: 1.0, at: Timestamp::ZERO };
+            exposition.family(&CALLS).count_of(&["t\0"], 1, Some(&exemplar));
+            exposition.finish()
+        };
+        for hostile in ["a\0b", "a\nb", "a\u{1b}[2J", "\u{85}"] {
+            assert!(written(hostile).contains("{trunk=\"t\u{fffd}\"} 1\n"), "{}", written(hostile));
+        }
+        assert!(written("a\"} 2\\").contains(" 1 # {call_id=\"a\\\"} 2\\\\\"} 1.0 0.000\n"), "{}", written("a\"} 2\\"));
     }
 
     #[test]

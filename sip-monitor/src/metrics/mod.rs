@@ -44,7 +44,11 @@ pub fn documentation() -> String {
          Written from the families in `src/metrics` by `SIP_MONITOR_WRITE_DOCS=1 cargo test -p sip-monitor --test prometheus`: do not edit.\n\n\
          `/metrics` is answered at `prometheus.listen` (127.0.0.1:19060), in the text format of Prometheus or, where the scraper asks for\n\
          it, as OpenMetrics with Call-IDs as exemplars. Values of labels come from bounded sets: no number, address, Call-ID, SSRC or\n\
-         User-Agent is one. Counters start at 0 with the program and never go down while it runs, also over a reload.\n",
+         User-Agent is one. Counters start at 0 with the program and never go down while it runs, also over a reload.\n\n\
+         Of the label `trunk`, `other` is everybody who is no configured trunk (or is one beyond `prometheus.max_trunks`), and `local`\n\
+         this host's own addresses: what it answers and refuses itself. A call that this host passes on to a carrier counts for both:\n\
+         it is an attempt of `local`, where the INVITE came to, and of the carrier, where it went. So no sum over `trunk` is a number of\n\
+         calls; those are `sipmonitor_calls_*`. Strangers have a say in `other` and `local`, and the rules leave these two out.\n",
     );
     for (part, families) in ALL {
         text.push_str(&format!("\n## {part}\n\n| family | kind | labels | what it tells |\n|---|---|---|---|\n"));

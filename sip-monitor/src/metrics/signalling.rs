@@ -29,7 +29,25 @@ static UNUSABLE: Family = Family {
     name: "sipmonitor_sip_unusable_total",
     kind: Kind::Counter,
     labels: &["reason"],
-    help: "Messages, datagrams or bytes on SIP ports that were not or not wholly usable, and why.",
+    help: "Messages and datagrams on SIP ports that were not or not wholly usable, and why.",
+};
+static NOT_SIP_BYTES: Family = Family {
+    name: "sipmonitor_sip_stream_not_sip_bytes_total",
+    kind: Kind::Counter,
+    labels: &[],
+    help: "Bytes of TCP streams on SIP ports that were no SIP.",
+};
+static TWICE: Family = Family {
+    name: "sipmonitor_sip_captured_twice_total",
+    kind: Kind::Counter,
+    labels: &[],
+    help: "Packets captured twice (a mirror port, a VLAN trunk); they count once.",
+};
+static STRAY: Family = Family {
+    name: "sipmonitor_sip_stray_responses_total",
+    kind: Kind::Counter,
+    labels: &[],
+    help: "Responses to requests that were not seen.",
 };
 static CALLS: Family = Family {
     name: "sipmonitor_calls",
@@ -98,6 +116,9 @@ pub const FAMILIES: &[&Family] = &[
     &RESPONSES,
     &REPEATED,
     &UNUSABLE,
+    &NOT_SIP_BYTES,
+    &TWICE,
+    &STRAY,
     &CALLS,
     &ATTEMPTS,
     &ANSWERED,
@@ -168,14 +189,18 @@ fn write_messages(to: &mut Exposition, now: &Snapshot) {
         ("not_sip", engine.not_sip),
         ("without_call_id", engine.without_call_id),
         ("without_method", engine.without_method),
-        ("captured_twice", engine.captured_twice),
         ("fragments_missing", engine.incomplete),
-        ("stream_bytes_not_sip", engine.stream_garbage_bytes),
         ("stream_cut", engine.stream_messages_cut),
-        ("stray_response", engine.stray_responses),
         ("no_room", engine.refused),
     ] {
         unusable.count(&[reason], count);
+    }
+    for (family, count) in [
+        (&NOT_SIP_BYTES, engine.stream_garbage_bytes),
+        (&TWICE, engine.captured_twice),
+        (&STRAY, engine.stray_responses),
+    ] {
+        to.family(family).count(&[], count);
     }
 }
 

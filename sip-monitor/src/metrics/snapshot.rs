@@ -24,8 +24,8 @@ use crate::sink::board::{Board, Verdict};
 pub struct Snapshot {
     /// When it was taken.
     pub at: Timestamp,
-    /// What the kernel programs count.
-    pub kernel: Counters,
+    /// What the kernel programs count; `None` where that could not be read, which is no count of 0.
+    pub kernel: Option<Counters>,
     /// How each interface is watched.
     pub interfaces: Vec<InterfaceStatus>,
     /// What came up, by interface.
@@ -107,6 +107,9 @@ const RUNS: usize = sip_monitor_common::drops::MAX_DROP_KEYS as usize;
 /// A run that was silent for so long is over (5 s), and no report of it is on its way.
 const RUN_OVER: Duration = Duration::from_secs(10);
 
+/// How often those that are over make room.
+const PRUNE_EVERY: Duration = Duration::from_secs(1);
+
 /// Counts of what came up from the kernel, by interface, direction and kind. Not packets of RTP: those stay in the kernel.
 #[derive(Clone, Debug, Default)]
 pub struct Recorded {
@@ -116,6 +119,8 @@ pub struct Recorded {
     drops: BTreeMap<&'static str, u64>,
     /// The runs these are of.
     runs: HashMap<Run, KernelDrop>,
+    /// When those that are over were looked for last.
+    pruned_at: Timestamp,
 }
 
 /// Whose run of drops: from where to where, and why.
@@ -148,9 +153,18 @@ impl Recorded {
         }
     }
 
+    /// Interfaces as they are named now, and as they were: one that has taken the place of another counts from 0.
+    pub fn rename(&mut self, before: &[String], now: &[String]) {
+        for (counts, _) in self.by_link.iter_mut().zip(before.iter().zip(now)).filter(|(_, (was, is))| was != is) {
+            *counts = Default::default();
+        }
+    }
+
     /// A report holds all of its run so far: what is new of it counts.
     fn count_drop(&mut self, packet: &Packet<'_>, drop: &KernelDrop) {
-        if self.runs.len() >= RUNS {
+        // Not at each report: where none is over, each would look at all of them.
+        if self.runs.len() >= RUNS && packet.time.since(self.pruned_at) >= PRUNE_EVERY {
+            self.pruned_at = packet.time;
             self.runs.retain(|_, run| packet.time.since(run.last_at) < RUN_OVER);
         }
         let run: Run = (packet.src, packet.dst, drop.name, drop.traffic, drop.segment);
@@ -164,7 +178,7 @@ impl Recorded {
     /// The same counts, without what is only kept to go on counting.
     #[must_use]
     pub fn sums(&self) -> Self {
-        Self { by_link: self.by_link.clone(), drops: self.drops.clone(), runs: HashMap::new() }
+        Self { by_link: self.by_link.clone(), drops: self.drops.clone(), ..Self::default() }
     }
 
     /// Packets that the kernel dropped, as it reported them, by its name of the reason.
@@ -186,12 +200,18 @@ impl Recorded {
 }
 
 impl Snapshot {
+    /// One of the counts of the kernel programs, where they could be read.
+    #[must_use]
+    pub fn kernel_count(&self, name: &str) -> Option<u64> {
+        self.kernel.as_ref()?.iter().find(|(n, _)| *n == name).map(|(_, count)| count)
+    }
+
     /// Of all this, now.
     #[must_use]
     pub fn take(live: &Live, recorded: &Recorded, engine: &Engine, board: &Board, sinks: &SinkCounters) -> Self {
         let (in_map, map_limit) = live.streams_in_map();
         Self {
-            kernel: live.counters().unwrap_or_default(),
+            kernel: live.counters().ok(),
             interfaces: live.interfaces(),
             recorded: recorded.sums(),
             rings: live.rings().into(),
@@ -281,6 +301,33 @@ mod tests {
         // After a pause the kernel counts from 1 again.
         report(&mut recorded, 1, 60, 61, 3);
         assert_eq!(recorded.drops().get("NETFILTER_DROP"), Some(&110));
+    }
+
+    #[test]
+    fn runs_that_are_over_are_looked_for_once_a_second_however_many_reports_come() {
+        let mut recorded = Recorded::default();
+        for n in 0..5_000_u16 {
+            report(&mut recorded, n, 1, 1, 1);
+        }
+        assert_eq!(recorded.runs.len(), RUNS);
+        // At 11 s all are over; but half a second ago they were looked through.
+        recorded.pruned_at = Timestamp::from_unix_ns(10_500_000_000);
+        report(&mut recorded, 6_000, 11, 11, 1);
+        assert_eq!(recorded.runs.len(), RUNS);
+        report(&mut recorded, 6_001, 12, 12, 1);
+        assert_eq!(recorded.runs.len(), 1);
+    }
+
+    #[test]
+    fn an_interface_in_the_place_of_another_counts_from_0() {
+        let mut recorded = Recorded::default();
+        report(&mut recorded, 1, 10, 11, 50);
+        let [old, new] = ["veth1", "veth2"].map(|name| vec![name.to_owned()]);
+        recorded.rename(&old, &old);
+        assert_eq!(recorded.iter().map(|(.., count)| count).sum::<u64>(), 1);
+        recorded.rename(&old, &new);
+        assert_eq!(recorded.iter().count(), 0);
+        assert_eq!(recorded.drops().get("NETFILTER_DROP"), Some(&50), "what was dropped is of no interface");
     }
 
     #[test]

@@ -194,8 +194,8 @@ pub fn write(to: &mut Exposition, now: &Snapshot) {
         }
     }
     write_audio(to, &ledgers);
-    let accounted = now.kernel.iter().find(|(name, _)| *name == "accounted_rtp").map_or(0, |(_, count)| count);
-    to.family(&RTP_PACKETS).count(&[], accounted);
+    let mut accounted = to.family(&RTP_PACKETS);
+    now.kernel_count("accounted_rtp").into_iter().for_each(|count| accounted.count(&[], count));
     let streams = now.tables.iter().find(|table| table.name == "streams").map_or(0, |table| table.entries);
     to.family(&RTP_STREAMS).count(&[], streams);
     to.family(&RTCP).count(&[], now.engine.rtcp);

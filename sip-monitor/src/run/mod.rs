@@ -243,7 +243,9 @@ impl<'a> Daemon<'a> {
                 let _ = reply.send(Arc::new(snapshot));
             }
             Ask::Alerts(heard, reply) => {
-                let _ = reply.send(self.told.board.news(heard));
+                let mut news = self.told.board.news(heard);
+                news.count(self.engine.calls_by_alert());
+                let _ = reply.send(news);
             }
         }
     }
@@ -255,6 +257,7 @@ impl<'a> Daemon<'a> {
         }
         let links = self.live.names();
         if links != self.engine.config().links {
+            self.recorded.rename(&self.engine.config().links, &links);
             let config = EngineConfig { links, ..self.engine.config().clone() };
             self.engine.set_config(config);
         }

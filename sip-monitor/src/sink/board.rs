@@ -1,7 +1,7 @@
 //! Which alerts fire now, and which ended lately: what metrics and Alertmanager are told. Kept by the capture loop from the very
 //! lines that leave it, so that nothing in between can lose one.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 
 use sip_monitor_engine::Timestamp;
@@ -22,6 +22,8 @@ pub struct Standing {
     pub since: Timestamp,
     /// When it ended, where it has.
     pub until: Option<Timestamp>,
+    /// Calls it is about: as its last line told, or as the engine counts by now.
+    pub calls: u64,
     /// Its last line.
     pub alert: Arc<Alert>,
 }
@@ -37,6 +39,18 @@ pub struct News {
     pub missed: u64,
     /// What to ask from the next time.
     pub until: u64,
+}
+
+impl News {
+    /// Takes how many calls each open alert counts by now, by its id: its last line may be of long ago.
+    pub fn count<'a>(&mut self, counted: impl Iterator<Item = (&'a str, u64)>) {
+        let counted: HashMap<&str, u64> = counted.collect();
+        for standing in &mut self.firing {
+            if let Some(calls) = counted.get(standing.alert.id.as_str()) {
+                standing.calls = *calls;
+            }
+        }
+    }
 }
 
 /// See the module. The engine bounds how many alerts are open (`limits.alerts`), and with it this.
@@ -59,7 +73,8 @@ impl Board {
             *last = call_id.map(|call_id| Exemplar { call_id, value: 1.0, at: alert.ts }).or(last.take());
         }
         let since = self.firing.get(&alert.id).map_or(alert.ts, |known| known.since);
-        let standing = Standing { since, until: None, alert: Arc::new(alert.clone()) };
+        let calls = alert.calls.as_ref().map_or(u64::from(alert.call.is_some()), |calls| calls.count);
+        let standing = Standing { since, until: None, calls, alert: Arc::new(alert.clone()) };
         if alert.status != Status::Resolved {
             self.firing.insert(alert.id.clone(), standing);
             return;
@@ -151,6 +166,17 @@ mod tests {
         assert_eq!(board.news(0).firing[0].since, Timestamp::from_unix_ns(1_000_000_000));
         board.take(&line(1, Status::Resolved, Severity::Critical, 3));
         assert!(board.firing().values().all(|n| *n == 0));
+    }
+
+    #[test]
+    fn what_fires_counts_as_many_calls_as_there_are_by_now() {
+        let mut board = Board::default();
+        for id in 1..=2 {
+            board.take(&line(id, Status::Firing, Severity::Warning, 1));
+        }
+        let mut news = board.news(0);
+        news.count([("2", 57), ("3", 9)].into_iter());
+        assert_eq!(news.firing.iter().map(|standing| standing.calls).collect::<Vec<_>>(), [0, 57]);
     }
 
     #[test]

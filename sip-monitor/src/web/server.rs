@@ -26,17 +26,24 @@ const IDLE: Duration = Duration::from_secs(30);
 const LIFE: Duration = Duration::from_secs(60);
 /// What is under way then has so long to end.
 const FAREWELL: Duration = Duration::from_secs(10);
+/// A loop that did not answer is not asked again so soon: who waited behind the one who asked would each wait as long again.
+const STUCK: Duration = Duration::from_secs(1);
 /// A snapshot is shared by those who ask so soon after each other: nobody can have the loop take one after the other.
 const FRESH: Duration = Duration::from_millis(100);
 
 /// What all connections share.
 struct Shared {
     asker: Asker,
-    last: Mutex<Option<(Instant, Arc<Snapshot>)>>,
+    /// The last answer of the loop, and when it came or was given up.
+    last: Mutex<Option<(Instant, Option<Arc<Snapshot>>)>>,
 }
 
 /// Answers until it is dropped.
 pub async fn serve(listener: TcpListener, asker: Asker) {
+    serve_for(listener, asker, LIFE, FAREWELL).await;
+}
+
+async fn serve_for(listener: TcpListener, asker: Asker, life: Duration, farewell: Duration) {
     let listener = match tokio::net::TcpListener::from_std(listener) {
         Ok(listener) => listener,
         Err(e) => return tracing::error!("answering Prometheus: {e}"),
@@ -66,9 +73,9 @@ pub async fn serve(listener: TcpListener, asker: Asker) {
             tokio::pin!(connection);
             let ended = tokio::select! {
                 ended = connection.as_mut() => ended,
-                () = tokio::time::sleep(LIFE) => {
+                () = tokio::time::sleep(life) => {
                     connection.as_mut().graceful_shutdown();
-                    tokio::time::timeout(FAREWELL, connection).await.unwrap_or(Ok(()))
+                    tokio::time::timeout(farewell, connection).await.unwrap_or(Ok(()))
                 }
             };
             if let Err(e) = ended {
@@ -117,7 +124,8 @@ impl Shared {
     async fn ready(&self) -> Response<Full<Bytes>> {
         let Some(snapshot) = self.snapshot().await else { return stuck() };
         let is_watched = |i: &&crate::capture::live::InterfaceStatus| !i.ingress.is_empty() && !i.egress.is_empty();
-        let (watched, others): (Vec<_>, Vec<_>) = snapshot.interfaces.iter().partition(is_watched);
+        let (watched, others): (Vec<_>, Vec<_>) =
+            snapshot.interfaces.iter().filter(|i| i.is_expected).partition(is_watched);
         let mut told = String::new();
         watched.iter().for_each(|i| told.push_str(&format!("{}: {} in, {} out\n", i.name, i.ingress, i.egress)));
         for i in &others {
@@ -129,15 +137,17 @@ impl Shared {
         text(StatusCode::OK, format!("ready\n{told}"))
     }
 
-    /// One that is fresh. Only one of those who ask asks the loop, the others wait for it.
+    /// One that is fresh. Only one of those who ask asks the loop, the others wait for it and are told the same.
     async fn snapshot(&self) -> Option<Arc<Snapshot>> {
         let mut last = self.last.lock().await;
-        if let Some((_, snapshot)) = last.as_ref().filter(|(at, _)| at.elapsed() < FRESH) {
-            return Some(Arc::clone(snapshot));
+        if let Some((at, told)) = last.as_ref()
+            && at.elapsed() < if told.is_some() { FRESH } else { STUCK }
+        {
+            return told.clone();
         }
-        let snapshot = self.asker.snapshot().await?;
-        *last = Some((Instant::now(), Arc::clone(&snapshot)));
-        Some(snapshot)
+        let told = self.asker.snapshot().await;
+        *last = Some((Instant::now(), told.clone()));
+        told
     }
 }
 
@@ -151,4 +161,59 @@ fn text(status: StatusCode, body: impl Into<Bytes>) -> Response<Full<Bytes>> {
     *response.status_mut() = status;
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::web::Ask;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+    /// An answer that fits into no socket's buffers.
+    fn large() -> Snapshot {
+        let interface = crate::capture::live::InterfaceStatus {
+            name: "eth0".to_owned(),
+            link: 0,
+            ifindex: Some(2),
+            ingress: "xdp",
+            egress: "tcx",
+            note: None,
+            is_expected: true,
+        };
+        Snapshot { interfaces: vec![interface; 60_000], ..Snapshot::default() }
+    }
+
+    #[tokio::test]
+    async fn readers_that_take_nothing_lose_their_places_to_those_who_wait() {
+        // Connections inherit the buffer: what the readers do not take must not all fit into it.
+        let socket = tokio::net::TcpSocket::new_v4().unwrap();
+        socket.set_send_buffer_size(16 << 10).unwrap();
+        socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let listener = socket.listen(64).unwrap().into_std().unwrap();
+        let at = listener.local_addr().unwrap();
+        let (asker, mut asked) = Asker::new();
+        let snapshot = Arc::new(large());
+        tokio::spawn(async move {
+            while let Some(ask) = asked.recv().await {
+                if let Ask::Snapshot(reply) = ask {
+                    let _ = reply.send(Arc::clone(&snapshot));
+                }
+            }
+        });
+        let short = Duration::from_millis(300);
+        tokio::spawn(serve_for(listener, asker, short, short));
+        let mut silent = Vec::new();
+        for _ in 0..=CONNECTIONS {
+            let socket = tokio::net::TcpSocket::new_v4().unwrap();
+            socket.set_recv_buffer_size(4 << 10).unwrap();
+            let mut stream = socket.connect(at).await.unwrap();
+            stream.write_all(b"GET /-/ready HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
+            silent.push(stream);
+        }
+        let mut stream = tokio::net::TcpStream::connect(at).await.unwrap();
+        stream.write_all(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").await.unwrap();
+        let mut answer = String::new();
+        let read = tokio::time::timeout(Duration::from_secs(20), stream.read_to_string(&mut answer)).await;
+        assert!(read.is_ok() && answer.starts_with("HTTP/1.1 200 "), "{read:?} {answer}");
+    }
 }

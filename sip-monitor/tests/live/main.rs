@@ -45,16 +45,39 @@ struct Fault {
     private_contact: bool,
     /// Nothing listens where the caller wants its audio.
     closed_port: bool,
+    /// Who has the port that the host announces.
+    host_port: HostPort,
     /// A chain of this host's nftables that drops the call's RTP.
     drops: &'static str,
     /// Code and cause of every alert.
     expected: &'static [(&'static str, &'static str)],
 }
 
-const FAULT: Fault =
-    Fault { name: "", caller: &[], callee: &[], private_contact: false, closed_port: false, drops: "", expected: &[] };
+/// Who has the media port that the monitored host announces.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum HostPort {
+    /// SIPp.
+    Sipp,
+    /// Nobody.
+    Nobody,
+    /// A process that takes what comes and sends nothing. (SIPp that sends nothing does not read, either.)
+    Listener,
+    /// A talker that goes on where a firewall drops what it sends; SIPp gives up its socket then.
+    Talker,
+}
 
-const FAULTS: [Fault; 9] = [
+const FAULT: Fault = Fault {
+    name: "",
+    caller: &[],
+    callee: &[],
+    private_contact: false,
+    closed_port: false,
+    host_port: HostPort::Sipp,
+    drops: "",
+    expected: &[],
+};
+
+const FAULTS: [Fault; 12] = [
     Fault {
         name: "never-acked",
         caller: &["no_ack", "waits"],
@@ -99,6 +122,28 @@ const FAULTS: [Fault; 9] = [
         ..FAULT
     },
     Fault { name: "caller-mute", caller: &["silent"], expected: &[("one-way-audio", "never-arrived")], ..FAULT },
+    Fault {
+        name: "host-mute",
+        callee: &["silent"],
+        host_port: HostPort::Listener,
+        expected: &[("one-way-audio", "never-sent")],
+        ..FAULT
+    },
+    Fault {
+        name: "no-listener",
+        callee: &["silent"],
+        host_port: HostPort::Nobody,
+        expected: &[("blocked-rtp", "no-listener")],
+        ..FAULT
+    },
+    Fault {
+        name: "output-rule",
+        callee: &["silent"],
+        host_port: HostPort::Talker,
+        drops: "output",
+        expected: &[("one-way-audio", "local-firewall")],
+        ..FAULT
+    },
     Fault { name: "input-rule", drops: "input", expected: &[("one-way-audio", "local-firewall")], ..FAULT },
     Fault { name: "prerouting-rule", drops: "prerouting", expected: &[("one-way-audio", "local-firewall")], ..FAULT },
 ];
@@ -143,6 +188,9 @@ fn two_hundred_good_calls_raise_nothing_over_ipv6_under_tc() -> Result<()> {
     good_calls(Family::V6, "tc")
 }
 
+/// How long the calls last.
+const TALK: Duration = Duration::from_secs(8);
+
 /// Plays all faults at once, each between addresses of its own.
 fn faults(family: Family, ingress: &str) -> Result<()> {
     let Some(_turn) = world::turn(world::Turn::Shared) else { return Ok(()) };
@@ -152,19 +200,26 @@ fn faults(family: Family, ingress: &str) -> Result<()> {
     }
     let daemon = world.daemon(ingress, "alerts")?;
     let began = Instant::now();
-    let mut calls = Vec::new();
+    let (mut calls, mut talkers) = (Vec::new(), Vec::new());
     for (n, fault) in FAULTS.iter().enumerate() {
         let contact = if fault.private_contact { family.private_contact() } else { world.host(n) };
         let keys = [("contact", contact.to_string()), ("peer", world.peer(n).to_string())];
-        let callee = Sipp::callee(&world, n).set(fault.callee).keys(&keys).key("audio_port", "6000").start()?;
+        match fault.host_port {
+            HostPort::Sipp | HostPort::Nobody => {}
+            HostPort::Listener => talkers.push(world.talker(n, Duration::ZERO)?),
+            HostPort::Talker => talkers.push(world.talker(n, TALK)?),
+        }
+        let host_port = if fault.host_port == HostPort::Sipp { "6000" } else { "7000" };
+        let callee = Sipp::callee(&world, n).set(fault.callee).keys(&keys).key("audio_port", host_port).start()?;
         let audio_port = if fault.closed_port { "7000" } else { "6000" };
         let caller = Sipp::caller(&world, n, fault.name).set(fault.caller).keys(&keys).key("audio_port", audio_port);
-        calls.push((fault.name, caller.talk_ms(8_000).start()?, callee));
+        calls.push((fault.name, caller.talk_ms(u32::try_from(TALK.as_millis())?).start()?, callee));
     }
     for (name, caller, callee) in calls {
         caller.wait(Duration::from_secs(60)).with_context(|| format!("the caller of {name}"))?;
         callee.wait(Duration::from_secs(10)).with_context(|| format!("the callee of {name}"))?;
     }
+    talkers.into_iter().for_each(|talker| drop(talker.join().expect("no panic")));
     std::thread::sleep(Duration::from_millis(500));
     let alerts = Alerts::of(daemon.stop()?.0);
     let names: Vec<&str> = FAULTS.iter().map(|fault| fault.name).collect();

@@ -4,11 +4,15 @@ use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::os::fd::AsRawFd as _;
 use std::path::PathBuf;
 use std::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
 use sip_monitor::demo::daemon::Daemon;
 use sip_monitor::demo::netns::{End, Namespace, Pair};
 
+/// Where a talker of the host has its media.
+const TALKER_PORT: u16 = 7_000;
 /// The interface of the host that is monitored.
 pub const INTERFACE: &str = "pbx0";
 
@@ -146,17 +150,44 @@ impl World {
         if (0..self.size).any(|n| self.host(n) == address) { &self.pair.monitored } else { &self.pair.outside }
     }
 
-    /// Has nftables drop the RTP that comes for host `n` in that chain. (On `output` SIPp is told and gives up its socket: what
-    /// the kernel says then is in `kernel_drops`.)
+    /// Has nftables drop the RTP that comes for host `n` in that chain, or on `output` what its talker sends. (SIPp is told of that
+    /// and gives up its socket.)
     pub fn drop_media(&self, n: usize, hook: &str) -> Result<()> {
         let family = if self.family == Family::V4 { "ip" } else { "ip6" };
         let address = self.host(n).ip();
-        let rules = format!(
-            "table inet sm {{\nchain {hook} {{\ntype filter hook {hook} priority 0;\n{family} daddr {address} udp dport 6000 drop\n}}\n}}"
-        );
+        let which = if hook == "output" {
+            format!("{family} saddr {address} udp sport {TALKER_PORT}")
+        } else {
+            format!("{family} daddr {address} udp dport 6000")
+        };
+        let rules =
+            format!("table inet sm {{\nchain {hook} {{\ntype filter hook {hook} priority 0;\n{which} drop\n}}\n}}");
         let output = self.pair.monitored.command("nft").arg(rules).output().context("starting nft")?;
         ensure!(output.status.success(), "nft: {}", String::from_utf8_lossy(&output.stderr));
         Ok(())
+    }
+
+    /// Sends RTP from port 7000 of host `n` to port 6000 of its peer for so long, whether it is let out or not. The socket takes what
+    /// comes until it is given back.
+    pub fn talker(&self, n: usize, lasts: Duration) -> Result<JoinHandle<UdpSocket>> {
+        let place = SocketAddr::new(self.host(n).ip(), TALKER_PORT);
+        let socket = self.pair.monitored.inside(|| deaf_socket(place))?;
+        let peer = SocketAddr::new(self.peer(n).ip(), 6_000);
+        Ok(std::thread::spawn(move || {
+            let end = Instant::now() + lasts;
+            for sequence in (0..u16::MAX).take_while(|_| Instant::now() < end) {
+                let mut packet = [0x80_u8; 172];
+                packet[1] = 0;
+                packet[2..4].copy_from_slice(&sequence.to_be_bytes());
+                packet[4..8].copy_from_slice(&(u32::from(sequence) * 160).to_be_bytes());
+                packet[8..12].copy_from_slice(&7_u32.to_be_bytes());
+                // Nothing that is the same twice.
+                packet[12..14].copy_from_slice(&sequence.to_be_bytes());
+                let _ = socket.send_to(&packet, peer);
+                std::thread::sleep(Duration::from_millis(20));
+            }
+            socket
+        }))
     }
 
     /// Starts the daemon on the host and waits until it is attached.

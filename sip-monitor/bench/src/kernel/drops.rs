@@ -7,64 +7,74 @@
 use std::net::UdpSocket;
 
 use anyhow::{Context as _, Result, bail};
-use aya::programs::{BtfTracePoint, Program, ProgramInfo};
+use aya::programs::{Program, ProgramInfo};
 use aya::sys::{Stats, enable_stats};
 use aya::{Btf, Ebpf};
 use sip_monitor::capture::{
-    drops,
+    drops::{self, Tracepoint},
     object::{self, LoadOptions},
 };
 use sip_monitor::demo::netns::Namespace;
-use sip_monitor_common::limits::{PROGRAM_DROPS, PROGRAM_DROPS_EMPTY};
+use sip_monitor_common::limits::{PROGRAM_DROPS, PROGRAM_DROPS_EMPTY, PROGRAM_DROPS_RAW};
 
 use super::{frames::rtp, mean_ns};
 
 /// Datagrams of one measure.
 const DATAGRAMS: u16 = 20_000;
 
-/// Prints a row for each fate of an event.
+/// Prints a row for each fate of an event: of the program whose reads the kernel checks by their types, and of the raw one.
 pub fn run() -> Result<()> {
     let name = |what: &str| format!("sm-bench-{}-{what}", std::process::id());
     let (own, other) = (Namespace::create(&name("own"))?, Namespace::create(&name("other"))?);
-    let mut ebpf = object::load(&LoadOptions::default())?;
-    if let Err(why) = own.inside(|| Ok(drops::watch(&mut ebpf, drops::Tracepoint::Auto)))? {
-        println!("kernel: the drop tracepoint: skipped, {why}");
-        return Ok(());
-    }
-    let types = Btf::from_sys_fs()?;
-    match ebpf.program_mut(PROGRAM_DROPS_EMPTY).context(PROGRAM_DROPS_EMPTY)? {
-        Program::BtfTracePoint(empty) => {
-            empty.load("kfree_skb", &types)?;
-            empty.attach()?;
-        }
-        _ => bail!("{PROGRAM_DROPS_EMPTY}: a program of another type"),
-    }
-    println!("kernel: ns a drop event, with an empty program's time in brackets");
     let speech = rtp(7);
-    for (name, namespace, payload) in [
+    let events = [
         ("kept: RTP of this namespace", &own, &speech[..]),
         ("sorted out: no RTP", &own, &[0x17; 172]),
         ("sorted out: another namespace", &other, &speech),
-    ] {
-        let (full, base) = namespace.inside(|| events(&ebpf, payload))?;
-        println!("  {name:<34}{:>20}", format!("{full:.0} ({base:.0})"));
+    ];
+    println!("kernel: ns a drop event, with an empty program's time in brackets");
+    println!("  {:<34}{:>20}{:>20}", "", "typed", "raw");
+    let mut rows = vec![String::new(); events.len()];
+    for (tracepoint, program) in [(Tracepoint::Auto, PROGRAM_DROPS), (Tracepoint::Raw, PROGRAM_DROPS_RAW)] {
+        let mut ebpf = object::load(&LoadOptions::default())?;
+        if let Err(why) = own.inside(|| Ok(drops::watch(&mut ebpf, tracepoint)))? {
+            println!("  skipped, {why}");
+            return Ok(());
+        }
+        match ebpf.program_mut(PROGRAM_DROPS_EMPTY).context(PROGRAM_DROPS_EMPTY)? {
+            Program::BtfTracePoint(empty) => {
+                empty.load("kfree_skb", &Btf::from_sys_fs()?)?;
+                empty.attach()?;
+            }
+            _ => bail!("{PROGRAM_DROPS_EMPTY}: a program of another type"),
+        }
+        for (row, (_, namespace, payload)) in rows.iter_mut().zip(events) {
+            let (full, base) = namespace.inside(|| measure(&ebpf, program, payload))?;
+            row.push_str(&format!("{:>20}", format!("{full:.0} ({base:.0})")));
+        }
+    }
+    for (row, (name, ..)) in rows.iter().zip(events) {
+        println!("  {name:<34}{row}");
     }
     Ok(())
 }
 
 /// Sends to where nobody listens. Mean time of the program and of the empty one.
-fn events(ebpf: &Ebpf, payload: &[u8]) -> Result<(f64, f64)> {
+fn measure(ebpf: &Ebpf, program: &str, payload: &[u8]) -> Result<(f64, f64)> {
     let socket = UdpSocket::bind("127.0.0.1:0")?;
     let _accounting = enable_stats(Stats::RunTime).context("the kernel's accounting of run time")?;
-    let before = (info(ebpf, PROGRAM_DROPS)?, info(ebpf, PROGRAM_DROPS_EMPTY)?);
+    let before = (info(ebpf, program)?, info(ebpf, PROGRAM_DROPS_EMPTY)?);
     for _ in 0..DATAGRAMS {
         socket.send_to(payload, "127.0.0.1:30000")?;
     }
-    let after = (info(ebpf, PROGRAM_DROPS)?, info(ebpf, PROGRAM_DROPS_EMPTY)?);
+    let after = (info(ebpf, program)?, info(ebpf, PROGRAM_DROPS_EMPTY)?);
     Ok((mean_ns(&before.0, &after.0), mean_ns(&before.1, &after.1)))
 }
 
 fn info(ebpf: &Ebpf, name: &str) -> Result<ProgramInfo> {
-    let program: &BtfTracePoint = ebpf.program(name).context(name.to_owned())?.try_into()?;
-    Ok(program.info()?)
+    match ebpf.program(name).context(name.to_owned())? {
+        Program::BtfTracePoint(program) => Ok(program.info()?),
+        Program::RawTracePoint(program) => Ok(program.info()?),
+        _ => bail!("{name}: a program of another type"),
+    }
 }

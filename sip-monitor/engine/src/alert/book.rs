@@ -223,6 +223,11 @@ impl AlertBook {
         self.open.len()
     }
 
+    /// How many calls each open alert counts by now, by its id: a line tells that only when it has become much more.
+    pub fn calls_counted(&self) -> impl Iterator<Item = (&str, u64)> {
+        self.open.iter().filter_map(|open| Some((open.id.as_str(), open.calls_counted()?)))
+    }
+
     /// Takes all findings about one subject: what was in force and is not among them any more has ended.
     fn settle(&mut self, case: Case<'_>, capture: &CaptureFacts, findings: Findings, out: &mut VecDeque<Output>) {
         if findings.is_empty() && !self.held.contains_key(&case.subject) {

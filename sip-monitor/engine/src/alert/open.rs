@@ -143,6 +143,14 @@ impl Open {
         (self.count > 1 && !sample_call_ids.is_empty()).then_some(AlertCalls { count: self.count, sample_call_ids })
     }
 
+    /// The number of [`Open::calls`]: also of those that no line has told yet.
+    pub fn calls_counted(&self) -> Option<u64> {
+        match &self.proven_by {
+            Some((calls, _)) => Some(calls.count),
+            None => (self.count > 1 && !self.samples.is_empty()).then_some(self.count),
+        }
+    }
+
     /// The line that tells its end; none where it was never told.
     pub fn into_resolved(self, now: Timestamp, case: Option<Case<'_>>) -> Option<Box<Alert>> {
         let calls = self.calls();
@@ -205,6 +213,11 @@ impl OpenAlerts {
     /// How many.
     pub fn len(&self) -> usize {
         self.by_serial.len()
+    }
+
+    /// All of them.
+    pub fn iter(&self) -> impl Iterator<Item = &Open> {
+        self.by_serial.values()
     }
 
     /// The alert of that serial, while it is open.

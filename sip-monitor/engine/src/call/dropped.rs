@@ -10,7 +10,7 @@ use crate::diagnosis::{DropsFacts, Subject};
 use crate::drops::{DroppedFlow, DropsKey, Standing};
 use crate::event::Event;
 use crate::media::DroppedMedia;
-use crate::packet::{Direction, DroppedSegment, DroppedTraffic, KernelDrop, Packet};
+use crate::packet::{Direction, DropReason, DroppedSegment, DroppedTraffic, KernelDrop, Packet};
 use crate::tcp::FailureKind;
 use crate::time::Timestamp;
 use crate::wire::{Topic, WireKey};
@@ -31,6 +31,8 @@ pub struct DropSeen {
     pub dst: SocketAddr,
     /// Which way they went.
     pub direction: Direction,
+    /// A firewall rule drops what a stranger sends whom this host has refused before, or what answers it: that is meant.
+    pub keeps_out: bool,
     /// The last run of them. The kernel counts by flow: other calls between the same two ports are in it.
     pub drop: KernelDrop,
 }
@@ -45,11 +47,27 @@ impl Engine {
             }
             DroppedTraffic::Media => self.handle_dropped_media(now, packet, drop),
             DroppedTraffic::Rtcp => {
-                let call = self.media.handle_dropped_rtcp(packet, drop);
-                self.note_media(call);
-                self.note_drop(now, packet, drop, call.as_slice());
+                // A media process without a socket for RTCP needs none.
+                if drop.reason != DropReason::NoSocket {
+                    self.handle_dropped_rtcp(now, packet, drop);
+                }
             }
         }
+    }
+
+    fn handle_dropped_rtcp(&mut self, now: Timestamp, packet: &Packet<'_>, drop: &KernelDrop) {
+        let Some(key) = self.media.rtcp_call(packet) else { return };
+        let is_over = self.calls.get(key).and_then(|call| call.media.ended_at()).is_some_and(|at| drop.last_at >= at);
+        // A relay that forwards in the kernel drops what came and sends its own copy.
+        let is_forwarded = drop.reason == DropReason::Netfilter
+            && packet.direction == Direction::In
+            && self.media.is_passed_on(key, drop.last_at);
+        if is_over || is_forwarded {
+            return;
+        }
+        self.media.handle_dropped_rtcp(packet, drop);
+        self.note_media(Some(key));
+        self.note_drop(now, packet, drop, &[key]);
     }
 
     fn handle_dropped_signalling(&mut self, now: Timestamp, packet: &Packet<'_>, drop: &KernelDrop) {
@@ -63,9 +81,10 @@ impl Engine {
                 concerned.push(key);
             }
         }
+        let keeps_out = !concerned.is_empty() && self.keeps_out(packet, drop);
         for key in &concerned {
             if let Some(call) = self.calls.get_mut(*key) {
-                call.note_drop(packet, drop);
+                call.note_drop(packet, drop, keeps_out);
                 self.after(*key, &[Event::Noted]);
             }
         }
@@ -88,7 +107,12 @@ impl Engine {
     fn note_drop(&mut self, now: Timestamp, packet: &Packet<'_>, drop: &KernelDrop, concerned: &[CallKey]) {
         let named = concerned.iter().filter_map(|key| Some((*key, self.calls.get(*key)?.identity().call_id)));
         let calls: Vec<(CallKey, &str)> = named.collect();
-        let Some(noted) = self.drops.note(now, packet, drop, &calls) else { return };
+        let remote = if packet.direction == Direction::Out { packet.dst } else { packet.src };
+        let is_missed = match drop.traffic {
+            DroppedTraffic::Media | DroppedTraffic::Rtcp => !calls.is_empty(),
+            DroppedTraffic::ToSipPort | DroppedTraffic::FromSipPort => self.is_known(remote),
+        };
+        let Some(noted) = self.drops.note(now, packet, drop, &calls, is_missed) else { return };
         self.counters.drops_evicted = self.drops.evicted() + self.media.unclaimed_evicted();
         if let Some(evicted) = noted.evicted {
             self.alerts.forget(Subject::Drops(evicted));
@@ -150,13 +174,24 @@ impl Engine {
             || (key.tcp && self.alerts.holds_any(unopened, &UNOPENED));
         let until = is_told.then(|| self.now + self.config.thresholds.alert_window);
         let address = if key.direction == Direction::Out { flow.dst } else { flow.src };
+        let came = |call: &CallKey| {
+            let hop = self.calls.get(*call).and_then(|call| call.hops.first());
+            hop.is_some_and(|hop| hop.direction == Direction::In)
+        };
         let was_answered = |call: &CallKey| self.calls.get(*call).is_some_and(|call| call.answered_at.is_some());
         Standing {
             is_known: before.is_known || self.is_known(address) || flow.calls.iter().any(was_answered),
-            asked_first: before.asked_first || !flow.calls.is_empty() || self.sources.get(remote).is_some(),
+            asked_first: before.asked_first || flow.calls.iter().any(came) || self.sources.get(remote).is_some(),
             explained_until: until.or(before.explained_until),
             ..before
         }
+    }
+
+    /// Whether a rule of the firewall drops what belongs to a stranger who was refused before and never let in.
+    fn keeps_out(&self, packet: &Packet<'_>, drop: &KernelDrop) -> bool {
+        let remote = if packet.direction == Direction::Out { packet.dst } else { packet.src };
+        let is_unwanted = || self.sources.get(remote.ip()).is_some_and(|s| s.was_refused || s.is_scanning());
+        drop.reason == DropReason::Netfilter && is_unwanted() && !self.is_known(remote)
     }
 
     /// Whether somebody is no stranger at whom a firewall may well be aimed.
@@ -170,7 +205,7 @@ impl Engine {
 }
 
 impl Call {
-    fn note_drop(&mut self, packet: &Packet<'_>, drop: &KernelDrop) {
+    fn note_drop(&mut self, packet: &Packet<'_>, drop: &KernelDrop, keeps_out: bool) {
         let (src, dst) = (packet.src, packet.dst);
         let is_hop = |hop: &Hop| {
             let ends = (hop.a, hop.b) == (src, dst) || (hop.b, hop.a) == (src, dst);
@@ -181,7 +216,7 @@ impl Call {
         if opens || !self.hops.iter().any(is_hop) {
             return;
         }
-        let seen = DropSeen { src, dst, direction: packet.direction, drop: *drop };
+        let seen = DropSeen { src, dst, direction: packet.direction, keeps_out, drop: *drop };
         let id = |seen: &DropSeen| (seen.src, seen.dst, seen.drop.name, seen.drop.segment);
         let same = |known: &&mut DropSeen| id(known) == id(&seen);
         if let Some(known) = self.dropped.iter_mut().find(same) {

@@ -95,6 +95,8 @@ impl Engine {
             self.registrations.note_refused_among(id, users);
         }
         let Some(binding) = self.registrations.get(id) else { return };
+        let was_refused = self.sources.get(source).is_some_and(|source| source.was_refused);
+        let kept_out = was_refused && self.drops.has_rule_against(source) && !self.is_known(binding.source);
         // Who was let in, and what this host itself asks for, is no part of a scan that goes on beside it.
         let may_be_scanned = binding.registered_at.is_none() && binding.direction != Direction::Out;
         let is_scanned =
@@ -103,6 +105,7 @@ impl Engine {
             now: self.now,
             config: &self.config,
             binding,
+            kept_out,
             scanning: is_scanned,
             over,
             peers: &self.peers,

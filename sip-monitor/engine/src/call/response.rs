@@ -224,10 +224,9 @@ impl Call {
         side: Side,
     ) -> bool {
         self.refresh_target(ctx, seen, Some(side), Some(dialog));
-        let caller_uri = self.caller_contact.clone();
         let Some(dialog) = self.dialogs.get_mut(usize::from(dialog)) else { return false };
         if dialog.caller_target.is_none() {
-            dialog.caller_target = caller_uri;
+            dialog.caller_target.clone_from(&self.caller_contact);
         }
         if dialog.state == DialogState::Early {
             dialog.state = DialogState::Confirmed;

@@ -77,7 +77,11 @@ impl CallTable {
     /// The call with this Call-ID.
     #[must_use]
     pub fn find(&self, call_id: &[u8]) -> Option<CallKey> {
-        let hash = self.hasher.hash_one(call_id);
+        self.find_hashed(call_id, self.hash(call_id))
+    }
+
+    /// The same where its hash is known.
+    pub(crate) fn find_hashed(&self, call_id: &[u8], hash: u64) -> Option<CallKey> {
         let (slots, limit) = (&self.slots, self.text_limit);
         let entry = self.by_call_id.find(hash, |entry| {
             entry.hash == hash
@@ -105,8 +109,8 @@ impl CallTable {
         Err(Full)
     }
 
-    /// Adds a call made by `make`. The caller has looked for its Call-ID and for a victim before.
-    pub(crate) fn insert(&mut self, call_id: &[u8], make: impl FnOnce(CallKey) -> Call) -> CallKey {
+    /// Adds a call made by `make`, whose Call-ID has that hash. The caller has looked for it and for a victim before.
+    pub(crate) fn insert(&mut self, hash: u64, make: impl FnOnce(CallKey) -> Call) -> CallKey {
         let slot = self.free.pop().unwrap_or_else(|| {
             self.slots.push(Slot::default());
             u32::try_from(self.slots.len() - 1).unwrap_or(u32::MAX)
@@ -115,7 +119,6 @@ impl CallTable {
         place.generation = place.generation.wrapping_add(1);
         let key = CallKey { slot, generation: place.generation };
         place.call = Some(Box::new(make(key)));
-        let hash = self.hasher.hash_one(call_id);
         self.by_call_id.insert_unique(hash, Entry { hash, slot }, |entry| entry.hash);
         self.forget_stale_ages();
         self.by_age.push_back(key);

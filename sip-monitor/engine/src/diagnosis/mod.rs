@@ -23,6 +23,7 @@ use serde::Serialize;
 
 use crate::call::{Answered, Call};
 use crate::config::EngineConfig;
+use crate::drops::DropTable;
 use crate::leg::Legs;
 use crate::media::MediaTable;
 use crate::media::flow::{Audio, AudioFlows};
@@ -179,6 +180,8 @@ pub struct CallFacts<'a> {
     pub peers: &'a PeerTable,
     /// Which other calls are its legs.
     pub legs: Legs<'a>,
+    /// What this host's kernel dropped, also of flows that the call shares with others.
+    pub drops: &'a DropTable,
     /// What the monitor missed.
     pub capture: &'a CaptureFacts,
     /// Several users of who makes the call are refused, and hardly any is let in.

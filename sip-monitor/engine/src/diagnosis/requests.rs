@@ -5,9 +5,13 @@ use core::time::Duration;
 use crate::call::{Call, DropSeen, HopView, IcmpSeen};
 use crate::config::EngineConfig;
 use crate::diagnosis::Fault;
-use crate::packet::{Direction, IcmpKind};
+use crate::packet::{Direction, DropReason, DroppedSegment, IcmpKind, KernelDrop};
 use crate::record::Side;
 use crate::transaction::Transaction;
+
+/// Segments of TCP that are dropped so often over so long are lost: like four copies of a request over UDP.
+const SEGMENTS: u64 = 4;
+const SEGMENTS_OVER: Duration = Duration::from_secs(3);
 
 /// The fault is with who should have taken a message that went this way.
 pub(super) fn fault_of_receiver(view: &HopView) -> Fault {
@@ -73,6 +77,19 @@ pub(super) fn drop_against<'a>(call: &'a Call, request: &Transaction, view: &Hop
             .max_by_key(|s| s.drop.count)
     };
     of(view.src, view.dst).or_else(|| of(view.dst, view.src))
+}
+
+/// TCP sends the bytes again and again, and this host's firewall drops them each time: nobody need wait until the sender gives up.
+pub(super) fn is_lost_over_tcp(call: &Call, request: &Transaction, view: &HopView) -> bool {
+    drop_against(call, request, view)
+        .is_some_and(|DropSeen { drop, .. }| drop.segment == Some(DroppedSegment::Data) && is_lasting(drop, request))
+}
+
+/// A single segment is sent again and gets through; a rule drops each copy.
+pub(super) fn is_lasting(drop: &KernelDrop, request: &Transaction) -> bool {
+    drop.reason == DropReason::Netfilter
+        && drop.count >= SEGMENTS
+        && drop.last_at.since(drop.first_at.max(request.sent.first())) >= SEGMENTS_OVER
 }
 
 /// What an ICMP error says of its destination.

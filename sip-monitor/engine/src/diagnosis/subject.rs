@@ -58,6 +58,8 @@ pub struct RegistrationFacts<'a> {
     pub binding: &'a Binding,
     /// Its source scans, or did when it was refused: what becomes of single users is part of that.
     pub scanning: bool,
+    /// A firewall rule of this host drops what its source sends or is answered, who was refused before and is no one known here.
+    pub kept_out: bool,
     /// Nothing more will be seen: what was kept back is told as far as it is known.
     pub over: bool,
     /// For the name of the registrar's trunk.

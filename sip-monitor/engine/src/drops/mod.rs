@@ -76,6 +76,8 @@ pub struct DroppedFlow {
     pub last_at: Timestamp,
     /// Packets of the present run, and its first.
     run: (u64, Timestamp),
+    /// Somebody this host knows, or a call, has to do with it: others make room for it.
+    is_missed: bool,
     /// The calls that used it last.
     pub(crate) calls: SmallVec<[CallKey; 2]>,
     /// How it stood when it was last looked at.

@@ -1,5 +1,6 @@
 //! All entries, and when each is to be looked at.
 
+use core::net::{IpAddr, SocketAddr};
 use core::time::Duration;
 
 use foldhash::fast::RandomState;
@@ -8,7 +9,7 @@ use smallvec::SmallVec;
 
 use super::{CALLS_OF_FLOW, DroppedFlow, DropsKey, FLOWS_KEPT, LocalDrops, SAMPLES, Standing};
 use crate::call::CallKey;
-use crate::packet::{Direction, DroppedTraffic, KernelDrop, Packet};
+use crate::packet::{Direction, DropReason, DroppedTraffic, KernelDrop, Packet};
 use crate::text::StoredText;
 use crate::time::Timestamp;
 
@@ -54,6 +55,28 @@ impl DropTable {
         self.entries.get(&key)
     }
 
+    /// Whether a firewall rule of this host has dropped SIP from or to that address lately.
+    #[must_use]
+    pub fn has_rule_against(&self, remote: IpAddr) -> bool {
+        let by_rule = |entry: &&LocalDrops| {
+            entry.key.reason == DropReason::Netfilter
+                && matches!(entry.key.traffic, DroppedTraffic::ToSipPort | DroppedTraffic::FromSipPort)
+        };
+        let mut entries = self.entries.values().filter(by_rule);
+        entries.any(|entry| entry.flows.iter().any(|flow| flow.remote(entry.key.direction) == remote))
+    }
+
+    /// Whether anything may have been dropped between the two, either way, at or after `since`.
+    #[must_use]
+    pub fn may_have_hit(&self, a: SocketAddr, b: SocketAddr, since: Timestamp) -> bool {
+        let is_between = |flow: &DroppedFlow| (flow.src, flow.dst) == (a, b) || (flow.src, flow.dst) == (b, a);
+        self.entries.values().filter(|entry| entry.last_at >= since).any(|entry| {
+            let is_here = entry.key.local.ip() == a.ip() || entry.key.local.ip() == b.ip();
+            let hit = entry.flows.iter().any(|flow| is_between(flow) && flow.last_at >= since);
+            is_here && (hit || entry.reports_left_out > 0)
+        })
+    }
+
     /// Entries now.
     #[must_use]
     pub fn len(&self) -> usize {
@@ -72,13 +95,14 @@ impl DropTable {
         self.evicted
     }
 
-    /// Takes a report about a flow and the calls that use it. `None` where neither end is this host.
+    /// Takes a report about a flow and the calls that use it; `is_missed`: those of strangers make room for it. `None` where neither end is this host.
     pub(crate) fn note(
         &mut self,
         now: Timestamp,
         packet: &Packet<'_>,
         drop: &KernelDrop,
         calls: &[(CallKey, &str)],
+        is_missed: bool,
     ) -> Option<Noted> {
         let mut local = match packet.direction {
             Direction::In => packet.dst,
@@ -106,7 +130,7 @@ impl DropTable {
             judged_at: Timestamp::ZERO,
         });
         entry.last_at = entry.last_at.max(drop.last_at);
-        entry.count(packet, drop, calls);
+        entry.count(packet, drop, calls, is_missed);
         let is_due = now.since(entry.first_at) >= SETTLES && now.since(entry.judged_at) >= LOOK_EVERY;
         if is_due {
             entry.judged_at = now;
@@ -167,19 +191,27 @@ impl DropTable {
 }
 
 impl LocalDrops {
-    fn count(&mut self, packet: &Packet<'_>, drop: &KernelDrop, calls: &[(CallKey, &str)]) {
+    fn count(&mut self, packet: &Packet<'_>, drop: &KernelDrop, calls: &[(CallKey, &str)], is_missed: bool) {
         let same = |flow: &DroppedFlow| {
             (flow.src, flow.dst, flow.name, flow.segment) == (packet.src, packet.dst, drop.name, drop.segment)
         };
         let index = match self.flows.iter().position(same) {
             Some(index) => index,
-            None if self.flows.len() >= FLOWS_KEPT => return self.reports_left_out += 1,
-            None => {
+            None if self.flows.len() < FLOWS_KEPT => {
                 self.flows.push(DroppedFlow::new(packet, drop));
                 self.flows.len() - 1
             }
+            None => {
+                self.reports_left_out += 1;
+                // One scanner has as many flows as it has ports: the one of them that is quiet for longest goes.
+                let strange = self.flows.iter().enumerate().filter(|(_, flow)| !flow.is_missed);
+                let Some((index, _)) = strange.min_by_key(|(_, flow)| flow.last_at) else { return };
+                self.flows[index] = DroppedFlow::new(packet, drop);
+                index
+            }
         };
         let Some(flow) = self.flows.get_mut(index) else { return };
+        flow.is_missed |= is_missed;
         // A report of the same run replaces the one before it.
         let known = if flow.run.1 == drop.first_at { flow.run.0 } else { 0 };
         flow.packets += drop.count.saturating_sub(known);
@@ -215,6 +247,7 @@ impl DroppedFlow {
             first_at: drop.first_at,
             last_at: drop.last_at,
             run: (0, drop.first_at),
+            is_missed: false,
             calls: SmallVec::new(),
             standing: Standing::default(),
         }
@@ -223,10 +256,10 @@ impl DroppedFlow {
 
 #[cfg(test)]
 mod tests {
-    use core::net::{Ipv4Addr, SocketAddr};
+    use core::net::Ipv4Addr;
 
     use super::*;
-    use crate::packet::{Body, DropReason};
+    use crate::packet::Body;
 
     fn at(ms: i64) -> Timestamp {
         Timestamp::from_unix_ns(ms * 1_000_000)
@@ -237,6 +270,8 @@ mod tests {
     }
 
     fn report(table: &mut DropTable, src: SocketAddr, dst: SocketAddr, count: u64, ms: (i64, i64)) -> Noted {
+        // Host 9 is a trunk.
+        let is_missed = src.ip() == addr(9, 0).ip();
         let drop = KernelDrop {
             reason: DropReason::Netfilter,
             name: "NETFILTER_DROP",
@@ -257,7 +292,7 @@ mod tests {
             dscp: 0,
             body: Body::Drop(drop),
         };
-        table.note(at(ms.1), &packet, &drop, &[]).unwrap()
+        table.note(at(ms.1), &packet, &drop, &[], is_missed).unwrap()
     }
 
     fn table() -> DropTable {
@@ -290,7 +325,7 @@ mod tests {
         for port in 0..100 {
             report(&mut table, addr(1, 4000), addr(2, 10_000 + port), 1, (0, 0));
         }
-        let key = report(&mut table, addr(1, 4000), addr(2, 10_000), 1, (0, 0)).key;
+        let key = report(&mut table, addr(1, 4000), addr(2, 10_099), 1, (0, 0)).key;
         let entry = table.get(key).unwrap();
         assert_eq!((entry.flows.len(), entry.reports_left_out), (FLOWS_KEPT, 100 - FLOWS_KEPT as u64));
         for host in 0..2_000 {
@@ -302,6 +337,27 @@ mod tests {
             table.handle_timeout(due);
         }
         assert!(table.is_empty());
+    }
+
+    #[test]
+    fn flows_of_strangers_make_room_for_one_that_is_missed_and_not_the_other_way() {
+        let mut table = table();
+        for port in 0..100 {
+            report(&mut table, addr(1, 10_000 + port), addr(2, 5060), 1, (i64::from(port), i64::from(port)));
+        }
+        for n in 0..4_i64 {
+            let ms = 1_000 + n * 1_000;
+            report(&mut table, addr(9, 5060), addr(2, 5060), n.cast_unsigned() + 1, (1_000, ms));
+            for port in 0..100 {
+                report(&mut table, addr(1, 20_000 + port), addr(2, 5060), 1, (ms + 1, ms + 1));
+            }
+        }
+        let key = report(&mut table, addr(9, 5060), addr(2, 5060), 5, (1_000, 6_000)).key;
+        let entry = table.get(key).unwrap();
+        let of_trunk: Vec<u64> = entry.flows.iter().filter(|f| f.src == addr(9, 5060)).map(|f| f.packets).collect();
+        assert_eq!((entry.flows.len(), of_trunk), (FLOWS_KEPT, vec![5]));
+        assert!(table.may_have_hit(addr(9, 5060), addr(2, 5060), at(6_000)));
+        assert!(!table.may_have_hit(addr(9, 5060), addr(3, 5060), at(6_000)));
     }
 
     #[test]

@@ -81,6 +81,18 @@ impl MediaTable {
         Some(call)
     }
 
+    /// The call whose RTCP that is.
+    #[must_use]
+    pub(crate) fn rtcp_call(&self, packet: &Packet<'_>) -> Option<CallKey> {
+        self.rtcp_holder(packet.src, packet.dst).map(|(call, _)| call)
+    }
+
+    /// Whether media of the call that arrives is sent on from here.
+    #[must_use]
+    pub fn is_passed_on(&self, call: CallKey, at: Timestamp) -> bool {
+        self.streams_of(call).any(|stream| self.streams_of(call).any(|copy| is_copy(copy, stream, at)))
+    }
+
     /// RTCP of the call that this host's kernel dropped.
     #[must_use]
     pub fn dropped_rtcp(&self, call: CallKey) -> &[RtcpDropped] {

@@ -130,17 +130,21 @@ impl CallCounts {
                     outcomes.talk.add_of(seconds, id, turn.at);
                 }
             }
-            CallState::Failed | CallState::Timeout => match turn.code.filter(|_| turn.state == CallState::Failed) {
-                Some(code) => {
-                    let (count, last) = outcomes.failed.entry(CodeLabel::of(code)).or_insert_with(|| (0, exemplar()));
-                    *count += 1;
-                    *last = exemplar();
+            // A 408 is an answer, from whoever gave up first; other codes of a call that timed out are of attempts before.
+            CallState::Failed | CallState::Timeout => {
+                match turn.code.filter(|code| turn.state == CallState::Failed || *code == 408) {
+                    Some(code) => {
+                        let (count, last) =
+                            outcomes.failed.entry(CodeLabel::of(code)).or_insert_with(|| (0, exemplar()));
+                        *count += 1;
+                        *last = exemplar();
+                    }
+                    None => {
+                        outcomes.failed_without_code.0 += 1;
+                        outcomes.failed_without_code.1 = Some(exemplar());
+                    }
                 }
-                None => {
-                    outcomes.failed_without_code.0 += 1;
-                    outcomes.failed_without_code.1 = Some(exemplar());
-                }
-            },
+            }
         }
     }
 }
@@ -198,6 +202,9 @@ mod tests {
         assert_eq!(out.failed.get(&CodeLabel::of(486)).map(|(count, last)| (*count, &*last.call_id)), Some((1, "c")));
         let silent = play(&[(0, CallState::Calling, None), (32_000, CallState::Timeout, None)]);
         assert_eq!((silent.outcomes[1].failed_without_code.0, silent.outcomes[1].failed.len()), (1, 0));
+        let late = play(&[(0, CallState::Calling, None), (32_000, CallState::Timeout, Some(408))]);
+        let codes: Vec<_> = late.outcomes[1].failed.iter().map(|(code, (count, _))| (code.name(), *count)).collect();
+        assert_eq!((codes, late.outcomes[1].failed_without_code.0), (vec![("408".to_owned(), 1)], 0));
         let given_up = play(&[(0, CallState::Calling, None), (900, CallState::Failed, None)]);
         assert_eq!((given_up.outcomes[1].failed_without_code.0, given_up.outcomes[1].failed.len()), (1, 0));
     }

@@ -2,7 +2,9 @@
 
 use super::CodeLabel;
 use crate::Engine;
+use crate::config::EngineConfig;
 use crate::packet::Direction;
+use crate::peer::Trunk;
 use crate::testing::{A, B, P, Rig, Sip};
 use crate::transaction::MethodKind;
 
@@ -57,6 +59,17 @@ fn a_relayed_call_is_one_call_and_each_of_its_copies_a_message() {
 }
 
 #[test]
+fn a_call_that_is_answered_with_408_counts_under_that_code() {
+    let mut rig = Rig::new();
+    let invite = Sip::request("INVITE", 1);
+    rig.send(0, A, B, &invite);
+    rig.send(5_000, B, A, &invite.response(408).tagged("b"));
+    let [inbound, ..] = &rig.engine.metrics().calls.outcomes;
+    let count = inbound.failed.get(&CodeLabel::of(408)).map(|(count, _)| *count);
+    assert_eq!((count, inbound.failed_without_code.0), (Some(1), 0));
+}
+
+#[test]
 fn a_message_sent_again_counts_and_one_captured_twice_does_not() {
     let mut rig = Rig::new();
     let invite = Sip::request("INVITE", 1);
@@ -92,6 +105,40 @@ fn a_call_that_is_evicted_is_up_no_more() {
         rig.send(n, A, B, &Sip::request("INVITE", 1).branch(&format!("z9hG4bK-{n}")).call_id(&call_id));
     }
     assert_eq!((outcomes(&rig.engine, Direction::In).0, up(&rig.engine)), (20, 2));
+}
+
+#[test]
+fn what_becomes_of_a_call_counts_for_its_trunk_though_trunks_are_reloaded_meanwhile() {
+    let trunk = |name: &str, address: &str| Trunk {
+        name: name.to_owned(),
+        addresses: vec![address.parse().unwrap()],
+        ..Trunk::default()
+    };
+    for code in [200, 503] {
+        let mut rig = Rig::with(|config| config.trunks = vec![trunk("carrier", "203.0.113.0/24")]);
+        let invite = Sip::request("INVITE", 1);
+        rig.send(0, A, B, &invite);
+        let trunks = vec![trunk("carrier", "203.0.113.0/24"), trunk("new", "192.0.2.200/32")];
+        let config = EngineConfig { trunks, ..rig.engine.config().clone() };
+        rig.engine.set_config(config);
+        rig.send(100, B, A, &invite.response(180).tagged("b"));
+        rig.send(200, B, A, &invite.response(code).tagged("b"));
+        rig.send(201, A, B, &Sip::request("ACK", 1).tagged("b"));
+        if code == 200 {
+            let bye = Sip::request("BYE", 2).tagged("b");
+            rig.send(10_000, A, B, &bye);
+            rig.send(10_010, B, A, &bye.response(200));
+        }
+        let ledgers = rig.engine.peers().ledgers();
+        let (_, carrier) = ledgers.iter().find(|(name, _)| *name == "carrier").expect("it has a ledger");
+        let answered = u64::from(code == 200);
+        assert_eq!(
+            (carrier.attempts, carrier.outcomes.values().sum::<u64>(), carrier.srd.count()),
+            (1, 1, 1),
+            "{code}"
+        );
+        assert_eq!((carrier.answered, carrier.completed, carrier.ineffective), (answered, answered, 1 - answered));
+    }
 }
 
 #[test]

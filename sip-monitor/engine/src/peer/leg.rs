@@ -17,6 +17,8 @@ pub enum LegRole {
 pub struct Leg {
     /// The peer.
     pub peer: PeerKey,
+    /// Where what becomes of it is summed up: also after a reload or for want of room, when the peer itself is no more.
+    pub(super) ledger: u16,
     /// Its part.
     pub role: LegRole,
     /// First INVITE to or from it.

@@ -89,8 +89,8 @@ impl PeerTable {
                     self.measure(key, now, Measure::RegistrationFailed);
                 }
                 MethodKind::Bye => {
-                    if let (Some(talked), Some(key)) = (talk_time(call), self.hung_up(call)) {
-                        self.measure(key, now, Measure::HungUpInVain(talked));
+                    if let (Some(talked), Some(leg)) = (talk_time(call), self.hung_up(call)) {
+                        self.measure_leg(leg, now, Measure::HungUpInVain(talked));
                     }
                 }
                 _ => {}
@@ -198,6 +198,7 @@ impl PeerTable {
         }
         call.legs.push(Leg {
             peer: key,
+            ledger: peer.ledger,
             role,
             started_at: seen.at,
             progress_at: None,
@@ -245,8 +246,8 @@ impl PeerTable {
             }
             MethodKind::Bye if (200..300).contains(&code) => {
                 let talked = talk_time(call);
-                let Some(key) = self.hung_up(call) else { return };
-                self.measure(key, seen.at, Measure::Completed { disconnect: round_trip, talked });
+                let Some(leg) = self.hung_up(call) else { return };
+                self.measure_leg(leg, seen.at, Measure::Completed { disconnect: round_trip, talked });
             }
             _ => {}
         }
@@ -255,9 +256,7 @@ impl PeerTable {
     /// A response to an initial INVITE that was not seen before.
     fn note_invite_response(&mut self, call: &mut Call, seen: &Seen<'_, '_>, code: u16, touched: &mut Touched) {
         let key = self.at(seen.src, seen.at);
-        let Some(position) = call.legs.iter().position(|leg| leg.peer == key && leg.role == LegRole::Called) else {
-            return;
-        };
+        let Some(position) = self.called_leg(&call.legs, key) else { return };
         // A relay passes on what happened behind it: that is counted there.
         if is_relayed(call, seen.src) {
             if let Some(leg) = call.legs.get_mut(position) {
@@ -267,8 +266,8 @@ impl PeerTable {
         }
         let progress_at = call.legs.get(position).and_then(|leg| leg.progress_at).unwrap_or(seen.at);
         let by = setup_delay(call, seen.src, progress_at);
-        let call_id = call.call_id.clone();
         let Some(leg) = call.legs.get_mut(position) else { return };
+        let (key, counts_at) = (leg.peer, (leg.peer, leg.ledger));
         let progressed = matches!(code, 180..190 | 200..300);
         let progress_at = if progressed { *leg.progress_at.get_or_insert(seen.at) } else { seen.at };
         // A 183 may come before a refusal, and then it never rang: a caller who was slow itself waited for nothing.
@@ -276,12 +275,14 @@ impl PeerTable {
         if rings && !leg.rang && leg.outcome.is_none() {
             leg.rang = true;
             let delay = progress_at.since(leg.started_at);
-            self.measure(key, seen.at, Measure::Rang(delay));
-            let Some(peer) = self.get_mut(key) else { return };
+            self.measure_leg(counts_at, seen.at, Measure::Rang(delay));
             let since_invited = call.invited_at.map(|at| progress_at.since(at));
-            if let Some(delay) = since_invited.filter(|_| !call.adopted) {
+            if let Some(delay) = since_invited.filter(|_| !call.adopted)
+                && let Some(peer) = self.get_mut(key)
+            {
                 let is_slow = delay > SLOW;
-                peer.setups.add(Setup { at: seen.at, delay, by, call_id: is_slow.then(|| call_id.clone()) });
+                let call_id = is_slow.then(|| call.call_id.clone());
+                peer.setups.add(Setup { at: seen.at, delay, by, call_id });
                 touched.push((key, is_slow));
             }
         }
@@ -298,7 +299,7 @@ impl PeerTable {
             if let Some(peer) = self.get_mut(key) {
                 peer.concurrent = peer.concurrent.saturating_sub(u32::from(was_open));
             }
-            self.measure(key, seen.at, Measure::Outcome(code));
+            self.measure_leg(counts_at, seen.at, Measure::Outcome(code));
             return;
         }
         let (per_second, concurrent) = (leg.per_second, leg.concurrent);
@@ -306,7 +307,7 @@ impl PeerTable {
         let limit = limit_named(seen.message, code);
         self.end_leg(call, position, seen.at, code, limit.is_some(), touched);
         if let Some(delay) = failed_after {
-            self.measure(key, seen.at, Measure::Failed(delay));
+            self.measure_leg(counts_at, seen.at, Measure::Failed(delay));
         }
         if let Some((kind, text)) = limit {
             call.limit = Some(Box::new(LimitSeen {
@@ -330,8 +331,9 @@ impl PeerTable {
         if view.direction == Direction::In || is_relayed(call, view.dst) {
             return;
         }
-        let position = call.legs.iter().position(|leg| leg.peer == key && leg.role == LegRole::Called);
-        let Some(position) = position.filter(|at| call.legs.get(*at).is_some_and(|leg| leg.outcome.is_none())) else {
+        let Some(position) =
+            self.called_leg(&call.legs, key).filter(|at| call.legs.get(*at).is_some_and(|leg| leg.outcome.is_none()))
+        else {
             return;
         };
         // Another of its addresses may have answered the same attempt, or may still do so.
@@ -351,8 +353,6 @@ impl PeerTable {
         limited: bool,
         touched: &mut Touched,
     ) {
-        let call_id = call.call_id.clone();
-        let (called, caller) = (user_of(call.to.as_str()), user_of(call.from.as_str()));
         let Some(leg) = call.legs.get_mut(position) else { return };
         leg.outcome = Some(code);
         let rang = leg.rang;
@@ -360,8 +360,8 @@ impl PeerTable {
         if was_open {
             leg.is_open = false;
         }
-        let key = leg.peer;
-        self.measure(key, now, Measure::Outcome(code));
+        let (key, ledger) = (leg.peer, leg.ledger);
+        self.measure_leg((key, ledger), now, Measure::Outcome(code));
         let Some(peer) = self.get_mut(key) else { return };
         if was_open {
             peer.concurrent = peer.concurrent.saturating_sub(1);
@@ -369,16 +369,17 @@ impl PeerTable {
         // A call that rang was served: after that 408 and 480 say that nobody picked up.
         let by_user = matches!(code, 486 | 487 | 600 | 603) || (rang && matches!(code, 408 | 480));
         let end = End { code, is_bad: is_unserved(code) && !by_user, limited, by_user };
-        peer.availability.add(now, end, &call_id);
+        peer.availability.add(now, end, &call.call_id);
         if peer.availability.good_in_a_row() >= GOOD_IN_A_ROW {
             peer.availability.begin_anew();
             peer.success.forget(is_unserved);
         }
         if !peer.is_local {
+            let (called, caller) = (user_of(call.to.as_str()), user_of(call.from.as_str()));
             let patterns = peer.patterns.get_or_insert_default();
             patterns.add(now, called, caller, code, code >= 400 && !by_user || code == 0);
         }
-        peer.success.add(now, End { is_bad: !(200..300).contains(&code), ..end }, &call_id);
+        peer.success.add(now, End { is_bad: !(200..300).contains(&code), ..end }, &call.call_id);
         if peer.success.good_in_a_row() >= ANSWERED_IN_A_ROW {
             peer.success.begin_anew();
         }
@@ -425,12 +426,12 @@ impl PeerTable {
         }
     }
 
-    /// The peer that answered the call, where the end of its BYE was not counted before.
-    fn hung_up(&mut self, call: &mut Call) -> Option<PeerKey> {
+    /// The peer that answered the call and its ledger, where the end of its BYE was not counted before.
+    fn hung_up(&mut self, call: &mut Call) -> Option<(PeerKey, u16)> {
         let answered = |leg: &&mut Leg| leg.outcome.is_some_and(|code| (200..300).contains(&code));
         let leg = call.legs.iter_mut().find(answered).filter(|leg| !leg.hung_up)?;
         leg.hung_up = true;
-        Some(leg.peer)
+        Some((leg.peer, leg.ledger))
     }
 }
 

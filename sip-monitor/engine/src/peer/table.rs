@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 
-use super::{Measured, Meter, Patterns, Pings, RepeatShare, Setups, Talks, Trunk, Voice, Window};
+use super::{Leg, LegRole, Measured, Meter, Patterns, Pings, RepeatShare, Setups, Talks, Trunk, Voice, Window};
 use crate::config::EngineConfig;
 use crate::metrics::{Ledgers, Measure};
 use crate::sip::{Host, Uri};
@@ -273,6 +273,23 @@ impl PeerTable {
         peer.measured.add(now, measure);
         let ledger = peer.ledger;
         self.ledgers.add(ledger, measure);
+    }
+
+    /// The same of a leg: what began in a ledger ends there, also where the peer was forgotten meanwhile.
+    pub(super) fn measure_leg(&mut self, leg: (PeerKey, u16), now: Timestamp, measure: Measure) {
+        let (key, ledger) = leg;
+        if let Some(peer) = self.get_mut(key) {
+            peer.measured.add(now, measure);
+        }
+        self.ledgers.add(ledger, measure);
+    }
+
+    /// The leg of a call that was called at a peer; failing that, one of the same ledger whose peer was forgotten.
+    pub(super) fn called_leg(&self, legs: &[Leg], key: PeerKey) -> Option<usize> {
+        let was_called = |leg: &Leg| leg.role == LegRole::Called;
+        let ledger = self.get(key)?.ledger;
+        let is_orphan = |leg: &Leg| was_called(leg) && leg.ledger == ledger && self.get(leg.peer).is_none();
+        legs.iter().position(|leg| was_called(leg) && leg.peer == key).or_else(|| legs.iter().position(is_orphan))
     }
 
     /// A trunk that has not been heard of has a ledger of zeros: a series that begins with the first call lacks that call.

@@ -53,6 +53,8 @@ pub struct Source {
     pub probing: Option<u32>,
     /// INVITEs and REGISTERs accepted since it was first seen.
     pub accepted: u32,
+    /// A request of it was refused for who it is or whom it asked for, whether it came back with credentials or not.
+    pub was_refused: bool,
     /// First and last of what made it suspicious.
     pub since: Timestamp,
     /// Bindings that were told of as failed, the last of them.
@@ -88,6 +90,7 @@ impl Source {
             scan: None,
             probing: None,
             accepted: 0,
+            was_refused: false,
             since: now,
             knocked: VecDeque::new(),
             refusals: VecDeque::new(),

@@ -160,6 +160,7 @@ impl SourceTable {
         let user = self.hasher.hash_one(name);
         let nonce = seen.message.challenge().and_then(|c| c.nonce()).map(|nonce| self.hasher.hash_one(nonce));
         let source = self.source(addr, seen.src, seen.at)?;
+        source.was_refused = true;
         let digest = source.digests.contains(&(call_id, u64::from(seen.cseq)));
         let tentative = challenged && !digest;
         if source.refusals.len() >= REFUSALS_KEPT {

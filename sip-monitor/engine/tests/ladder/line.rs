@@ -155,7 +155,10 @@ fn dropped(text: &str, hosts: &Hosts) -> Result<What> {
 }
 
 fn loss(text: &str) -> Result<What> {
-    let fields = Fields::parse_with(text, &["signalling", "media", "map", "fragments", "unreadable", "drops", "cut"])?;
+    let fields = Fields::parse_with(
+        text,
+        &["signalling", "media", "map", "fragments", "unreadable", "drops", "drops-unread", "cut"],
+    )?;
     let count = |key| fields.number(key).map(Option::unwrap_or_default);
     Ok(What::Loss(CaptureLoss {
         signalling_ring_full: count("signalling")?,
@@ -164,6 +167,7 @@ fn loss(text: &str) -> Result<What> {
         fragments_evicted: count("fragments")?,
         unreadable: count("unreadable")?,
         drop_reports: count("drops")?,
+        drops_unread: count("drops-unread")?,
         cut: count("cut")?,
     }))
 }

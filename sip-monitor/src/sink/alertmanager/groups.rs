@@ -85,9 +85,12 @@ impl Groups {
             fires.insert(identity);
         }
         for standing in ended.iter().filter(weighs) {
-            let (code, cause, trunk) = key(standing);
+            let key = key(standing);
+            let still_fires = groups.contains_key(&key);
+            let (code, cause, trunk) = key;
             let identity = Identity { code, cause, trunk, severity: standing.alert.severity };
-            if !fires.contains(&identity) {
+            // One that weighed less than those it was told together with never had an identity of its own.
+            if !fires.contains(&identity) && (self.known.contains_key(&identity) || !still_fires) {
                 self.ended(&identity, standing, now);
             }
         }
@@ -171,11 +174,13 @@ impl Groups {
         labels.extend(identity.trunk.clone().map(|trunk| ("trunk", trunk)));
         labels.extend((!self.host.is_empty()).then(|| ("instance", self.host.clone())));
         // Four times, as Prometheus does: an alert outlives three that get lost, and not the monitor's end by much.
-        let ends_at = known.until.unwrap_or(now + self.resend * 4);
+        // A clock that was set back must not have it end before it began, nor begin later than now: either is refused.
+        let starts_at = known.since.min(now);
+        let ends_at = known.until.map_or(now + self.resend * 4, |until| until.min(now)).max(starts_at);
         Message {
             labels,
             annotations: known.annotations.clone(),
-            starts_at: known.since.to_string(),
+            starts_at: starts_at.to_string(),
             ends_at: ends_at.to_string(),
         }
     }
@@ -203,7 +208,7 @@ fn annotations(members: &[&Standing], worst: Severity) -> BTreeMap<&'static str,
     let (mut ids, mut call_ids, mut peers) = (Vec::new(), Vec::new(), Vec::new());
     for member in members {
         let alert = &member.alert;
-        calls += alert.calls.as_ref().map_or(u64::from(alert.call.is_some()), |calls| calls.count);
+        calls += member.calls;
         let of_call = alert.call.iter().map(|call| &call.call_id);
         let samples = alert.calls.iter().flat_map(|calls| &calls.sample_call_ids).chain(of_call);
         samples.for_each(|id| sample(&mut call_ids, id));
@@ -288,7 +293,7 @@ mod tests {
             host: None,
             iface: None,
         };
-        Standing { since: at(since), until: None, alert: Arc::new(alert) }
+        Standing { since: at(since), until: None, calls, alert: Arc::new(alert) }
     }
 
     fn groups() -> Groups {
@@ -411,6 +416,36 @@ mod tests {
         let messages = tell(&mut groups, at(7));
         assert_eq!((messages.len(), messages[0].starts_at.clone()), (1, at(7).to_string()));
         assert_eq!(messages[0].ends_at, at(247).to_string());
+    }
+
+    #[test]
+    fn one_that_ends_while_a_worse_one_of_its_kind_fires_is_not_told_as_an_end() {
+        let mut groups = groups();
+        let (mild, worse) =
+            (standing("a", None, Severity::Warning, 1, 1), standing("b", None, Severity::Critical, 1, 2));
+        groups.update(at(5), &[mild.clone(), worse.clone()], &[]);
+        tell(&mut groups, at(5));
+        groups.update(at(8), &[worse], &[Standing { until: Some(at(7)), ..mild }]);
+        let severities: Vec<_> = tell(&mut groups, at(8)).iter().map(|m| m.labels["severity"].clone()).collect();
+        assert_eq!(severities, ["critical"]);
+    }
+
+    #[test]
+    fn an_alert_neither_begins_after_now_nor_ends_before_it_began_where_the_clock_is_set_back() {
+        let mut groups = groups();
+        let one = standing("a", None, Severity::Warning, 1, 1_000);
+        groups.update(at(1_000), core::slice::from_ref(&one), &[]);
+        let told = |groups: &mut Groups, now| {
+            tell(groups, now).into_iter().map(|m| (m.starts_at, m.ends_at)).collect::<Vec<_>>()
+        };
+        groups.update(at(400), core::slice::from_ref(&one), &[]);
+        assert_eq!(told(&mut groups, at(400)), [(at(400).to_string(), at(640).to_string())]);
+        groups.update(at(410), &[], &[Standing { until: Some(at(1_200)), ..one.clone() }]);
+        assert_eq!(told(&mut groups, at(410)), [(at(410).to_string(), at(410).to_string())]);
+        // It ends by the clock that was set back, and the clock is set right before that is told.
+        groups.update(at(1_001), core::slice::from_ref(&one), &[]);
+        groups.update(at(420), &[], &[Standing { until: Some(at(420)), ..one }]);
+        assert_eq!(told(&mut groups, at(1_002)), [(at(1_000).to_string(), at(1_000).to_string())]);
     }
 
     #[test]

@@ -16,6 +16,7 @@ use crate::clock;
 use crate::config::{Alertmanager, Endpoint};
 use crate::web::Asker;
 pub use groups::{Groups, Identity, Message};
+use post::NotTaken;
 
 /// What a burst of alerts has to settle before it is told.
 const GATHER: Duration = Duration::from_millis(500);
@@ -33,7 +34,8 @@ pub struct PushCounters {
     pub sent: AtomicU64,
     /// Requests that failed.
     pub failed: AtomicU64,
-    /// Alerts that began and ended while nobody could be told, and were forgotten for want of room.
+    /// Alerts that were refused for good, each time they were sent, and those that began and ended while nobody could be
+    /// told and were forgotten for want of room.
     pub dropped: AtomicU64,
 }
 
@@ -53,6 +55,8 @@ pub struct Pusher {
     not_before: Instant,
     pause: Duration,
     is_well: bool,
+    /// It has refused something for good, and that was said.
+    has_refused: bool,
 }
 
 impl Pusher {
@@ -77,6 +81,7 @@ impl Pusher {
             not_before: Instant::now(),
             pause: PAUSE,
             is_well: true,
+            has_refused: false,
         };
         config.urls.iter().map(pusher).collect()
     }
@@ -133,14 +138,27 @@ impl Pusher {
             let posting = post::alerts(&self.endpoint, &messages);
             let posted = match tokio::time::timeout(self.timeout, posting).await {
                 Ok(posted) => posted,
-                Err(_) => Err(format!("no answer within {} s", self.timeout.as_secs_f64())),
+                Err(_) => Err(NotTaken::Now(format!("no answer within {} s", self.timeout.as_secs_f64()))),
             };
-            if let Err(why) = posted {
-                return self.failed(&why);
-            }
+            let counter = match posted {
+                Ok(()) => &self.counters.sent,
+                Err(NotTaken::Now(why)) => return self.failed(&why),
+                // What comes after them may well be taken: they must not stand in its way.
+                Err(NotTaken::Ever(why)) => {
+                    if !std::mem::replace(&mut self.has_refused, true) {
+                        tracing::error!(
+                            "Alertmanager {} refuses alerts, which it is not told then: {why}",
+                            self.endpoint
+                        );
+                    } else {
+                        tracing::debug!("Alertmanager {} refuses alerts: {why}", self.endpoint);
+                    }
+                    &self.counters.dropped
+                }
+            };
+            counter.fetch_add(batch.len() as u64, Ordering::Relaxed);
             let identities: Vec<Identity> = batch.iter().map(|(identity, _)| identity.clone()).collect();
             self.groups.told(now, &identities);
-            self.counters.sent.fetch_add(batch.len() as u64, Ordering::Relaxed);
             self.pause = PAUSE;
             if !std::mem::replace(&mut self.is_well, true) {
                 tracing::info!("Alertmanager {} takes alerts again", self.endpoint);

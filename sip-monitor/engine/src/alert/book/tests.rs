@@ -217,14 +217,17 @@ fn ten_thousand_calls_to_one_peer_are_one_alert_of_nine_lines() {
     assert_eq!(counts, [1, 2, 3, 4, 5, 10, 100, 1_000, 10_000]);
     assert!(lines.iter().all(|a| a.id == lines[0].id));
     assert_eq!(lines[8].calls.as_ref().unwrap().sample_call_ids.len(), 5);
+    assert!(bench.judge(100.0, 10_000, &[(&NO_ACK, warning("never-seen"))]).is_empty(), "one more makes no line");
+    bench.forget(10_000);
+    assert_eq!(bench.book.calls_counted().collect::<Vec<_>>(), [(lines[0].id.as_str(), 10_001)], "and counts");
     assert_eq!(bench.book.open_count(), 1);
     assert!(bench.book.held.is_empty(), "freed calls leave nothing behind");
     let counters = bench.book.counters();
     assert_eq!(counters.fired[&("no-ack", "never-seen")], 1);
-    assert_eq!((counters.updated, counters.folded), (8, 9_991));
-    let ended = bench.advance(99.99 + 300.0);
+    assert_eq!((counters.updated, counters.folded), (8, 9_992));
+    let ended = bench.advance(100.0 + 300.0);
     assert_eq!(brief(&ended), [(Status::Resolved, "no-ack", "never-seen", Severity::Warning)]);
-    assert_eq!(ended[0].calls.as_ref().unwrap().count, 10_000);
+    assert_eq!(ended[0].calls.as_ref().unwrap().count, 10_001);
 }
 
 #[test]

@@ -13,6 +13,9 @@
 //!   moment and none goes on.
 //! - `reason`: the BYE says why.
 //!
+//! Where this host's own kernel has dropped RTP or RTCP of the call in the half minute before, the network is not blamed: the cause stays
+//! `unknown`, with the reason of the drops.
+//!
 //! Remedy: that of its cause; look at what happened on the path or at the end at that moment.
 //!
 //! References: RFC 3326 (Reason), RFC 3398 (Q.850 causes), RFC 3261 12.2.2 (481).
@@ -24,6 +27,8 @@ use crate::diagnosis::missing_media::{Extent, Silence, find, silence};
 use crate::diagnosis::{
     Asks, CallFacts, Cause, Confidence, Diagnosis, Fault, Finding, Layer, RequestName, Severity, UNKNOWN, Value,
 };
+use crate::media::RTCP_MISSING;
+use crate::packet::{DroppedTraffic, KernelDrop};
 use crate::transaction::{MethodKind, Transaction};
 
 /// A confirmed call that breaks off.
@@ -100,6 +105,24 @@ fn fell_silent(facts: &CallFacts<'_>, silence: &Silence) -> Finding {
             ..base
         };
     }
+    if let Some(drop) = dropped_here(facts, silence) {
+        evidence.extend([("drop_reason", drop.name.into()), ("dropped_packets", drop.count.into())]);
+        let of_what = if drop.traffic == DroppedTraffic::Rtcp { "RTCP" } else { "RTP" };
+        return Finding {
+            fault: Some(Fault::Local),
+            summary: format!(
+                "{what}; this host's kernel drops {of_what} of the call ({} packets {})",
+                drop.count, drop.name
+            ),
+            remedy: format!(
+                "See in this host's firewall, routes and sockets what drops it for {}; an end may give up a call whose {of_what} \
+                 stays away",
+                drop.name
+            ),
+            evidence,
+            ..base
+        };
+    }
     if let Some(refusal) = &silence.refusal {
         evidence
             .extend([("icmp_from", refusal.reporter.ip().to_string().into()), ("icmp_count", refusal.count.into())]);
@@ -134,6 +157,13 @@ fn fell_silent(facts: &CallFacts<'_>, silence: &Silence) -> Finding {
         evidence,
         ..base
     }
+}
+
+/// What this host's kernel dropped of the call's media before it fell silent: nobody else is to blame then.
+fn dropped_here(facts: &CallFacts<'_>, silence: &Silence) -> Option<KernelDrop> {
+    let of_rtp = silence.refusal.and_then(|refusal| refusal.dropped);
+    let is_late = |drop: &KernelDrop| drop.last_at + RTCP_MISSING >= silence.first_at;
+    of_rtp.or_else(|| facts.media.dropped_rtcp(facts.call.key).iter().map(|d| d.drop).find(is_late))
 }
 
 /// The first request within the dialog after the silence began that was answered 481 or 408.

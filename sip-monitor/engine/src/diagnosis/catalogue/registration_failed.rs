@@ -72,6 +72,8 @@ fn judge(facts: &RegistrationFacts<'_>) -> Option<Finding> {
         return None;
     }
     let finding = match failure.code {
+        // What a firewall keeps out that was refused before is its purpose.
+        0 if facts.kept_out => Finding { severity: Severity::Info, ..case.unanswered() },
         0 | 408 => case.unanswered(),
         401 | 407 => case.credentials(Confidence::Certain),
         403 => case.forbidden(),

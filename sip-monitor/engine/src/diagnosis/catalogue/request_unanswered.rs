@@ -10,6 +10,7 @@
 //! Of a request that arrived, the kernel of this host says what became of it where its drop reasons are watched (Linux 5.17 and
 //! newer, live): dropped by a rule, for want of a socket, for a full receive buffer, or none of it dropped and
 //! so handed to a process that does not answer (`local-silent`).
+//! What a firewall rule keeps from or of a stranger whom this host has refused before is only information: that is its purpose.
 //! BYE, CANCEL, REGISTER, OPTIONS and reliable provisional responses have codes of their own.
 //!
 //! **Usual causes.** The peer's firewall or allow-list drops what comes from this address; the service behind the address is
@@ -18,7 +19,9 @@
 //! **Remedy.** Named with both addresses. A peer that answers later resolves the alert.
 
 use crate::call::{Call, DropSeen, HopView, Shown};
-use crate::diagnosis::requests::{drop_against, fault_of_receiver, icmp_against, icmp_text, peer_of, times};
+use crate::diagnosis::requests::{
+    drop_against, fault_of_receiver, icmp_against, icmp_text, is_lasting, is_lost_over_tcp, peer_of, times,
+};
 use crate::diagnosis::{
     Asks, CallFacts, Cause, Confidence, Diagnosis, Fault, Finding, Layer, RequestName, Severity, UNKNOWN, Value,
 };
@@ -87,10 +90,6 @@ pub const DIAGNOSIS: Diagnosis = Diagnosis {
     asks: Asks::Call(judge),
     takes_over: &[],
 };
-
-/// Segments of TCP that are dropped so often over so long are lost: like four copies of a request over UDP.
-const SEGMENTS: u64 = 4;
-const SEGMENTS_OVER: core::time::Duration = core::time::Duration::from_secs(3);
 
 fn judge(facts: &CallFacts<'_>) -> Option<Finding> {
     let call = facts.call;
@@ -207,7 +206,8 @@ impl<'a> Case<'a> {
         let may_be = self.view.direction == Direction::In && is_new_call;
         let went_on = || self.copies().any(|(_, view)| view.direction == Direction::Out);
         let is_relay = || self.facts.answered.was_shown(self.view.dst.ip(), Shown::Relay);
-        (may_be && !went_on() && is_relay()).then(|| self.kept(None))
+        let may_be_dropped = || self.facts.drops.may_have_hit(self.view.src, self.view.dst, self.request.sent.first());
+        (may_be && !went_on() && is_relay() && !may_be_dropped()).then(|| self.kept(None))
     }
 
     fn kept(&self, onward: Option<core::net::SocketAddr>) -> Finding {
@@ -308,6 +308,7 @@ impl<'a> Case<'a> {
             summary: format!("{} from {src} to {dst} is not answered: {because} ({count} packets {name})", self.name()),
             remedy,
             fault: Some(Fault::Local),
+            severity: if seen.keeps_out { Severity::Info } else { Severity::Critical },
             evidence: self.evidence(vec![
                 ("drop_reason", name.into()),
                 ("dropped_packets", count.into()),
@@ -326,13 +327,29 @@ impl<'a> Case<'a> {
     /// sent again.
     fn dropped(&self) -> Option<&'a DropSeen> {
         let seen = drop_against(self.call, self.request, &self.view)?;
-        (self.view.direction == Direction::In || seen.drop.segment.is_some()).then_some(seen)
+        let counts = match seen.drop.segment {
+            None => self.view.direction == Direction::In,
+            // The bytes themselves, or those of the answer: what stands behind them in the stream waits with them.
+            Some(DroppedSegment::Data) => is_lasting(&seen.drop, self.request),
+            // Both ends have all bytes, unless TCP goes on sending them.
+            Some(DroppedSegment::Ack) => is_lasting(&seen.drop, self.request) && self.is_unacknowledged(),
+            Some(DroppedSegment::Syn | DroppedSegment::SynAck) => false,
+        };
+        counts.then_some(seen)
+    }
+
+    fn is_unacknowledged(&self) -> bool {
+        let hop = self.call.hops.get(usize::from(self.request.path.hop));
+        hop.and_then(|hop| hop.broken.as_deref())
+            .is_some_and(|(at, broken)| *at >= self.request.sent.first() && broken.breaking == Breaking::Unacknowledged)
     }
 
     /// The kernel would have said so if it had dropped the request: a process has it.
     fn local_silent(&self) -> Option<Finding> {
-        let is_watched =
-            self.facts.config.drops_watched && !self.facts.capture.drops_untold_since(self.request.sent.first());
+        let since = self.request.sent.first();
+        let is_watched = self.facts.config.drops_watched
+            && !self.facts.capture.drops_untold_since(since)
+            && !self.facts.drops.may_have_hit(self.view.src, self.view.dst, since);
         if self.view.direction != Direction::In || !is_watched {
             return None;
         }
@@ -571,16 +588,6 @@ impl<'a> Case<'a> {
         evidence.extend(more);
         evidence
     }
-}
-
-/// TCP sends the bytes again and again, and this host's firewall drops them each time: nobody need wait until the sender gives up.
-fn is_lost_over_tcp(call: &Call, request: &Transaction, view: &HopView) -> bool {
-    drop_against(call, request, view).is_some_and(|DropSeen { drop, .. }| {
-        drop.segment == Some(DroppedSegment::Data)
-            && drop.reason == DropReason::Netfilter
-            && drop.count >= SEGMENTS
-            && drop.last_at.since(drop.first_at.max(request.sent.first())) >= SEGMENTS_OVER
-    })
 }
 
 /// Requests that have no code of their own.
