@@ -190,7 +190,7 @@ impl Engine {
     /// Whether a rule of the firewall drops what belongs to a stranger who was refused before and never let in.
     fn keeps_out(&self, packet: &Packet<'_>, drop: &KernelDrop) -> bool {
         let remote = if packet.direction == Direction::Out { packet.dst } else { packet.src };
-        let is_unwanted = || self.sources.get(remote.ip()).is_some_and(|s| s.was_refused || s.is_scanning());
+        let is_unwanted = || self.sources.get(remote.ip()).is_some_and(|s| s.was_refused() || s.is_scanning());
         drop.reason == DropReason::Netfilter && is_unwanted() && !self.is_known(remote)
     }
 
@@ -199,7 +199,8 @@ impl Engine {
         self.peers.trunk_of(address).is_some()
             || self.sources.get(address.ip()).is_some_and(|source| source.accepted > 0)
             || self.peers.find(address).is_some_and(|peer| {
-                peer.measured.total.attempts > 0 || peer.measured.total.registrations > 0 || peer.pings.ended > 0
+                let asked = &peer.measured.total;
+                peer.let_in || asked.attempts > 0 || asked.registrations > 0 || peer.pings.ended > 0
             })
     }
 }

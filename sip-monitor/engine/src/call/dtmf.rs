@@ -1,7 +1,7 @@
 //! DTMF in INFO requests (RFC 6086, and the usage before it): how often and whether it was refused. Which keys were pressed
 //! is not looked at.
 
-use crate::call::{Call, Context};
+use crate::call::{Call, Context, KeyTimes};
 use crate::event::Event;
 use crate::record::Side;
 use crate::seen::Seen;
@@ -12,8 +12,8 @@ use crate::time::Timestamp;
 pub struct DtmfInfo {
     /// How many of caller and callee; a relayed copy is no other one.
     pub sent: [u32; 2],
-    /// When the last of each came.
-    pub last_at: [Option<Timestamp>; 2],
+    /// When they came.
+    pub keys: [KeyTimes; 2],
     /// CSeq number of the last of each.
     last_cseq: [u32; 2],
     /// The first that was refused: who had sent it, when, with which code.
@@ -30,11 +30,11 @@ impl Call {
         let Some(side) = side.filter(|_| is_dtmf) else { return };
         let index = side as usize;
         let dtmf = &mut self.dtmf;
-        if dtmf.last_at[index].is_some() && dtmf.last_cseq[index] == seen.cseq {
+        if dtmf.sent[index] > 0 && dtmf.last_cseq[index] == seen.cseq {
             return;
         }
         dtmf.last_cseq[index] = seen.cseq;
-        dtmf.last_at[index] = Some(seen.at);
+        dtmf.keys[index].press(seen.at);
         dtmf.sent[index] = dtmf.sent[index].saturating_add(1);
         if dtmf.sent[index] == 1 {
             ctx.events.push(Event::Media);
@@ -52,7 +52,7 @@ impl Call {
         let Some(side) = requester.filter(|_| code >= 300 && !matches!(code, 401 | 407 | 408 | 481 | 487)) else {
             return;
         };
-        let is_dtmf = self.dtmf.last_at[side as usize].is_some() && self.dtmf.last_cseq[side as usize] == seen.cseq;
+        let is_dtmf = self.dtmf.sent[side as usize] > 0 && self.dtmf.last_cseq[side as usize] == seen.cseq;
         if is_dtmf && self.dtmf.refused.is_none() {
             self.dtmf.refused = Some((side, seen.at, code));
             ctx.events.push(Event::Media);

@@ -9,7 +9,7 @@ use crate::packet::Direction;
 use crate::record::{CallState, Output};
 use crate::registration::Binding;
 use crate::seen::Seen;
-use crate::source::Step;
+use crate::source::{Source, Step};
 use crate::time::Timestamp;
 
 impl Engine {
@@ -95,8 +95,9 @@ impl Engine {
             self.registrations.note_refused_among(id, users);
         }
         let Some(binding) = self.registrations.get(id) else { return };
-        let was_refused = self.sources.get(source).is_some_and(|source| source.was_refused);
-        let kept_out = was_refused && self.drops.has_rule_against(source) && !self.is_known(binding.source);
+        let was_refused = self.sources.get(source).is_some_and(Source::was_refused);
+        let was_let_in = binding.registered_at.is_some() || self.is_known(binding.source);
+        let kept_out = was_refused && !was_let_in && self.drops.has_rule_against(source);
         // Who was let in, and what this host itself asks for, is no part of a scan that goes on beside it.
         let may_be_scanned = binding.registered_at.is_none() && binding.direction != Direction::Out;
         let is_scanned =

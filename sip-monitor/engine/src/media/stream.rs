@@ -3,7 +3,7 @@
 use core::time::Duration;
 use std::sync::Arc;
 
-use crate::call::CallKey;
+use crate::call::{CallKey, KeyTimes};
 use crate::config::QualityThresholds;
 use crate::media::{CodecName, PayloadHistory, Reception};
 use crate::packet::{CLOCK_RATES_HZ, Direction, Jitter, StreamCounters};
@@ -16,6 +16,8 @@ use crate::time::Timestamp;
 const PAUSE: Duration = Duration::from_secs(2);
 /// After such a silence media counts as having begun anew. Longer than the pauses of silence suppression usually are.
 const RESTART: Duration = Duration::from_secs(10);
+/// Reports of a stream that goes on are no further apart.
+const REPORTED: Duration = Duration::from_secs(1);
 /// Where nothing tells the clock rate: that of most telephone codecs (RFC 3551 6).
 const DEFAULT_CLOCK_RATE_HZ: u32 = 8_000;
 /// Shortest stream from whose timestamps a clock rate is estimated.
@@ -32,8 +34,8 @@ pub struct Stream {
     pub burst_at: Timestamp,
     /// The last pause of 2 s or more in which its sender sent nothing: no number is missing after it.
     pub pause: Option<(Timestamp, Timestamp)>,
-    /// When telephone events (RFC 4733) were seen to begin in it, the first and the last.
-    pub events_at: Option<(Timestamp, Timestamp)>,
+    /// When telephone events (RFC 4733) began in it. A report tells of them up to 1 s late: at the earliest they may have.
+    pub keys: KeyTimes,
     /// What its receiver said of it last, by RTCP.
     pub reception: Option<Box<Reception>>,
     /// What its payloads showed.
@@ -108,11 +110,14 @@ impl Stream {
             owner: None,
             burst_at: counters.first_at,
             pause: None,
-            events_at: (counters.events > 0).then_some((counters.last_at, counters.last_at)),
+            keys: KeyTimes::default(),
             reception: None,
             payload,
             heard: None,
         };
+        if counters.events > 0 {
+            stream.keys.press(counters.first_at.max(counters.last_at - REPORTED));
+        }
         stream.listen();
         stream
     }
@@ -128,8 +133,7 @@ impl Stream {
             self.pause = Some((self.counters.last_at, counters.last_at));
         }
         if counters.events > self.counters.events {
-            let first = self.events_at.map_or(counters.last_at, |(first, _)| first);
-            self.events_at = Some((first, counters.last_at));
+            self.keys.press(self.counters.last_at.max(counters.last_at - REPORTED));
         }
         let tells_more = self.payload.update(&self.counters, counters);
         self.counters = *counters;

@@ -229,6 +229,13 @@ impl PeerTable {
             peer.repeats.repeated(seen.at, times, cause_of_repeats(first_at, last_at, seen.at, usual));
             touched.push((key, true));
         }
+        let is_let_in = matches!(seen.kind, MethodKind::Invite | MethodKind::Register) && (200..300).contains(&code);
+        if is_let_in
+            && direction == Direction::In
+            && let Some(peer) = self.get_mut(key)
+        {
+            peer.let_in = true;
+        }
         match seen.kind {
             MethodKind::Invite if !in_dialog => self.note_invite_response(call, seen, code, touched),
             MethodKind::Options if code >= 200 && call.kind == SessionKind::Options && direction != Direction::In => {

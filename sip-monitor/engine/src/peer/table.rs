@@ -54,6 +54,8 @@ pub struct Peer {
     pub meter: Meter,
     /// Calls that it made.
     pub attempts_from: u32,
+    /// This host has answered a call of it or taken a registration: it is no stranger.
+    pub let_in: bool,
     /// What RFC 6076 measures.
     pub measured: Measured,
     /// Calls to it, where those are bad that it could not serve: 408, 480, 500 to 504, no answer.
@@ -402,6 +404,7 @@ impl PeerTable {
             concurrent_peak: 0,
             meter: Meter::default(),
             attempts_from: 0,
+            let_in: false,
             measured: Measured::default(),
             availability: Window::default(),
             success: Window::default(),

@@ -29,6 +29,8 @@ const ENUMERATION: (usize, usize) = (20, 10);
 const PROBED_USERS: usize = 3;
 /// Bindings of one source that are told of as failed and may turn out to be part of a scan.
 const KNOCKED_KEPT: usize = 32;
+/// Refused requests of a source that is turned away, where none says so by itself.
+const TURNED_AWAY: u32 = 3;
 /// Refused credentials of one user that make brute force: a phone with a wrong password asks far less often.
 const BRUTE_FORCE: usize = 8;
 
@@ -53,8 +55,11 @@ pub struct Source {
     pub probing: Option<u32>,
     /// INVITEs and REGISTERs accepted since it was first seen.
     pub accepted: u32,
-    /// A request of it was refused for who it is or whom it asked for, whether it came back with credentials or not.
-    pub was_refused: bool,
+    /// Requests of it that were refused since it was first seen, for who it is or whom it asked for. A challenge that it
+    /// answered is none.
+    refused: u32,
+    /// It was told that it may not: 403, or its credentials were refused.
+    forbidden: bool,
     /// First and last of what made it suspicious.
     pub since: Timestamp,
     /// Bindings that were told of as failed, the last of them.
@@ -90,7 +95,8 @@ impl Source {
             scan: None,
             probing: None,
             accepted: 0,
-            was_refused: false,
+            refused: 0,
+            forbidden: false,
             since: now,
             knocked: VecDeque::new(),
             refusals: VecDeque::new(),
@@ -105,6 +111,12 @@ impl Source {
     #[must_use]
     pub const fn is_scanning(&self) -> bool {
         self.tool.is_some() || self.enumeration.is_some() || self.brute_force.is_some()
+    }
+
+    /// It was turned away. One wrong number or one challenge is no more than everyday traffic.
+    #[must_use]
+    pub const fn was_refused(&self) -> bool {
+        self.forbidden || self.refused >= TURNED_AWAY
     }
 
     /// Whether what happened at that time was part of a scan.

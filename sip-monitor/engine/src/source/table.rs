@@ -111,11 +111,14 @@ impl SourceTable {
             let nonces: Vec<u64> =
                 values.filter_map(|value| Some(hasher.hash_one(Auth::parse(value).ok()?.nonce()?))).collect();
             // The challenge is answered: it was no refusal.
+            let before = source.refusals.len();
             source.refusals.retain(|refused| {
                 refused.digest
                     || refused.nonce.is_none()
                     || (refused.call_id != call_id && !refused.nonce.is_some_and(|nonce| nonces.contains(&nonce)))
             });
+            let answered = u32::try_from(before - source.refusals.len()).unwrap_or(u32::MAX);
+            source.refused = source.refused.saturating_sub(answered);
             if source.digests.len() >= DIGESTS_KEPT {
                 source.digests.pop_front();
             }
@@ -158,10 +161,12 @@ impl SourceTable {
         let challenged = matches!(code, 401 | 407);
         let name = seen.to.and_then(|to| user(to.uri)).unwrap_or_default();
         let user = self.hasher.hash_one(name);
+        let is_stale = seen.message.challenges().any(|challenge| challenge.is_stale());
         let nonce = seen.message.challenge().and_then(|c| c.nonce()).map(|nonce| self.hasher.hash_one(nonce));
         let source = self.source(addr, seen.src, seen.at)?;
-        source.was_refused = true;
         let digest = source.digests.contains(&(call_id, u64::from(seen.cseq)));
+        source.refused = source.refused.saturating_add(1);
+        source.forbidden |= code == 403 || (challenged && digest && !is_stale);
         let tentative = challenged && !digest;
         if source.refusals.len() >= REFUSALS_KEPT {
             source.refusals.pop_front();

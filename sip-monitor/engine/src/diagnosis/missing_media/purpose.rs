@@ -6,8 +6,9 @@ use core::time::Duration;
 use super::{Case, Extent};
 use crate::diagnosis::CallFacts;
 
-/// Keys dialled this long before the silence belong to the dialogue with it.
-const DIALOGUE: Duration = Duration::from_secs(60);
+/// Keys dialled this long before the silence belong to the dialogue with it: a minute, from the first key of an input of up to
+/// 10 s on.
+const DIALOGUE: Duration = Duration::from_secs(70);
 
 /// What speaks for it, where one direction stopped and the other one goes on.
 pub(super) fn of(facts: &CallFacts<'_>, case: &Case<'_>) -> Option<&'static str> {
@@ -16,11 +17,9 @@ pub(super) fn of(facts: &CallFacts<'_>, case: &Case<'_>) -> Option<&'static str>
     if case.missing.claims_to_send_since(stopped_at) {
         return None;
     }
-    let info_at = facts.call.dtmf.last_at[case.missing.to as usize].filter(|at| *at <= stopped_at);
     // Who hears nothing any more may press keys for that: only those before it count.
-    let event_at =
-        case.other.events_at.and_then(|(first, last)| [last, first].into_iter().find(|at| *at <= stopped_at));
-    if info_at.max(event_at).is_some_and(|at| at + DIALOGUE >= stopped_at) {
+    let pressed = [facts.call.dtmf.keys[case.missing.to as usize], case.other.keys].map(|keys| keys.up_to(stopped_at));
+    if pressed.into_iter().flatten().any(|at| at + DIALOGUE >= stopped_at) {
         return Some("keys were dialled to it, and a menu that waits for more sends nothing");
     }
     case.missing.resumed_at.is_some().then_some("it paused before in this call, lost nothing by that, and came back")

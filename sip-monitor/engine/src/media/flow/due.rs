@@ -260,7 +260,7 @@ impl DueAudio<'_> {
             last_at: seen.last_at.max(seen.stray_at),
             burst_at: seen.burst_at,
             resumed_at: seen.pause.filter(|(began, _)| *began > self.since).map(|(_, resumed)| resumed),
-            events_at: seen.events_at,
+            keys: seen.keys,
             private_address: if view.ice { None } else { self.private_address(view.table, to, endpoint) },
             refusal: seen.refusal(self.since),
             elsewhere: None,

@@ -10,6 +10,7 @@ use core::time::Duration;
 
 use smallvec::SmallVec;
 
+use crate::call::KeyTimes;
 use crate::media::{Refusal, RtcpSource};
 use crate::packet::DropReason;
 use crate::record::Side;
@@ -71,8 +72,8 @@ pub struct Flow {
     pub burst_at: Option<Timestamp>,
     /// When it last came back after a pause that its sender made while it was due.
     pub resumed_at: Option<Timestamp>,
-    /// When telephone events were seen in it, the first and the last.
-    pub events_at: Option<(Timestamp, Timestamp)>,
+    /// When telephone events began in it.
+    pub keys: KeyTimes,
     /// It is to go to a private address though the signalling went between public ones.
     pub private_address: Option<IpAddr>,
     /// ICMP errors that quote it.

@@ -5,6 +5,7 @@ use core::time::Duration;
 
 use smallvec::SmallVec;
 
+use crate::call::KeyTimes;
 use crate::media::flow::due::View;
 use crate::media::flow::{Flow, FlowState, RTCP_INTERVAL, SETTLE, Travel};
 use crate::media::{MediaTable, Refusal, RtcpSource, Stream, per_second};
@@ -34,7 +35,7 @@ pub(super) struct Seen {
     pub stray_at: Option<Timestamp>,
     pub burst_at: Option<Timestamp>,
     pub pause: Option<(Timestamp, Timestamp)>,
-    pub events_at: Option<(Timestamp, Timestamp)>,
+    pub keys: KeyTimes,
     pub lowest_ttl: Option<u8>,
     comfort_noise: bool,
     /// More of it was missed than seen, as in a thinned capture: where nothing comes for a while, that says nothing.
@@ -131,10 +132,7 @@ impl Seen {
         }
         self.burst_at = self.burst_at.max(Some(stream.burst_at));
         self.pause = self.pause.max(stream.pause);
-        self.events_at = match (self.events_at, stream.events_at) {
-            (Some((a, b)), Some((c, d))) => Some((a.min(c), b.max(d))),
-            (known, other) => known.or(other),
-        };
+        self.keys.merge(&stream.keys);
         let path = self.paths.iter_mut().find(|p| (p.src, p.dst) == (c.key.src, c.key.dst));
         let unheard = stream.reception.as_ref().filter(|r| r.hears_nothing()).map(|r| (r.block, r.sent_in_vain));
         let rate = Some((c.last_at, per_second(c.packets, c.first_at, c.last_at)));
