@@ -1,6 +1,9 @@
 //! What the diagnoses of requests have in common: who sent one, who should have answered, and what ICMP says of it.
 
+use core::cmp::Reverse;
 use core::time::Duration;
+
+use smallvec::SmallVec;
 
 use crate::call::{Call, DropSeen, HopView, IcmpSeen};
 use crate::config::EngineConfig;
@@ -66,23 +69,24 @@ pub(super) fn icmp_against<'a>(call: &'a Call, request: &Transaction, view: &Hop
 }
 
 /// Packets on the way of a request, or on that of its responses, that this host's kernel dropped, not older than it. What
-/// hits the request itself goes first.
-pub(super) fn drop_against<'a>(call: &'a Call, request: &Transaction, view: &HopView) -> Option<&'a DropSeen> {
-    let of = |src, dst| {
-        let same = move |seen: &&DropSeen| (seen.src, seen.dst) == (src, dst);
-        call.dropped
-            .iter()
-            .filter(same)
-            .filter(|seen| seen.drop.last_at >= request.sent.first())
-            .max_by_key(|s| s.drop.count)
-    };
-    of(view.src, view.dst).or_else(|| of(view.dst, view.src))
+/// hits the request itself goes first, then what was dropped most often.
+pub(super) fn drops_against<'a>(
+    call: &'a Call,
+    request: &Transaction,
+    view: &HopView,
+) -> impl Iterator<Item = &'a DropSeen> + use<'a> {
+    let (since, there, back) = (request.sent.first(), (view.src, view.dst), (view.dst, view.src));
+    let is_between = |seen: &&DropSeen| (seen.src, seen.dst) == there || (seen.src, seen.dst) == back;
+    let between = call.dropped.iter().filter(is_between).filter(|seen| seen.drop.last_at >= since);
+    let mut seen: SmallVec<[&DropSeen; 4]> = between.collect();
+    seen.sort_by_key(|seen| ((seen.src, seen.dst) != there, Reverse(seen.drop.count)));
+    seen.into_iter()
 }
 
 /// TCP sends the bytes again and again, and this host's firewall drops them each time: nobody need wait until the sender gives up.
 pub(super) fn is_lost_over_tcp(call: &Call, request: &Transaction, view: &HopView) -> bool {
-    drop_against(call, request, view)
-        .is_some_and(|DropSeen { drop, .. }| drop.segment == Some(DroppedSegment::Data) && is_lasting(drop, request))
+    drops_against(call, request, view)
+        .any(|DropSeen { drop, .. }| drop.segment == Some(DroppedSegment::Data) && is_lasting(drop, request))
 }
 
 /// A single segment is sent again and gets through; a rule drops each copy.

@@ -20,7 +20,7 @@
 
 use crate::call::{Call, DropSeen, HopView, Shown};
 use crate::diagnosis::requests::{
-    drop_against, fault_of_receiver, icmp_against, icmp_text, is_lasting, is_lost_over_tcp, peer_of, times,
+    drops_against, fault_of_receiver, icmp_against, icmp_text, is_lasting, is_lost_over_tcp, peer_of, times,
 };
 use crate::diagnosis::{
     Asks, CallFacts, Cause, Confidence, Diagnosis, Fault, Finding, Layer, RequestName, Severity, UNKNOWN, Value,
@@ -161,7 +161,7 @@ impl<'a> Case<'a> {
 
     /// The copy that this host sent on was answered, and the answer did not leave.
     fn response_not_relayed(&self) -> Option<Finding> {
-        if self.view.direction != Direction::In {
+        if self.view.direction != Direction::In || self.may_be_dropped_untold() {
             return None;
         }
         let (copy, onward) = self
@@ -187,14 +187,14 @@ impl<'a> Case<'a> {
                 ("answered_by", onward.dst.into()),
                 ("code", u32::from(code).into()),
             ]),
-            rests_on_no_drop_since: Some(self.request.sent.first()),
             ..self.finding("not-relayed", Confidence::Likely)
         })
     }
 
     /// This host relays the call, and this request of it stayed here.
     fn not_relayed(&self) -> Option<Finding> {
-        if self.view.direction != Direction::In || self.copies().any(|(_, view)| view.direction == Direction::Out) {
+        let went_on = || self.copies().any(|(_, view)| view.direction == Direction::Out);
+        if self.view.direction != Direction::In || went_on() || self.may_be_dropped_untold() {
             return None;
         }
         Some(self.kept(Some(self.relays_to()?)))
@@ -206,8 +206,21 @@ impl<'a> Case<'a> {
         let may_be = self.view.direction == Direction::In && is_new_call;
         let went_on = || self.copies().any(|(_, view)| view.direction == Direction::Out);
         let is_relay = || self.facts.answered.was_shown(self.view.dst.ip(), Shown::Relay);
-        let may_be_dropped = || self.facts.drops.may_have_hit(self.view.src, self.view.dst, self.request.sent.first());
-        (may_be && !went_on() && is_relay() && !may_be_dropped()).then(|| self.kept(None))
+        (may_be && !went_on() && is_relay() && !self.may_be_dropped()).then(|| self.kept(None))
+    }
+
+    /// The kernel may have dropped the request or its response without a word that came through: that nothing left proves no more
+    /// than that, and the request is lost all the same.
+    fn may_be_dropped_untold(&self) -> bool {
+        self.facts.capture.drops_untold_since(self.request.sent.first())
+    }
+
+    /// The same, or the kernel has told of a drop between the two since. Only of what arrives: the destination is this host.
+    fn may_be_dropped(&self) -> bool {
+        let HopView { src, dst, .. } = self.view;
+        let hop = self.call.hops.get(usize::from(self.request.path.hop));
+        let tcp = hop.is_some_and(|hop| hop.transport != "udp");
+        self.may_be_dropped_untold() || self.facts.drops.may_have_hit(src, dst, tcp, self.request.sent.first())
     }
 
     fn kept(&self, onward: Option<core::net::SocketAddr>) -> Finding {
@@ -229,7 +242,6 @@ impl<'a> Case<'a> {
             ),
             fault: Some(Fault::Local),
             evidence: self.evidence(evidence),
-            rests_on_no_drop_since: Some(self.request.sent.first()),
             ..self.finding("not-relayed", Confidence::Likely)
         }
     }
@@ -326,8 +338,7 @@ impl<'a> Case<'a> {
     /// Of what leaves over UDP the first copy was seen behind the firewall; over TCP the acknowledgements may be dropped, or what is
     /// sent again.
     fn dropped(&self) -> Option<&'a DropSeen> {
-        let seen = drop_against(self.call, self.request, &self.view)?;
-        let counts = match seen.drop.segment {
+        let counts = |seen: &&DropSeen| match seen.drop.segment {
             None => self.view.direction == Direction::In,
             // The bytes themselves, or those of the answer: what stands behind them in the stream waits with them.
             Some(DroppedSegment::Data) => is_lasting(&seen.drop, self.request),
@@ -335,7 +346,7 @@ impl<'a> Case<'a> {
             Some(DroppedSegment::Ack) => is_lasting(&seen.drop, self.request) && self.is_unacknowledged(),
             Some(DroppedSegment::Syn | DroppedSegment::SynAck) => false,
         };
-        counts.then_some(seen)
+        drops_against(self.call, self.request, &self.view).find(counts)
     }
 
     fn is_unacknowledged(&self) -> bool {
@@ -346,11 +357,7 @@ impl<'a> Case<'a> {
 
     /// The kernel would have said so if it had dropped the request: a process has it.
     fn local_silent(&self) -> Option<Finding> {
-        let since = self.request.sent.first();
-        let is_watched = self.facts.config.drops_watched
-            && !self.facts.capture.drops_untold_since(since)
-            && !self.facts.drops.may_have_hit(self.view.src, self.view.dst, since);
-        if self.view.direction != Direction::In || !is_watched {
+        if self.view.direction != Direction::In || !self.facts.config.drops_watched || self.may_be_dropped() {
             return None;
         }
         let (src, dst) = (self.view.src, self.view.dst);
