@@ -1,6 +1,7 @@
 //! What the diagnoses of requests have in common: who sent one, who should have answered, and what ICMP says of it.
 
 use core::cmp::Reverse;
+use core::net::SocketAddr;
 use core::time::Duration;
 
 use smallvec::SmallVec;
@@ -31,7 +32,7 @@ pub(super) fn fault_of_sender(view: &HopView) -> Option<Fault> {
 }
 
 /// The end of a hop that is not this host.
-pub(super) fn peer_of(view: &HopView) -> core::net::SocketAddr {
+pub(super) fn peer_of(view: &HopView) -> SocketAddr {
     if view.direction == Direction::In { view.src } else { view.dst }
 }
 
@@ -42,7 +43,7 @@ pub(super) fn fault_of_side(call: &Call, config: &EngineConfig, side: Side) -> O
 }
 
 /// Where the messages of a side come from, on the hop nearest to it that was seen.
-pub(super) fn address_of_side(call: &Call, side: Side) -> Option<core::net::SocketAddr> {
+pub(super) fn address_of_side(call: &Call, side: Side) -> Option<SocketAddr> {
     let mut invites = call.invites();
     match side {
         Side::Caller => call.path(invites.next()?.path).map(|view| view.src),
@@ -81,6 +82,18 @@ pub(super) fn drops_against<'a>(
     let mut seen: SmallVec<[&DropSeen; 4]> = between.collect();
     seen.sort_by_key(|seen| ((seen.src, seen.dst) != there, Reverse(seen.drop.count)));
     seen.into_iter()
+}
+
+/// Where another request of the same side that came the same way was sent on to from here.
+pub(super) fn relays_to(call: &Call, request: &Transaction, view: &HopView) -> Option<SocketAddr> {
+    let same_way = |t: &&Transaction| t.path == request.path && t.from == request.from && !core::ptr::eq(*t, request);
+    call.transactions.iter().filter(same_way).find_map(|came| {
+        let sent_on = |t: &&Transaction| {
+            t.path != came.path && t.method == came.method && t.cseq == came.cseq && t.from == came.from
+        };
+        let mut onward = call.transactions.iter().filter(sent_on).filter_map(|t| call.path(t.path));
+        onward.find(|to| to.direction == Direction::Out && to.dst != view.src).map(|to| to.dst)
+    })
 }
 
 /// TCP sends the bytes again and again, and this host's firewall drops them each time: nobody need wait until the sender gives up.

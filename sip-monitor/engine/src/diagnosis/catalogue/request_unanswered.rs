@@ -20,7 +20,7 @@
 
 use crate::call::{Call, DropSeen, HopView, Shown};
 use crate::diagnosis::requests::{
-    drops_against, fault_of_receiver, icmp_against, icmp_text, is_lasting, is_lost_over_tcp, peer_of, times,
+    drops_against, fault_of_receiver, icmp_against, icmp_text, is_lasting, is_lost_over_tcp, peer_of, relays_to, times,
 };
 use crate::diagnosis::{
     Asks, CallFacts, Cause, Confidence, Diagnosis, Fault, Finding, Layer, RequestName, Severity, UNKNOWN, Value,
@@ -128,12 +128,16 @@ impl<'a> Case<'a> {
             return None;
         }
         let case = Self { facts, call: facts.call, request, view };
-        let is_udp = facts.call.hops.get(usize::from(request.path.hop)).is_some_and(|hop| hop.transport == "udp");
-        let counts = request.sent.count() > 1 || !is_udp || (view.direction == Direction::Out && case.icmp().is_some());
+        let counts =
+            request.sent.count() > 1 || !case.is_udp() || (view.direction == Direction::Out && case.icmp().is_some());
         // Where its copy went on from here, that one tells.
         let went_on = view.direction == Direction::In
             && case.copies().any(|(copy, view)| view.direction == Direction::Out && !copy.is_answered());
         (counts && !went_on && !case.was_answered_unseen()).then_some(case)
+    }
+
+    fn is_udp(&self) -> bool {
+        self.call.hops.get(usize::from(self.request.path.hop)).is_some_and(|hop| hop.transport == "udp")
     }
 
     /// The dialog went on: there was a response, and it did not pass here.
@@ -193,34 +197,31 @@ impl<'a> Case<'a> {
 
     /// This host relays the call, and this request of it stayed here.
     fn not_relayed(&self) -> Option<Finding> {
-        let went_on = || self.copies().any(|(_, view)| view.direction == Direction::Out);
-        if self.view.direction != Direction::In || went_on() || self.may_be_dropped_untold() {
-            return None;
-        }
-        Some(self.kept(Some(self.relays_to()?)))
+        let onward = relays_to(self.call, self.request, &self.view)
+            .filter(|_| self.stayed_here() && !self.may_be_dropped_untold())?;
+        Some(self.kept(Some(onward)))
     }
 
     /// This host has passed calls on before, and this one stayed here though the kernel had nothing against it.
     fn not_relayed_as_others(&self) -> Option<Finding> {
         let is_new_call = self.request.method == MethodKind::Invite && !self.request.in_dialog;
-        let may_be = self.view.direction == Direction::In && is_new_call;
-        let went_on = || self.copies().any(|(_, view)| view.direction == Direction::Out);
         let is_relay = || self.facts.answered.was_shown(self.view.dst.ip(), Shown::Relay);
-        (may_be && !went_on() && is_relay() && !self.may_be_dropped()).then(|| self.kept(None))
+        (is_new_call && self.stayed_here() && is_relay() && !self.may_be_dropped()).then(|| self.kept(None))
     }
 
-    /// The kernel may have dropped the request or its response without a word that came through: that nothing left proves no more
-    /// than that, and the request is lost all the same.
+    fn stayed_here(&self) -> bool {
+        self.view.direction == Direction::In && !self.copies().any(|(_, view)| view.direction == Direction::Out)
+    }
+
+    /// The kernel may have dropped the request or its response without a word that came through. The request is lost all the same.
     fn may_be_dropped_untold(&self) -> bool {
         self.facts.capture.drops_untold_since(self.request.sent.first())
     }
 
     /// The same, or the kernel has told of a drop between the two since. Only of what arrives: the destination is this host.
     fn may_be_dropped(&self) -> bool {
-        let HopView { src, dst, .. } = self.view;
-        let hop = self.call.hops.get(usize::from(self.request.path.hop));
-        let tcp = hop.is_some_and(|hop| hop.transport != "udp");
-        self.may_be_dropped_untold() || self.facts.drops.may_have_hit(src, dst, tcp, self.request.sent.first())
+        let (HopView { src, dst, .. }, since) = (self.view, self.request.sent.first());
+        self.may_be_dropped_untold() || self.facts.drops.may_have_hit(src, dst, !self.is_udp(), since)
     }
 
     fn kept(&self, onward: Option<core::net::SocketAddr>) -> Finding {
@@ -244,20 +245,6 @@ impl<'a> Case<'a> {
             evidence: self.evidence(evidence),
             ..self.finding("not-relayed", Confidence::Likely)
         }
-    }
-
-    /// Where another request of the same side that came this way was sent on to.
-    fn relays_to(&self) -> Option<core::net::SocketAddr> {
-        let same_way = |t: &&Transaction| {
-            t.path == self.request.path && t.from == self.request.from && !core::ptr::eq(*t, self.request)
-        };
-        self.call.transactions.iter().filter(same_way).find_map(|came| {
-            let sent_on = |t: &&Transaction| {
-                t.path != came.path && t.method == came.method && t.cseq == came.cseq && t.from == came.from
-            };
-            let mut onward = self.call.transactions.iter().filter(sent_on).filter_map(|t| self.call.path(t.path));
-            onward.find(|view| view.direction == Direction::Out && view.dst != self.view.src).map(|view| view.dst)
-        })
     }
 
     /// This host's kernel drops it, or what is sent back: what says no more than that no answer left is `unknown`.
