@@ -27,7 +27,7 @@ static WEAKENED: Family = Family {
     name: "sipmonitor_alerts_weakened_total",
     kind: Kind::Counter,
     labels: &[],
-    help: "Verdicts that weigh less since the monitor itself lost packets.",
+    help: "Verdicts that weigh less since the monitor lost packets, the capture holds too little, or drops of the kernel could not be read or reported.",
 };
 static WRITTEN: Family = Family {
     name: "sipmonitor_sink_written_total",

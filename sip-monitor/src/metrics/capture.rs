@@ -84,6 +84,12 @@ static DROPS_REPORTED: Family = Family {
     labels: &["reason"],
     help: "Of these, what the kernel has reported, by its own name of the reason, such as NETFILTER_DROP.",
 };
+static DROPS_UNREAD: Family = Family {
+    name: "sipmonitor_kernel_drops_unread_total",
+    kind: Kind::Counter,
+    labels: &[],
+    help: "Packets that the kernel dropped and whose headers the monitor could not read: SIP and RTP may be among them. Verdicts that rest on the kernel having dropped nothing weigh less while it grows.",
+};
 static DROP_REASONS: Family = Family {
     name: "sipmonitor_kernel_drop_reasons",
     kind: Kind::Gauge,
@@ -106,6 +112,7 @@ pub const FAMILIES: &[&Family] = &[
     &STREAMS_EVICTED,
     &DROPS,
     &DROPS_REPORTED,
+    &DROPS_UNREAD,
     &DROP_REASONS,
 ];
 
@@ -176,5 +183,7 @@ pub fn write(to: &mut Exposition, now: &Snapshot) {
     now.kernel_count("kernel_drops").into_iter().for_each(|count| drops.count(&[], count));
     let mut reported = to.family(&DROPS_REPORTED);
     now.recorded.drops().iter().for_each(|(reason, count)| reported.count(&[reason], *count));
+    let mut unread = to.family(&DROPS_UNREAD);
+    now.kernel_count("drops_unread").into_iter().for_each(|count| unread.count(&[], count));
     to.family(&DROP_REASONS).count(&[], now.drop_reasons);
 }

@@ -48,7 +48,7 @@ pub struct AlertCounters {
     pub resolved: u64,
     /// Cases counted in an open alert without a line of their own.
     pub folded: u64,
-    /// Verdicts made `possible` since the monitor itself lost packets.
+    /// Verdicts made `possible` since the monitor missed something, or could not read what the kernel dropped.
     pub weakened: u64,
     /// Alerts closed since the table was full.
     pub evicted: u64,

@@ -1,6 +1,10 @@
 //! What the diagnoses of requests have in common: who sent one, who should have answered, and what ICMP says of it.
 
+use core::cmp::Reverse;
+use core::net::SocketAddr;
 use core::time::Duration;
+
+use smallvec::SmallVec;
 
 use crate::call::{Call, DropSeen, HopView, IcmpSeen};
 use crate::config::EngineConfig;
@@ -28,7 +32,7 @@ pub(super) fn fault_of_sender(view: &HopView) -> Option<Fault> {
 }
 
 /// The end of a hop that is not this host.
-pub(super) fn peer_of(view: &HopView) -> core::net::SocketAddr {
+pub(super) fn peer_of(view: &HopView) -> SocketAddr {
     if view.direction == Direction::In { view.src } else { view.dst }
 }
 
@@ -39,7 +43,7 @@ pub(super) fn fault_of_side(call: &Call, config: &EngineConfig, side: Side) -> O
 }
 
 /// Where the messages of a side come from, on the hop nearest to it that was seen.
-pub(super) fn address_of_side(call: &Call, side: Side) -> Option<core::net::SocketAddr> {
+pub(super) fn address_of_side(call: &Call, side: Side) -> Option<SocketAddr> {
     let mut invites = call.invites();
     match side {
         Side::Caller => call.path(invites.next()?.path).map(|view| view.src),
@@ -66,23 +70,36 @@ pub(super) fn icmp_against<'a>(call: &'a Call, request: &Transaction, view: &Hop
 }
 
 /// Packets on the way of a request, or on that of its responses, that this host's kernel dropped, not older than it. What
-/// hits the request itself goes first.
-pub(super) fn drop_against<'a>(call: &'a Call, request: &Transaction, view: &HopView) -> Option<&'a DropSeen> {
-    let of = |src, dst| {
-        let same = move |seen: &&DropSeen| (seen.src, seen.dst) == (src, dst);
-        call.dropped
-            .iter()
-            .filter(same)
-            .filter(|seen| seen.drop.last_at >= request.sent.first())
-            .max_by_key(|s| s.drop.count)
-    };
-    of(view.src, view.dst).or_else(|| of(view.dst, view.src))
+/// hits the request itself goes first, then what was dropped most often.
+pub(super) fn drops_against<'a>(
+    call: &'a Call,
+    request: &Transaction,
+    view: &HopView,
+) -> impl Iterator<Item = &'a DropSeen> + use<'a> {
+    let (since, there, back) = (request.sent.first(), (view.src, view.dst), (view.dst, view.src));
+    let is_between = |seen: &&DropSeen| (seen.src, seen.dst) == there || (seen.src, seen.dst) == back;
+    let between = call.dropped.iter().filter(is_between).filter(|seen| seen.drop.last_at >= since);
+    let mut seen: SmallVec<[&DropSeen; 4]> = between.collect();
+    seen.sort_by_key(|seen| ((seen.src, seen.dst) != there, Reverse(seen.drop.count)));
+    seen.into_iter()
+}
+
+/// Where another request of the same side that came the same way was sent on to from here.
+pub(super) fn relays_to(call: &Call, request: &Transaction, view: &HopView) -> Option<SocketAddr> {
+    let same_way = |t: &&Transaction| t.path == request.path && t.from == request.from && !core::ptr::eq(*t, request);
+    call.transactions.iter().filter(same_way).find_map(|came| {
+        let sent_on = |t: &&Transaction| {
+            t.path != came.path && t.method == came.method && t.cseq == came.cseq && t.from == came.from
+        };
+        let mut onward = call.transactions.iter().filter(sent_on).filter_map(|t| call.path(t.path));
+        onward.find(|to| to.direction == Direction::Out && to.dst != view.src).map(|to| to.dst)
+    })
 }
 
 /// TCP sends the bytes again and again, and this host's firewall drops them each time: nobody need wait until the sender gives up.
 pub(super) fn is_lost_over_tcp(call: &Call, request: &Transaction, view: &HopView) -> bool {
-    drop_against(call, request, view)
-        .is_some_and(|DropSeen { drop, .. }| drop.segment == Some(DroppedSegment::Data) && is_lasting(drop, request))
+    drops_against(call, request, view)
+        .any(|DropSeen { drop, .. }| drop.segment == Some(DroppedSegment::Data) && is_lasting(drop, request))
 }
 
 /// A single segment is sent again and gets through; a rule drops each copy.

@@ -19,6 +19,8 @@ pub use table::DropTable;
 pub const FLOWS_KEPT: usize = 32;
 /// Calls remembered of one flow, so that their alerts can be looked up.
 const CALLS_OF_FLOW: usize = 16;
+/// Places to note when a flow of an address was left out, by a hash of the address.
+const LEFT_OUT_SLOTS: usize = 256;
 /// Call-IDs kept of one entry.
 const SAMPLES: usize = 5;
 
@@ -50,6 +52,9 @@ pub struct LocalDrops {
     pub flows: SmallVec<[DroppedFlow; 1]>,
     /// Reports about flows that found no room.
     pub reports_left_out: u64,
+    /// The last packet of flows that found no room or had to go, by a hash of the address that is not this host: who shares the
+    /// place of another shares the doubt.
+    left_out: Option<Box<[Timestamp; LEFT_OUT_SLOTS]>>,
     /// Calls that use the flows: how many were noted, and some of their Call-IDs.
     pub calls: u64,
     /// See `calls`.

@@ -7,7 +7,7 @@ use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 use smallvec::SmallVec;
 
-use super::{CALLS_OF_FLOW, DroppedFlow, DropsKey, FLOWS_KEPT, LocalDrops, SAMPLES, Standing};
+use super::{CALLS_OF_FLOW, DroppedFlow, DropsKey, FLOWS_KEPT, LEFT_OUT_SLOTS, LocalDrops, SAMPLES, Standing};
 use crate::call::CallKey;
 use crate::packet::{Direction, DropReason, DroppedTraffic, KernelDrop, Packet};
 use crate::text::StoredText;
@@ -18,6 +18,8 @@ const ENTRIES: usize = 1_024;
 /// An entry is looked at this long after its first packet, and then once a second at most while it grows.
 pub(crate) const SETTLES: Duration = Duration::from_secs(5);
 const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// A flow that was quiet for so long makes room for another, whoever it is of.
+const STALE: Duration = Duration::from_secs(60);
 
 /// Every entry.
 #[derive(Debug)]
@@ -66,14 +68,17 @@ impl DropTable {
         entries.any(|entry| entry.flows.iter().any(|flow| flow.remote(entry.key.direction) == remote))
     }
 
-    /// Whether anything may have been dropped between the two, either way, at or after `since`.
+    /// Whether signalling may have been dropped between somebody and an end of this host, either way, over TCP or UDP, at or after
+    /// `since`.
     #[must_use]
-    pub fn may_have_hit(&self, a: SocketAddr, b: SocketAddr, since: Timestamp) -> bool {
-        let is_between = |flow: &DroppedFlow| (flow.src, flow.dst) == (a, b) || (flow.src, flow.dst) == (b, a);
+    pub fn may_have_hit(&self, remote: SocketAddr, local: SocketAddr, tcp: bool, since: Timestamp) -> bool {
+        let ends = [(remote, local), (local, remote)];
         self.entries.values().filter(|entry| entry.last_at >= since).any(|entry| {
-            let is_here = entry.key.local.ip() == a.ip() || entry.key.local.ip() == b.ip();
-            let hit = entry.flows.iter().any(|flow| is_between(flow) && flow.last_at >= since);
-            is_here && (hit || entry.reports_left_out > 0)
+            let key = &entry.key;
+            let is_signalling = matches!(key.traffic, DroppedTraffic::ToSipPort | DroppedTraffic::FromSipPort);
+            let is_here = key.local.ip() == local.ip() && [0, local.port()].contains(&key.local.port());
+            let hit = || entry.flows.iter().any(|flow| ends.contains(&(flow.src, flow.dst)) && flow.last_at >= since);
+            is_signalling && key.tcp == tcp && is_here && (hit() || entry.may_have_left_out(remote.ip(), since))
         })
     }
 
@@ -125,6 +130,7 @@ impl DropTable {
             last_at: drop.last_at,
             flows: SmallVec::new(),
             reports_left_out: 0,
+            left_out: None,
             calls: 0,
             samples: SmallVec::new(),
             judged_at: Timestamp::ZERO,
@@ -203,10 +209,16 @@ impl LocalDrops {
             }
             None => {
                 self.reports_left_out += 1;
-                // One scanner has as many flows as it has ports: the one of them that is quiet for longest goes.
-                let strange = self.flows.iter().enumerate().filter(|(_, flow)| !flow.is_missed);
-                let Some((index, _)) = strange.min_by_key(|(_, flow)| flow.last_at) else { return };
-                self.flows[index] = DroppedFlow::new(packet, drop);
+                // One scanner has as many flows as it has ports: the one of them that is quiet for longest goes. Who opens a
+                // connection again and again has a new port each time, too.
+                let may_go = |flow: &DroppedFlow| !flow.is_missed || drop.last_at.since(flow.last_at) >= STALE;
+                let replaceable = self.flows.iter().enumerate().filter(|(_, flow)| may_go(flow));
+                let Some((index, _)) = replaceable.min_by_key(|(_, flow)| (flow.is_missed, flow.last_at)) else {
+                    let flow = DroppedFlow::new(packet, drop);
+                    return self.leave_out(flow.remote(packet.direction), drop.last_at);
+                };
+                let gone = core::mem::replace(&mut self.flows[index], DroppedFlow::new(packet, drop));
+                self.leave_out(gone.remote(packet.direction), gone.last_at);
                 index
             }
         };
@@ -233,6 +245,27 @@ impl LocalDrops {
             }
         }
     }
+
+    /// A flow of that address has no room here; its last packet.
+    fn leave_out(&mut self, remote: IpAddr, last_at: Timestamp) {
+        let left_out = self.left_out.get_or_insert_with(|| Box::new([Timestamp::ZERO; LEFT_OUT_SLOTS]));
+        let slot = &mut left_out[slot_of(remote)];
+        *slot = last_at.max(*slot);
+    }
+
+    /// Whether a flow of that address may be among those left out.
+    fn may_have_left_out(&self, remote: IpAddr, since: Timestamp) -> bool {
+        self.left_out.as_ref().is_some_and(|left_out| left_out[slot_of(remote)] >= since)
+    }
+}
+
+/// Where it is noted that a flow of an address was left out.
+fn slot_of(remote: IpAddr) -> usize {
+    let mix = |slot: u8, octet: &u8| slot.wrapping_mul(31).wrapping_add(*octet);
+    usize::from(match remote {
+        IpAddr::V4(ip) => ip.octets().iter().fold(0, mix),
+        IpAddr::V6(ip) => ip.octets().iter().fold(0, mix),
+    })
 }
 
 impl DroppedFlow {
@@ -356,8 +389,44 @@ mod tests {
         let entry = table.get(key).unwrap();
         let of_trunk: Vec<u64> = entry.flows.iter().filter(|f| f.src == addr(9, 5060)).map(|f| f.packets).collect();
         assert_eq!((entry.flows.len(), of_trunk), (FLOWS_KEPT, vec![5]));
-        assert!(table.may_have_hit(addr(9, 5060), addr(2, 5060), at(6_000)));
-        assert!(!table.may_have_hit(addr(9, 5060), addr(3, 5060), at(6_000)));
+        assert!(table.may_have_hit(addr(9, 5060), addr(2, 5060), false, at(6_000)));
+        assert!(!table.may_have_hit(addr(9, 5060), addr(3, 5060), false, at(6_000)));
+    }
+
+    #[test]
+    fn what_was_left_out_casts_doubt_on_its_own_address_at_its_own_place_and_time_alone() {
+        let mut table = table();
+        for port in 0..100_u16 {
+            report(&mut table, addr(1, 10_000 + port), addr(2, 5060), 1, (i64::from(port), i64::from(port)));
+            report(&mut table, addr(5, 20_000 + port), addr(2, 30_000 + port), 1, (0, 5_000));
+        }
+        let hit = |remote: u32, local: SocketAddr, tcp, ms| table.may_have_hit(addr(remote, 5060), local, tcp, at(ms));
+        // The last of the flows that had to go was dropped at 67 ms.
+        assert!(hit(1, addr(2, 5060), false, 67));
+        assert!(!hit(1, addr(2, 5060), false, 68), "later");
+        assert!(!hit(4, addr(2, 5060), false, 1), "another address");
+        assert!(!hit(1, addr(2, 5060), true, 1), "another transport");
+        assert!(!hit(1, addr(2, 5080), false, 1), "another port of this host");
+        assert!(!hit(5, addr(2, 5060), false, 1), "media");
+    }
+
+    #[test]
+    fn a_missed_flow_makes_room_when_it_has_been_quiet_for_a_minute() {
+        let mut table = table();
+        for port in 0..=32_u16 {
+            report(&mut table, addr(9, 10_000 + port), addr(2, 5060), 1, (i64::from(port), i64::from(port)));
+        }
+        let count = |table: &DropTable, key, src| table.get(key).unwrap().flows.iter().any(|flow| flow.src == src);
+        let key = report(&mut table, addr(9, 20_000), addr(2, 5060), 1, (59_999, 59_999)).key;
+        assert!(!count(&table, key, addr(9, 20_000)), "all are fresh");
+        assert!(
+            table.may_have_hit(addr(9, 20_000), addr(2, 5060), false, at(59_999)),
+            "it is left out, and known to be"
+        );
+        report(&mut table, addr(9, 20_001), addr(2, 5060), 1, (60_000, 60_000));
+        assert!(count(&table, key, addr(9, 20_001)));
+        assert!(!count(&table, key, addr(9, 10_000)), "the stalest has gone");
+        assert_eq!(table.get(key).unwrap().flows.len(), FLOWS_KEPT);
     }
 
     #[test]

@@ -7,7 +7,7 @@ use core::time::Duration;
 use crate::call::CallKey;
 use crate::media::table::MAX_WITNESSES;
 use crate::media::witness::{Refusal, RtcpDropped};
-use crate::media::{MediaTable, Stream, per_second};
+use crate::media::{MediaTable, RTCP_MISSING, Stream, per_second};
 use crate::packet::{Direction, DropReason, IcmpKind, KernelDrop, Packet};
 use crate::time::Timestamp;
 
@@ -69,12 +69,13 @@ impl MediaTable {
     pub fn handle_dropped_rtcp(&mut self, packet: &Packet<'_>, drop: &KernelDrop) -> Option<CallKey> {
         let (call, from) = self.rtcp_holder(packet.src, packet.dst)?;
         let known = &mut self.holders.call_mut(call)?.rtcp_dropped;
-        let dropped = RtcpDropped { src: packet.src, dst: packet.dst, from, drop: *drop };
+        let (packets, first_at) = (drop.count, drop.first_at);
+        let dropped = RtcpDropped { src: packet.src, dst: packet.dst, from, drop: *drop, packets, first_at };
         let same = |known: &&mut RtcpDropped| {
             (known.src, known.dst, known.drop.name) == (dropped.src, dropped.dst, dropped.drop.name)
         };
         if let Some(known) = known.iter_mut().find(same) {
-            *known = dropped;
+            *known = dropped.after(known);
         } else if known.len() < MAX_WITNESSES {
             known.push(dropped);
         }
@@ -171,6 +172,18 @@ impl MediaTable {
         let all = if counted_before { seen } else { seen + lost };
         let from_the_start = dropped.first_at.since(first_at) <= FROM_THE_START;
         (all > 0.0).then_some(DroppedShare { share: (lost / all).min(1.0), from_the_start })
+    }
+}
+
+impl RtcpDropped {
+    /// This one, with the packets known before: of the same run, or of one that it goes on with.
+    fn after(self, known: &Self) -> Self {
+        if self.drop.first_at.since(known.drop.last_at) >= RTCP_MISSING {
+            return self;
+        }
+        let counted = if self.drop.first_at == known.drop.first_at { known.drop.count } else { 0 };
+        let packets = known.packets.saturating_sub(counted) + self.drop.count;
+        Self { packets, first_at: known.first_at, ..self }
     }
 }
 

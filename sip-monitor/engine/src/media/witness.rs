@@ -130,8 +130,12 @@ pub struct RtcpDropped {
     pub dst: SocketAddr,
     /// Which side sends it.
     pub from: Option<Side>,
-    /// The last run.
+    /// The last run. RTCP is so rare that each packet may be a run of its own.
     pub drop: KernelDrop,
+    /// Packets of it and of the runs that it follows closely.
+    pub packets: u64,
+    /// First of these.
+    pub first_at: Timestamp,
 }
 
 /// RTCP of one sender about a call.

@@ -13,8 +13,8 @@
 //!   moment and none goes on.
 //! - `reason`: the BYE says why.
 //!
-//! Where this host's own kernel has dropped RTP or RTCP of the call in the half minute before, the network is not blamed: the cause stays
-//! `unknown`, with the reason of the drops.
+//! Where this host's own kernel has dropped RTP of the call then, or RTCP more than once in the half minute before, the network is
+//! not blamed: the cause stays `unknown`, with the reason of the drops.
 //!
 //! Remedy: that of its cause; look at what happened on the path or at the end at that moment.
 //!
@@ -27,7 +27,7 @@ use crate::diagnosis::missing_media::{Extent, Silence, find, silence};
 use crate::diagnosis::{
     Asks, CallFacts, Cause, Confidence, Diagnosis, Fault, Finding, Layer, RequestName, Severity, UNKNOWN, Value,
 };
-use crate::media::RTCP_MISSING;
+use crate::media::{RTCP_MISSING, RtcpDropped};
 use crate::packet::{DroppedTraffic, KernelDrop};
 use crate::transaction::{MethodKind, Transaction};
 
@@ -60,6 +60,8 @@ pub const DIAGNOSIS: Diagnosis = Diagnosis {
 
 /// Both directions stop within this time of each other.
 const AT_ONCE: Duration = Duration::from_secs(1);
+/// One lost packet of RTCP has no end give up a call.
+const RTCP_PACKETS: u64 = 2;
 /// Other calls with the peer fell silent at the same moment.
 const SAME_MOMENT: Duration = Duration::from_secs(2);
 /// So many other calls are no chance.
@@ -123,7 +125,7 @@ fn fell_silent(facts: &CallFacts<'_>, silence: &Silence) -> Finding {
             ..base
         };
     }
-    if let Some(refusal) = &silence.refusal {
+    if let Some(refusal) = silence.refusal.as_ref().filter(|refusal| refusal.dropped.is_none()) {
         evidence
             .extend([("icmp_from", refusal.reporter.ip().to_string().into()), ("icmp_count", refusal.count.into())]);
         return Finding {
@@ -161,9 +163,18 @@ fn fell_silent(facts: &CallFacts<'_>, silence: &Silence) -> Finding {
 
 /// What this host's kernel dropped of the call's media before it fell silent: nobody else is to blame then.
 fn dropped_here(facts: &CallFacts<'_>, silence: &Silence) -> Option<KernelDrop> {
+    // What is dropped on its way out is not seen: its last packet was the one before.
     let of_rtp = silence.refusal.and_then(|refusal| refusal.dropped);
-    let is_late = |drop: &KernelDrop| drop.last_at + RTCP_MISSING >= silence.first_at;
-    of_rtp.or_else(|| facts.media.dropped_rtcp(facts.call.key).iter().map(|d| d.drop).find(is_late))
+    let of_rtp = of_rtp.filter(|drop| drop.first_at <= silence.last_at + AT_ONCE);
+    let has_led_to_it = |rtcp: &&RtcpDropped| {
+        rtcp.packets >= RTCP_PACKETS
+            && rtcp.first_at <= silence.first_at
+            && rtcp.drop.last_at + RTCP_MISSING >= silence.first_at
+    };
+    of_rtp.or_else(|| {
+        let rtcp = facts.media.dropped_rtcp(facts.call.key).iter().find(has_led_to_it)?;
+        Some(KernelDrop { count: rtcp.packets, first_at: rtcp.first_at, ..rtcp.drop })
+    })
 }
 
 /// The first request within the dialog after the silence began that was answered 481 or 408.

@@ -20,7 +20,7 @@
 
 use crate::call::{Call, DropSeen, HopView, Shown};
 use crate::diagnosis::requests::{
-    drop_against, fault_of_receiver, icmp_against, icmp_text, is_lasting, is_lost_over_tcp, peer_of, times,
+    drops_against, fault_of_receiver, icmp_against, icmp_text, is_lasting, is_lost_over_tcp, peer_of, relays_to, times,
 };
 use crate::diagnosis::{
     Asks, CallFacts, Cause, Confidence, Diagnosis, Fault, Finding, Layer, RequestName, Severity, UNKNOWN, Value,
@@ -128,12 +128,16 @@ impl<'a> Case<'a> {
             return None;
         }
         let case = Self { facts, call: facts.call, request, view };
-        let is_udp = facts.call.hops.get(usize::from(request.path.hop)).is_some_and(|hop| hop.transport == "udp");
-        let counts = request.sent.count() > 1 || !is_udp || (view.direction == Direction::Out && case.icmp().is_some());
+        let counts =
+            request.sent.count() > 1 || !case.is_udp() || (view.direction == Direction::Out && case.icmp().is_some());
         // Where its copy went on from here, that one tells.
         let went_on = view.direction == Direction::In
             && case.copies().any(|(copy, view)| view.direction == Direction::Out && !copy.is_answered());
         (counts && !went_on && !case.was_answered_unseen()).then_some(case)
+    }
+
+    fn is_udp(&self) -> bool {
+        self.call.hops.get(usize::from(self.request.path.hop)).is_some_and(|hop| hop.transport == "udp")
     }
 
     /// The dialog went on: there was a response, and it did not pass here.
@@ -161,7 +165,7 @@ impl<'a> Case<'a> {
 
     /// The copy that this host sent on was answered, and the answer did not leave.
     fn response_not_relayed(&self) -> Option<Finding> {
-        if self.view.direction != Direction::In {
+        if self.view.direction != Direction::In || self.may_be_dropped_untold() {
             return None;
         }
         let (copy, onward) = self
@@ -187,27 +191,37 @@ impl<'a> Case<'a> {
                 ("answered_by", onward.dst.into()),
                 ("code", u32::from(code).into()),
             ]),
-            rests_on_no_drop_since: Some(self.request.sent.first()),
             ..self.finding("not-relayed", Confidence::Likely)
         })
     }
 
     /// This host relays the call, and this request of it stayed here.
     fn not_relayed(&self) -> Option<Finding> {
-        if self.view.direction != Direction::In || self.copies().any(|(_, view)| view.direction == Direction::Out) {
-            return None;
-        }
-        Some(self.kept(Some(self.relays_to()?)))
+        let onward = relays_to(self.call, self.request, &self.view)
+            .filter(|_| self.stayed_here() && !self.may_be_dropped_untold())?;
+        Some(self.kept(Some(onward)))
     }
 
     /// This host has passed calls on before, and this one stayed here though the kernel had nothing against it.
     fn not_relayed_as_others(&self) -> Option<Finding> {
         let is_new_call = self.request.method == MethodKind::Invite && !self.request.in_dialog;
-        let may_be = self.view.direction == Direction::In && is_new_call;
-        let went_on = || self.copies().any(|(_, view)| view.direction == Direction::Out);
         let is_relay = || self.facts.answered.was_shown(self.view.dst.ip(), Shown::Relay);
-        let may_be_dropped = || self.facts.drops.may_have_hit(self.view.src, self.view.dst, self.request.sent.first());
-        (may_be && !went_on() && is_relay() && !may_be_dropped()).then(|| self.kept(None))
+        (is_new_call && self.stayed_here() && is_relay() && !self.may_be_dropped()).then(|| self.kept(None))
+    }
+
+    fn stayed_here(&self) -> bool {
+        self.view.direction == Direction::In && !self.copies().any(|(_, view)| view.direction == Direction::Out)
+    }
+
+    /// The kernel may have dropped the request or its response without a word that came through. The request is lost all the same.
+    fn may_be_dropped_untold(&self) -> bool {
+        self.facts.capture.drops_untold_since(self.request.sent.first())
+    }
+
+    /// The same, or the kernel has told of a drop between the two since. Only of what arrives: the destination is this host.
+    fn may_be_dropped(&self) -> bool {
+        let (HopView { src, dst, .. }, since) = (self.view, self.request.sent.first());
+        self.may_be_dropped_untold() || self.facts.drops.may_have_hit(src, dst, !self.is_udp(), since)
     }
 
     fn kept(&self, onward: Option<core::net::SocketAddr>) -> Finding {
@@ -229,23 +243,8 @@ impl<'a> Case<'a> {
             ),
             fault: Some(Fault::Local),
             evidence: self.evidence(evidence),
-            rests_on_no_drop_since: Some(self.request.sent.first()),
             ..self.finding("not-relayed", Confidence::Likely)
         }
-    }
-
-    /// Where another request of the same side that came this way was sent on to.
-    fn relays_to(&self) -> Option<core::net::SocketAddr> {
-        let same_way = |t: &&Transaction| {
-            t.path == self.request.path && t.from == self.request.from && !core::ptr::eq(*t, self.request)
-        };
-        self.call.transactions.iter().filter(same_way).find_map(|came| {
-            let sent_on = |t: &&Transaction| {
-                t.path != came.path && t.method == came.method && t.cseq == came.cseq && t.from == came.from
-            };
-            let mut onward = self.call.transactions.iter().filter(sent_on).filter_map(|t| self.call.path(t.path));
-            onward.find(|view| view.direction == Direction::Out && view.dst != self.view.src).map(|view| view.dst)
-        })
     }
 
     /// This host's kernel drops it, or what is sent back: what says no more than that no answer left is `unknown`.
@@ -326,8 +325,7 @@ impl<'a> Case<'a> {
     /// Of what leaves over UDP the first copy was seen behind the firewall; over TCP the acknowledgements may be dropped, or what is
     /// sent again.
     fn dropped(&self) -> Option<&'a DropSeen> {
-        let seen = drop_against(self.call, self.request, &self.view)?;
-        let counts = match seen.drop.segment {
+        let counts = |seen: &&DropSeen| match seen.drop.segment {
             None => self.view.direction == Direction::In,
             // The bytes themselves, or those of the answer: what stands behind them in the stream waits with them.
             Some(DroppedSegment::Data) => is_lasting(&seen.drop, self.request),
@@ -335,7 +333,7 @@ impl<'a> Case<'a> {
             Some(DroppedSegment::Ack) => is_lasting(&seen.drop, self.request) && self.is_unacknowledged(),
             Some(DroppedSegment::Syn | DroppedSegment::SynAck) => false,
         };
-        counts.then_some(seen)
+        drops_against(self.call, self.request, &self.view).find(counts)
     }
 
     fn is_unacknowledged(&self) -> bool {
@@ -346,11 +344,7 @@ impl<'a> Case<'a> {
 
     /// The kernel would have said so if it had dropped the request: a process has it.
     fn local_silent(&self) -> Option<Finding> {
-        let since = self.request.sent.first();
-        let is_watched = self.facts.config.drops_watched
-            && !self.facts.capture.drops_untold_since(since)
-            && !self.facts.drops.may_have_hit(self.view.src, self.view.dst, since);
-        if self.view.direction != Direction::In || !is_watched {
+        if self.view.direction != Direction::In || !self.facts.config.drops_watched || self.may_be_dropped() {
             return None;
         }
         let (src, dst) = (self.view.src, self.view.dst);

@@ -15,7 +15,7 @@
 
 use crate::call::{DropSeen, HopView};
 use crate::diagnosis::requests::{
-    drop_against, fault_of_receiver, fault_of_sender, icmp_against, icmp_text, peer_of, times,
+    drops_against, fault_of_receiver, fault_of_sender, icmp_against, icmp_text, peer_of, times,
 };
 use crate::diagnosis::{Asks, CallFacts, Cause, Confidence, Diagnosis, Finding, Layer, RequestName, Severity, Value};
 use crate::dialog::Dialog;
@@ -132,7 +132,7 @@ impl<'a> Case<'a> {
 
     /// What this host's kernel dropped of it, or of what was sent back.
     fn dropped(&self) -> Option<&'a DropSeen> {
-        drop_against(self.facts.call, self.bye, &self.view).filter(|_| self.view.direction == Direction::In)
+        drops_against(self.facts.call, self.bye, &self.view).find(|_| self.view.direction == Direction::In)
     }
 
     fn wrong_route(&self, problem: Problem) -> Option<Finding> {
