@@ -1,5 +1,6 @@
 //! The real kernel programs, run on bytes (`BPF_PROG_TEST_RUN`), and frames to run them on.
-#![allow(dead_code)] // each test binary uses a part of it
+
+#![allow(dead_code, reason = "each test target uses its part")]
 
 pub mod frames;
 

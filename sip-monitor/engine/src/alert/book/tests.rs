@@ -231,6 +231,25 @@ fn ten_thousand_calls_to_one_peer_are_one_alert_of_nine_lines() {
 }
 
 #[test]
+fn many_at_one_place_are_one_alert_only_where_they_begin_within_a_window() {
+    let nth = |n: u32| Finding {
+        identity: Some(format!("user-{n}")),
+        crowds: vec![Crowd::From("192.0.2.9".parse().unwrap())],
+        ..warning("never-seen")
+    };
+    let is_of_many = |alert: &Alert| alert.evidence.contains_key("registrations");
+    for (later_by, together) in [(1.0, true), (301.0, false)] {
+        let mut bench = Bench::new();
+        for n in 0..10 {
+            let lines = bench.judge(1.0, n, &[(&NO_ACK, nth(n))]);
+            assert!(lines[0].status == Status::Firing && !is_of_many(&lines[0]), "{n}");
+        }
+        let lines = bench.judge(1.0 + later_by, 10, &[(&NO_ACK, nth(10))]);
+        assert_eq!((lines[0].status, is_of_many(&lines[0])), (Status::Firing, together), "{later_by} s later");
+    }
+}
+
+#[test]
 fn peers_causes_and_sides_are_alerts_of_their_own() {
     let mut bench = Bench::new();
     let elsewhere = Finding { peer: Some("203.0.113.8:5060".parse().unwrap()), ..warning("never-seen") };
